@@ -1,0 +1,21 @@
+"""streamlit run explorer/app.py: navigation, and nothing else."""
+
+from pathlib import Path
+
+import streamlit as st
+
+from explorer import navigation, state
+
+ASSETS = Path(__file__).with_name("assets")
+
+st.set_page_config("Lambda explorer", page_icon=str(ASSETS / "icon.svg"), layout="wide", initial_sidebar_state=232)
+st.logo(str(ASSETS / "logo.svg"), size="large", link=None)
+st.html(ASSETS / "app.css")
+
+menu: dict[str, list] = {}
+for info in navigation.find():
+    page = st.Page(info.path, title=info.title, url_path=info.path.stem, default=info.path.stem == "home")
+    menu.setdefault(info.group, []).append(page)
+chosen = st.navigation(menu, position="top")
+state.arrive(chosen.url_path)
+chosen.run()

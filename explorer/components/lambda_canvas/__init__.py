@@ -1,0 +1,54 @@
+"""`lambda_canvas`: steps through one lambda layer on one photo, computed and drawn in the browser."""
+
+from collections.abc import Callable
+from html import escape
+from pathlib import Path
+from typing import Any
+
+import streamlit as st
+
+from explorer import theme
+from explorer.components.bundle import bundle
+from explorer.components.lambda_canvas.pack import pack_trace, unpack_trace, with_mode
+
+__all__ = ["lambda_canvas", "pack_trace", "unpack_trace"]
+
+_FOLDER = Path(__file__).parent
+
+
+def assets() -> dict[str, str]:
+    """html, css and js of the component. The html only carries the fonts: they must go into the page, not a shadow root."""
+    return {
+        "html": f"<template data-fonts>{escape(theme.css_fonts(), quote=False)}</template>",
+        "css": theme.css_theme(".lambda-canvas") + (_FOLDER / "style.css").read_text(encoding="utf-8"),
+        "js": bundle(_FOLDER, "main.js"),
+    }
+
+
+_mount = st.components.v2.component("lambda_canvas", **assets())
+
+
+def _nothing() -> None:
+    pass
+
+
+def lambda_canvas(
+    trace: bytes,
+    *,
+    key: str,
+    mode: str | None = None,
+    on_selection_change: Callable[[], Any] | None = None,
+    height: str | int = "content",
+):
+    """Show a packed trace. The result has `selection` (row, column, head, key, value, step, cell, pinned) and `tasks`.
+
+    trace: see `pack_trace`. mode: "steps" for the whole page, "overview" for the picture alone; None is the packed one.
+    Both are None until the visitor commits to something: a click, a key, a step; hovering never reaches Python.
+    """
+    return _mount(
+        key=key,
+        data=trace if mode is None else with_mode(trace, mode),
+        height=height,
+        on_selection_change=on_selection_change or _nothing,
+        on_tasks_change=_nothing,
+    )

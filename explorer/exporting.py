@@ -1,0 +1,46 @@
+"""Download buttons: the figure, the tensors, the program."""
+
+import streamlit as st
+
+from explorer import exports, images, loading, plots
+from explorer.loading import Traced
+from explorer.state import Selection
+
+
+def _figure(kind: str, selection: Selection, picture: images.Picture, traced: Traced) -> bytes:
+    size = int(loading.checkpoint().preprocess["size"])
+    figure = plots.step_figure(
+        traced.tensors, traced.layer, images.square(picture.image, size),
+        row=selection.row, column=selection.column, step=selection.step,
+    )  # fmt: skip
+    return plots.save(figure, kind)
+
+
+def _snippet(selection: Selection, traced: Traced) -> str:
+    mine = st.session_state.get("checkpoint")
+    return exports.snippet(
+        network=mine[0] if mine else loading.HOME,
+        picture=images.expression(selection.image),
+        layer=selection.layer, width=traced.layer["width"],
+        row=selection.row, column=selection.column, head=selection.head,
+    )  # fmt: skip
+
+
+def downloads(selection: Selection, picture: images.Picture, traced: Traced) -> None:
+    """Figure as PNG or SVG, tensors as NPZ, and the Python that computes them; made when they are asked for."""
+    name = f"lambda_{selection.layer.replace('.', '_')}_{selection.row + 1}_{selection.column + 1}"
+    with st.popover("Export", icon=":material/download:", width="stretch"):
+        for kind in ("png", "svg"):
+            st.download_button(
+                f"Figure, {kind.upper()}", lambda kind=kind: _figure(kind, selection, picture, traced),
+                f"{name}.{kind}", key=f"export_{kind}", on_click="ignore", width="stretch",
+            )  # fmt: skip
+        st.download_button(
+            "Tensors, NPZ", lambda: exports.npz(traced.tensors), f"{name}.npz",
+            key="export_npz", on_click="ignore", width="stretch",
+        )  # fmt: skip
+        st.download_button(
+            "Python", _snippet(selection, traced), f"{name}.py",
+            key="export_python", on_click="ignore", width="stretch",
+        )  # fmt: skip
+        st.code(_snippet(selection, traced), language="python", height=240)

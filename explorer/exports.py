@@ -1,0 +1,41 @@
+"""What leaves the explorer: tensors as NPZ, and a Python snippet that computes them again with lambda_core."""
+
+import io
+from collections.abc import Mapping
+
+import numpy as np
+
+
+def npz(tensors: Mapping[str, np.ndarray]) -> bytes:
+    """The traced tensors of a layer, by name, without the batch axis."""
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, **tensors)  # type: ignore[arg-type]
+    return buffer.getvalue()
+
+
+def snippet(*, network: str, picture: str, layer: str, width: int, row: int, column: int, head: int) -> str:
+    """A program that prints y of one pixel and one head, from the photograph up.
+
+    network: a name of the zoo or a file. picture: the Python expression that gives a PIL image.
+    """
+    imports = "from skimage import data\n" if "data." in picture else ""
+    return f'''"""One pixel of one lambda layer, from the photograph up. Needs lambda_core."""
+
+import torch
+from PIL import Image
+{imports}
+from lambda_core import load_checkpoint, trace
+from lambda_core.data import decode, eval_transform, normalize
+
+checkpoint = load_checkpoint({network!r})
+picture = {picture}
+photo = eval_transform(checkpoint.preprocess["size"])(decode(picture))
+x = normalize(photo, checkpoint.preprocess["mean"], checkpoint.preprocess["std"])[None]  # (1, 3, H, W)
+
+taps = {{name.removeprefix({layer + "."!r}): t[0] for name, t in trace(checkpoint.model, x).items()}}
+n, head = {row} * {width} + {column}, {head}  # row {row + 1}, column {column + 1}, head {head + 1}
+position = taps["position_lambda"][n] if "position_lambda" in taps else 0
+lambda_n = taps.get("content_lambda", 0) + position  # (k, v)
+y = torch.einsum("k,kv->v", taps["q"][head, n], lambda_n)
+print([round(number, 4) for number in y.tolist()])
+'''

@@ -1,0 +1,230 @@
+"""Pictures on their way in: the gallery, uploads and camera frames, and the crops that network and canvas take of them.
+
+Everything a user sends is untrusted: `read_image` gives a small, upright RGB picture or raises `ImageRefused` with one
+sentence that can be shown as it is.
+"""
+
+import hashlib
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib import resources
+from io import BytesIO
+from typing import Any
+
+import numpy as np
+from PIL import Image
+from torch import Tensor
+
+from lambda_core import data as datasets
+
+MAX_BYTES = 30 * 2**20
+MAX_PIXELS = 50_000_000
+MAX_SIDE = 4096  # longer pictures are reduced once they are decoded
+
+FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF")
+READABLE = "choose a JPEG, PNG, WebP, GIF, BMP, TIFF or AVIF image"
+
+# How files begin that people take for pictures. HEIC names its brand after four bytes of length.
+UNREADABLE = (
+    (re.compile(rb"%PDF"), "a PDF document"),
+    (re.compile(rb"\s*(<\?xml[^>]*>|<!--.*?-->|<!DOCTYPE svg[^>]*>|\s)*<svg", re.DOTALL), "an SVG drawing"),
+    (re.compile(rb"....ftyp(hei[cmsx]|hev[cx]|mif1|msf1)", re.DOTALL), "an HEIC photograph"),
+    (re.compile(rb"\x00\x00\x01\x00"), "an icon file"),
+    (re.compile(rb"8BPS"), "a Photoshop document"),
+    (re.compile(rb"PK\x03\x04"), "a ZIP archive or an office document"),
+    (re.compile(rb"\s*<(!DOCTYPE html|html)", re.IGNORECASE), "a web page"),
+    (re.compile(rb"[\t\n\r\x20-\x7e]{16,}"), "a text file"),
+)
+
+# EXIF tag 274 says how the camera was held; the transposition brings the picture upright.
+ORIENTATION_TAG = 274
+UPRIGHT = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+
+
+class ImageRefused(ValueError):
+    """A file cannot be used as a picture; the message, one sentence, says why and what would do."""
+
+
+@dataclass(frozen=True)
+class Picture:
+    """An upright RGB picture. `note` says what was changed on the way in, `key` names the content of the file."""
+
+    image: Image.Image
+    title: str
+    note: str | None
+    key: str
+
+
+@dataclass(frozen=True)
+class Photograph:
+    """A photograph that scikit-image ships inside its package, so that it needs no network."""
+
+    file: str
+    title: str
+    credit: str
+
+
+GALLERY = {
+    "cat": Photograph("chelsea.png", "Chelsea the cat", "Stefan van der Walt, CC0"),
+    "astronaut": Photograph("astronaut.png", "Eileen Collins, astronaut", "NASA, public domain"),
+    "coffee": Photograph("coffee.png", "A cup of coffee", "Rachel Michetti, CC0"),
+    "rocket": Photograph("rocket.jpg", "Falcon 9 before launch", "SpaceX, public domain"),
+    "motorcycle": Photograph(
+        "motorcycle_left.png", "A motorcycle in a workshop", "Scharstein et al., Middlebury stereo data set 2014"
+    ),
+    "photographer": Photograph("camera.png", "A photographer", "Lav Varshney, CC0"),
+}
+
+
+@lru_cache(maxsize=len(GALLERY))
+def gallery_picture(name: str) -> Picture:
+    """A photograph of the gallery by name; KeyError for a name that GALLERY has not."""
+    photograph = GALLERY[name]
+    picture = read_image((resources.files("skimage") / "data" / photograph.file).read_bytes())
+    return Picture(picture.image, photograph.title, None, picture.key)
+
+
+def read_image(data: bytes, *, name: str = "image") -> Picture:
+    """Decode an uploaded file: its first frame, upright, on white, in RGB, at most MAX_SIDE on its longer side.
+
+    name: the file's name, from which the title is made; letters, digits and a few signs of it are kept. Raises
+    ImageRefused for everything that is no picture of FORMATS, is damaged, or is too large; the size is taken from the
+    header, so nothing large is ever decoded.
+    """
+    if not data:
+        raise ImageRefused(f"This file is empty; {READABLE}.")
+    if len(data) > MAX_BYTES:
+        raise ImageRefused(
+            f"This file has {len(data) / 2**20:.0f} MB; choose an image of at most {MAX_BYTES // 2**20} MB."
+        )
+    image = _open(data)
+    notes = []
+    if image.format != "MPO" and getattr(image, "is_animated", False):  # an MPO is a photograph with its previews
+        notes.append("The file holds several frames; this is the first.")
+    try:
+        image.load()
+        image, turned = _upright(image)
+        if turned:
+            notes.append("Turned upright, as the camera noted.")
+        if max(image.size) > MAX_SIDE:
+            notes.append(f"Reduced from {image.width} × {image.height} pixels.")
+            image = _reduced(image)
+        image = _rgb(image)
+    except Exception as error:  # decoders raise what they like on damaged data
+        raise ImageRefused(
+            f"This {_format_name(image)} file is damaged or incomplete; save or export it again, or choose another."
+        ) from error
+    key = hashlib.blake2b(data, digest_size=12).hexdigest()
+    return Picture(image, _title(name), " ".join(notes) or None, key)
+
+
+def square(image: Image.Image, size: int) -> Image.Image:
+    """What a network sees: shorter side to `size` (bicubic), then the centre crop, as `data.eval_transform` does it.
+
+    Only the crop is computed, so a picture of 1 × 50,000 pixels costs no more than any other.
+    """
+    width, height = image.size
+    shorter = min(width, height)
+    box = [0.0, 0.0, float(width), float(height)]
+    for axis, side in enumerate((width, height)):
+        scaled = int(size * side / shorter)
+        start = round((scaled - size) / 2)  # whole pixels of the scaled picture, which is never made
+        box[axis], box[axis + 2] = start * side / scaled, (start + size) * side / scaled
+    left, top, right, bottom = box
+    return image.convert("RGB").resize((size, size), Image.Resampling.BICUBIC, box=(left, top, right, bottom))
+
+
+def to_tensor(image: Image.Image, preprocess: Mapping[str, Any]) -> Tensor:
+    """The input of a network, (1, 3, size, size) float32. preprocess: a checkpoint's {size, mean, std}."""
+    pixels = datasets.decode(square(image, int(preprocess["size"])))
+    return datasets.normalize(pixels, preprocess["mean"], preprocess["std"])[None]
+
+
+def jpeg_bytes(image: Image.Image, side: int = 512) -> bytes:
+    """The same crop as a JPEG of side × side pixels, for the canvas."""
+    buffer = BytesIO()
+    square(image, side).save(buffer, "JPEG", quality=90)
+    return buffer.getvalue()
+
+
+def _open(data: bytes) -> Image.Image:
+    """Read the header. Decoding waits until the size is known to be bearable."""
+    try:
+        image = Image.open(BytesIO(data), formats=FORMATS)
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise ImageRefused(_too_large("far more than that")) from error
+    except Exception as error:  # parsers of headers raise what they like
+        kind = next((kind for pattern, kind in UNREADABLE if pattern.match(data[:1024])), None)
+        said = f"This is {kind}" if kind else "This is no image that can be read, or its beginning is damaged"
+        raise ImageRefused(f"{said}; {READABLE}.") from error
+    if image.width * image.height > MAX_PIXELS:
+        raise ImageRefused(_too_large(f"{image.width:,} × {image.height:,}"))
+    return image
+
+
+def _too_large(found: str) -> str:
+    return f"This picture is too large: at most {MAX_PIXELS // 10**6} million pixels can be shown, and it has {found}."
+
+
+def _format_name(image: Image.Image) -> str:
+    return "JPEG" if image.format in ("MPO", None) else str(image.format)
+
+
+def _upright(image: Image.Image) -> tuple[Image.Image, bool]:
+    """Turn the picture as its EXIF data says, if they can be read at all."""
+    try:
+        transposition = UPRIGHT.get(image.getexif().get(ORIENTATION_TAG, 1))
+    except Exception:  # damaged EXIF data are no reason to refuse the picture
+        return image, False
+    return (image, False) if transposition is None else (image.transpose(transposition), True)
+
+
+def _reduced(image: Image.Image) -> Image.Image:
+    """The picture with its longer side at MAX_SIDE."""
+    scale = MAX_SIDE / max(image.size)
+    size = max(1, round(image.width * scale)), max(1, round(image.height * scale))
+    return image.resize(size, Image.Resampling.BOX, reducing_gap=None)
+
+
+def _rgb(image: Image.Image) -> Image.Image:
+    """Any mode as RGB: deep greys brought to 8 bit, transparency laid on white."""
+    if image.mode.startswith(("I", "F")):
+        image = _eight_bit(image)
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        paper = Image.new("RGBA", image.size, "white")
+        image = Image.alpha_composite(paper, image)
+    return image.convert("RGB")
+
+
+def _eight_bit(image: Image.Image) -> Image.Image:
+    """Greys of 16 or 32 bit, or floats, as 0..255.
+
+    16-bit files use their full range. The others say nothing of theirs: 0..1 (floats), 0..255 and 0..65,535 are taken
+    as such, and anything beyond is stretched from its least to its greatest value.
+    """
+    values = np.nan_to_num(np.asarray(image, dtype=np.float32), posinf=0.0, neginf=0.0)
+    least, greatest = float(values.min()), float(values.max())
+    ceilings = [65535.0] if image.mode.startswith("I;16") else [1.0] * (image.mode == "F") + [255.0, 65535.0]
+    ceiling = next((c for c in ceilings if least >= 0 and greatest <= c), None)
+    if ceiling is None:
+        values, ceiling = values - least, greatest - least or 1.0
+    return Image.fromarray(np.rint(values * (255 / ceiling)).astype(np.uint8))
+
+
+def _title(name: str) -> str:
+    """A file name as plain words: nothing in it can be markup of HTML or Markdown."""
+    stem = re.split(r"[/\\]", name)[-1]
+    stem = re.sub(r"\.\w{1,5}$", "", stem)
+    words = re.sub(r"[^\w\s.,()+-]|_", " ", stem).split()
+    return " ".join(words)[:60].strip() or "image"

@@ -1,0 +1,121 @@
+"""Networks and traces, loaded once and shared by all sessions. Caches hold plain arrays; one lock guards a model."""
+
+import hashlib
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import streamlit as st
+import torch
+from PIL import Image
+
+from explorer import images
+from lambda_core import LambdaLayer, trace
+from lambda_core.checkpoints import Checkpoint, CheckpointRefused, read_checkpoint, zoo
+
+LOCK = threading.Lock()  # hooks of one session must not see another's forward pass
+HOME = "lambda_resnet_mini"
+
+
+@dataclass(frozen=True)
+class LayerInfo:
+    """A lambda layer of a network: its path, and a name that people can read."""
+
+    path: str
+    title: str
+
+
+@st.cache_resource(max_entries=4, show_spinner="Loading the network")
+def network(name: str, content: bytes | None = None) -> Checkpoint:
+    """The checkpoint of a network of the zoo, or from the bytes of a file that was sent."""
+    return read_checkpoint(zoo()[name].read_bytes() if content is None else content)
+
+
+def checkpoint() -> Checkpoint:
+    """The network that this session looks at: its own, if it brought one."""
+    mine = st.session_state.get("checkpoint")
+    return network(mine[0], mine[1]) if mine else network(HOME)
+
+
+def network_key() -> str:
+    """Tells one network from another in caches."""
+    mine = st.session_state.get("checkpoint")
+    return mine[2] if mine else HOME
+
+
+def bring(name: str, content: bytes) -> Checkpoint:
+    """Make the checkpoint in these bytes the session's network. Raises CheckpointRefused and leaves the old one."""
+    loaded = network(name, content)
+    if not lambda_layers(loaded.model):
+        raise CheckpointRefused(
+            "the network has no lambda layer to step through: bring one with an L in its stages"
+        )
+    st.session_state["checkpoint"] = (name, content, hashlib.sha256(content).hexdigest()[:16])
+    return loaded
+
+
+def lambda_layers(model: torch.nn.Module) -> list[LayerInfo]:
+    """Every lambda layer of a network, first to last, named after its place: `stages.2.0.mix` is stage 3, block 1."""
+    found = []
+    for path, module in model.named_modules():
+        if isinstance(module, LambdaLayer):
+            parts = path.split(".")
+            if parts[0] == "stages" and len(parts) >= 3:
+                title = f"Stage {int(parts[1]) + 1}, block {int(parts[2]) + 1}"
+            else:
+                title = path
+            found.append(LayerInfo(path, title))
+    return found
+
+
+def describe(layer: LambdaLayer, info: LayerInfo, tensors: Mapping[str, np.ndarray]) -> dict[str, Any]:
+    """What the canvas has to know about a layer beside its tensors."""
+    _, height, width = tensors["input"].shape
+    table = list(layer.embeddings.shape[-2:]) if layer.embeddings is not None else [0, 0]
+    return {
+        "name": info.path, "title": info.title,
+        "heads": layer.heads, "dim_k": layer.dim_k, "dim_v": layer.dim_v, "dim_u": layer.dim_u,
+        "height": height, "width": width, "dim": layer.dim, "dim_out": layer.dim_out,
+        "scope": layer.scope, "table": table, "stride": layer.stride, "key_norm": layer.key_norm,
+        "content": layer.content, "position": layer.position,
+        "norm_qv": isinstance(layer.norm_q, torch.nn.BatchNorm2d),
+    }  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Traced:
+    """One layer on one picture: its tensors without the batch axis, what it is, and the network's answer."""
+
+    tensors: dict[str, np.ndarray]
+    layer: dict[str, Any]
+    probabilities: np.ndarray
+
+
+@st.cache_data(max_entries=24, show_spinner=False)
+def _traced(
+    picture_key: str, network_id: str, path: str, _image: Image.Image
+) -> tuple[dict[str, np.ndarray], dict[str, Any], np.ndarray]:
+    loaded = checkpoint()
+    info = next(i for i in lambda_layers(loaded.model) if i.path == path)
+    layer = loaded.model.get_submodule(path)
+    with LOCK:
+        taps = trace(loaded.model, images.to_tensor(_image, loaded.preprocess))
+    prefix = path + "."
+    tensors = {name.removeprefix(prefix): t[0].numpy() for name, t in taps.items() if name.startswith(prefix)}
+    if layer.embeddings is not None:
+        tensors["embeddings"] = layer.embeddings.detach().numpy()
+        if layer.position_bias is not None:
+            tensors["position_bias"] = layer.position_bias.detach().numpy()
+    for half in ("content", "position"):  # a layer with one half has no such taps
+        if f"{half}_lambda" not in tensors:
+            shape = (layer.dim_k, layer.dim_v)
+            tensors[f"{half}_lambda"] = np.zeros(shape, np.float32)
+    probabilities = taps["output"][0].softmax(0).numpy()
+    return tensors, describe(layer, info, tensors), probabilities
+
+
+def traced(picture: images.Picture, path: str) -> Traced:
+    """The tensors of a layer of this session's network on a picture."""
+    return Traced(*_traced(picture.key, network_key(), path, picture.image))

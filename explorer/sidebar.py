@@ -1,0 +1,142 @@
+"""The sidebar, the same on every page: which picture, which network, which layer."""
+
+import base64
+from dataclasses import replace
+from functools import lru_cache
+
+import streamlit as st
+
+from explorer import images, loading, state
+from explorer.state import Selection
+from lambda_core.checkpoints import CheckpointRefused
+
+SENT = ("upload", "camera")  # pictures that a visitor brought, kept in the session
+
+
+def picture(selection: Selection) -> images.Picture:
+    """The picture that is selected, or the first of the gallery where it is gone."""
+    brought = st.session_state.get("pictures", {})
+    return brought.get(selection.image) or images.gallery(selection.image)
+
+
+def controls() -> Selection:
+    """Draw the sidebar and return the selection as it then stands, its picture and layer known to exist."""
+    selection = _existing(state.current())
+    with st.sidebar:
+        for note in state.notes():
+            st.info(note)
+        st.caption("Picture")
+        _thumbs(selection)
+        _bring_picture()
+        st.caption("Lambda layer")
+        _layers(selection)
+        _bring_network()
+    return selection
+
+
+def _existing(selection: Selection) -> Selection:
+    """The selection with a picture and a layer that this session has, and notes about what it had not."""
+    brought = st.session_state.get("pictures", {})
+    notes = st.session_state.setdefault("selection_notes", [])
+    if selection.image not in images.GALLERY and selection.image not in brought:
+        if selection.image in SENT:
+            notes.append("The link shows a picture that was sent in another session; here is one of the gallery.")
+        else:
+            notes.append("The link names a picture that is not in the gallery, so here is the first one.")
+        selection = replace(selection, image=next(iter(images.GALLERY)))
+    paths = [layer.path for layer in loading.lambda_layers(loading.checkpoint().model)]
+    if selection.layer not in paths:
+        if selection.layer:
+            notes.append("The link names a layer that this network does not have, so here is its first lambda layer.")
+        selection = replace(selection, layer=paths[0])
+    state.choose(selection)
+    return selection
+
+
+def _pick(name: str) -> None:
+    state.choose(replace(state.current(), image=name))
+
+
+@lru_cache(maxsize=16)
+def _thumb(key: str, name: str, own: images.Picture | None) -> str:
+    found = own or images.gallery(name)
+    return base64.b64encode(images.jpeg_bytes(found.image, 96)).decode()
+
+
+def _thumbs(selection: Selection) -> None:
+    """A button a picture, the picture as its face. The names are our own: nothing a visitor typed reaches the CSS."""
+    brought = st.session_state.get("pictures", {})
+    names = [*images.GALLERY, *(name for name in SENT if name in brought)]
+    rules = []
+    with st.container(horizontal=True, gap="small", key="thumbs"):
+        for name in names:
+            own = brought.get(name)
+            title = own.title if own else images.gallery(name).title
+            st.button(title, key=f"pick_{name}", on_click=_pick, args=(name,), help=title)
+            face = _thumb(own.key if own else name, name, own)
+            rules.append(f".st-key-pick_{name} button{{background-image:url(data:image/jpeg;base64,{face})}}")
+    rules.append(f".st-key-pick_{selection.image} button{{outline:2px solid currentColor;outline-offset:2px}}")
+    st.html("<style>" + "".join(rules) + "</style>")
+
+
+def _receive(name: str, key: str) -> None:
+    """A picture came in: read it, or say what is wrong with it and keep what was there."""
+    sent = st.session_state.get(key)
+    if sent is None:
+        return
+    try:
+        found = images.read_image(sent.getvalue(), name="Your picture" if name == "upload" else "Your camera")
+    except images.ImageRefused as error:
+        st.session_state["picture_refused"] = str(error)
+        return
+    st.session_state["picture_refused"] = found.note or ""
+    st.session_state.setdefault("pictures", {})[name] = found
+    state.choose(replace(state.current(), image=name))
+
+
+def _bring_picture() -> None:
+    with st.popover("Your picture", icon=":material/add_photo_alternate:", width="stretch"):
+        st.file_uploader(
+            "A photograph: JPEG, PNG, WebP, GIF, BMP or TIFF, up to 30 MB",
+            key="upload", on_change=_receive, args=("upload", "upload"), max_upload_size=30,
+        )  # fmt: skip
+        if st.toggle("Use the camera", key="camera_on"):
+            st.camera_input("A still", key="camera", on_change=_receive, args=("camera", "camera"))
+    if message := st.session_state.get("picture_refused"):
+        st.info(message)
+
+
+def _choose_layer() -> None:
+    state.choose(replace(state.current(), layer=st.session_state["layer_choice"], cell=""))
+
+
+def _layers(selection: Selection) -> None:
+    layers = {layer.path: layer.title for layer in loading.lambda_layers(loading.checkpoint().model)}
+    st.session_state["layer_choice"] = selection.layer
+    st.selectbox(
+        "Lambda layer", list(layers), format_func=layers.get, key="layer_choice", on_change=_choose_layer,
+        label_visibility="collapsed",
+    )  # fmt: skip
+
+
+def _receive_network() -> None:
+    sent = st.session_state.get("network_file")
+    if sent is None:
+        st.session_state.pop("checkpoint", None)
+        st.session_state.pop("network_message", None)
+        return
+    try:
+        loading.bring(sent.name, sent.getvalue())
+        st.session_state["network_message"] = "Every page now shows your network."
+    except CheckpointRefused as error:
+        st.session_state["network_message"] = f"Not opened: {error}."
+
+
+def _bring_network() -> None:
+    with st.popover("Your network", icon=":material/upload_file:", width="stretch"):
+        st.file_uploader(
+            "A checkpoint: .safetensors with a card, or the state.pt of a training run",
+            key="network_file", on_change=_receive_network, max_upload_size=200,
+        )  # fmt: skip
+    if message := st.session_state.get("network_message"):
+        st.info(message)

@@ -1,0 +1,136 @@
+"""One selection, shared by all pages and held in the URL: any view is a link."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields, replace
+from typing import Any
+
+import streamlit as st
+
+CELLS = ("content_lambda", "position_lambda", "lambda", "output")
+LAST_STEP = 8
+
+
+@dataclass(frozen=True)
+class Selection:
+    """What the pages look at. Rows, columns, heads, keys and values count from 0 here and from 1 on screen and in URLs.
+
+    image: a picture of the gallery, or "upload" or "camera". layer: a lambda layer's path in the network, empty for
+    the first. step: 0 the overview, 1 to 8 the steps. cell: the matrix whose cell (key, value) is open, or none.
+    """
+
+    image: str = "coffee"
+    layer: str = ""
+    row: int = 8
+    column: int = 8
+    head: int = 0
+    key: int = 0
+    value: int = 0
+    step: int = 0
+    cell: str = ""
+
+
+COUNTED = ("row", "column", "head", "key", "value")  # shown from 1
+
+
+def to_query(selection: Selection) -> dict[str, str]:
+    """The URL parameters of a selection: only what differs from the default."""
+    default = Selection()
+    return {
+        name: str(value + 1) if name in COUNTED else str(value)
+        for name, value in asdict(selection).items()
+        if value != getattr(default, name)
+    }
+
+
+def from_query(parameters: Mapping[str, str]) -> tuple[Selection, list[str]]:
+    """A selection from URL parameters, and a sentence for each that could not be understood."""
+    found: dict[str, Any] = {}
+    notes: list[str] = []
+    for field in fields(Selection):
+        text = parameters.get(field.name)
+        if text is None:
+            continue
+        if field.type is int:
+            number = int(text) if text.isascii() and text.isdigit() and len(text) < 10 else -1
+            number -= field.name in COUNTED
+            if number < 0:
+                notes.append(f"The link's “{field.name}” is not a number that counts from 1, so it was left out.")
+            else:
+                found[field.name] = number
+        else:
+            found[field.name] = text[:120]
+    return Selection(**found), notes
+
+
+def clamp(selection: Selection, limits: Mapping[str, int]) -> tuple[Selection, list[str]]:
+    """The nearest selection that exists. limits: for each number its count, {"row": 16, ...}. Notes as in from_query."""
+    notes = []
+    for name, count in limits.items():
+        number = getattr(selection, name)
+        if not 0 <= number < count:
+            base = 1 if name in COUNTED else 0
+            notes.append(
+                f"The link asks for {name} {number + base}; here {name}s go up to {count - 1 + base}, "
+                "so the nearest is shown."
+            )
+            selection = replace(selection, **{name: min(max(number, 0), count - 1)})
+    if selection.cell and selection.cell not in CELLS:
+        notes.append("The link's “cell” names no matrix of a lambda layer, so no cell is open.")
+        selection = replace(selection, cell="")
+    return selection, notes
+
+
+def current() -> Selection:
+    """This session's selection. A link that was just opened wins over what the session had."""
+    query = st.query_params.to_dict()
+    known = {field.name for field in fields(Selection)}
+    ours = {name: value for name, value in query.items() if name in known}
+    if ours and ours != st.session_state.get("written_query"):
+        selection, notes = from_query(ours)
+        st.session_state["selection"] = selection
+        st.session_state["selection_notes"] = notes
+        st.session_state["selection_version"] = version() + 1
+    return st.session_state.setdefault("selection", Selection())
+
+
+def version() -> int:
+    """Counts the changes that did not come from the canvas, so that the canvas knows when to follow."""
+    return st.session_state.get("selection_version", 0)
+
+
+def notes() -> list[str]:
+    """Sentences about the link that was opened, once."""
+    return st.session_state.pop("selection_notes", [])
+
+
+def choose(selection: Selection, *, from_canvas: bool = False) -> None:
+    """Make a selection this session's."""
+    if selection == st.session_state.get("selection"):
+        return
+    st.session_state["selection"] = selection
+    if not from_canvas:
+        st.session_state["selection_version"] = version() + 1
+
+
+def write_url(selection: Selection) -> None:
+    """Show the selection in the address bar; every page calls this once, last."""
+    query = to_query(selection)
+    st.session_state["written_query"] = query
+    known = {field.name for field in fields(Selection)}
+    others = {name: value for name, value in st.query_params.to_dict().items() if name not in known}
+    if st.query_params.to_dict() != {**others, **query}:
+        st.query_params.from_dict({**others, **query})
+
+
+def arrive(page: str) -> None:
+    """Called on every run with the page shown: a page that was just opened gets the selection afresh."""
+    if st.session_state.get("page") != page:
+        st.session_state["page"] = page
+        st.session_state["selection_version"] = version() + 1
+
+
+def pushed() -> tuple[int, Selection]:
+    """(version, selection) as last sent to the canvas. It stays put while the canvas leads, so nothing is sent twice."""
+    if st.session_state.get("pushed", (None,))[0] != version():
+        st.session_state["pushed"] = (version(), current())
+    return st.session_state["pushed"]

@@ -1,0 +1,1 @@
+"""Training: recipes in `config`, the loop in `loop`, the command in `classify`."""

@@ -1,0 +1,48 @@
+"""Measure a checkpoint again: python -m lambda_core.training.evaluate NAME_OR_FILE --data DIR [--json FILE]
+
+Prints top-1 accuracy and loss on Imagenette's validation split, at the size on the checkpoint's card.
+"""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+from torch.utils.data import DataLoader
+
+from lambda_core import data
+from lambda_core.checkpoints import CheckpointRefused, load_checkpoint
+from lambda_core.training.loop import evaluate
+
+
+def measure(checkpoint: str, folder: str | None, workers: int = 1, device: str = "cpu") -> dict[str, float]:
+    """{"top1": per cent, "loss": nats, "size": px, "images": count} of a checkpoint on the validation split."""
+    loaded = load_checkpoint(checkpoint, device)
+    size = int(loaded.preprocess["size"])
+    val = data.Repeatable(data.imagenette("val", folder), data.eval_transform(size))
+    return evaluate(loaded.model, DataLoader(val, 100, num_workers=workers), device) | {
+        "size": size,
+        "images": len(val),
+    }
+
+
+def main(arguments: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(prog="python -m lambda_core.training.evaluate", description=__doc__)
+    parser.add_argument("checkpoint", help="a network of the zoo, or a .safetensors or .pt file")
+    parser.add_argument("--data", help="folder that holds imagenette2-160 (else LAMBDA_DATA, else ./data)")
+    parser.add_argument("--workers", type=int, default=1)
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--json", type=Path, help="also write the figures to this file")
+    options = parser.parse_args(arguments)
+    try:
+        figures = measure(options.checkpoint, options.data, options.workers, options.device)
+    except (CheckpointRefused, data.DataMissing) as error:
+        sys.exit(str(error))
+    text = json.dumps(figures)
+    print(text)
+    if options.json:
+        options.json.write_text(text + "\n")
+
+
+if __name__ == "__main__":
+    main()

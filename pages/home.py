@@ -1,0 +1,22 @@
+"""What a lambda layer is, in one living picture, and the start of a tour."""
+
+import streamlit as st
+
+from explorer import canvas, loading, sidebar, state, tour
+
+PAGE = {"title": "Home", "group": "", "order": 0}
+
+selection = sidebar.controls()
+picture = sidebar.picture(selection)
+traced = loading.traced(picture, selection.layer)
+selection = canvas.fitted(selection, traced)
+
+st.title("Look inside a lambda layer")
+st.markdown(
+    "A lambda layer lets every pixel use the whole picture without comparing all pairs of pixels. "
+    "It sums the picture up in one small matrix, a **lambda**, and multiplies each pixel's query with it. "
+    "This one belongs to a trained network and runs on the picture at the left: move over the photo."
+)
+canvas.show(picture, traced, key="overview", mode="overview")
+tour.show(selection)
+state.write_url(selection)

@@ -1,0 +1,19 @@
+"""Step through one lambda layer of a trained network, on any picture."""
+
+from dataclasses import asdict, replace
+
+import streamlit as st
+
+from explorer import canvas, controls, exporting, loading, sidebar, state
+
+PAGE = {"title": "Step through a layer", "group": "Understand", "order": 1}
+
+selection = sidebar.controls()
+picture = sidebar.picture(selection)
+traced = loading.traced(picture, selection.layer)
+selection = canvas.fitted(selection, traced)
+canvas.show(picture, traced, key="steps")
+with st.sidebar:
+    controls.twins(selection, traced)
+    exporting.downloads(selection, picture, traced)
+state.write_url(selection)
