@@ -29,13 +29,13 @@ READABLE = "choose a JPEG, PNG, WebP, GIF, BMP, TIFF or AVIF image"
 # How files begin that people take for pictures. HEIC names its brand after four bytes of length.
 UNREADABLE = (
     (re.compile(rb"%PDF"), "a PDF document"),
-    (re.compile(rb"\s*(<\?xml[^>]*>|<!--.*?-->|<!DOCTYPE svg[^>]*>|\s)*<svg", re.DOTALL), "an SVG drawing"),
+    (re.compile(rb"(\xef\xbb\xbf)?\s*(<.*)?<svg", re.DOTALL), "an SVG drawing"),
     (re.compile(rb"....ftyp(hei[cmsx]|hev[cx]|mif1|msf1)", re.DOTALL), "an HEIC photograph"),
     (re.compile(rb"\x00\x00\x01\x00"), "an icon file"),
     (re.compile(rb"8BPS"), "a Photoshop document"),
     (re.compile(rb"PK\x03\x04"), "a ZIP archive or an office document"),
     (re.compile(rb"\s*<(!DOCTYPE html|html)", re.IGNORECASE), "a web page"),
-    (re.compile(rb"[\t\n\r\x20-\x7e]{16,}"), "a text file"),
+    (re.compile(rb"[\t\n\r -~]+\Z"), "a text file"),
 )
 
 # EXIF tag 274 says how the camera was held; the transposition brings the picture upright.
@@ -67,23 +67,25 @@ class Picture:
 
 @dataclass(frozen=True)
 class Photograph:
-    """A photograph that scikit-image ships inside its package, so that it needs no network."""
+    """A photograph that scikit-image ships in its package, so that it needs no network. array: how to ask for it."""
 
     file: str
+    array: str
     title: str
     credit: str
 
 
 GALLERY = {
-    "cat": Photograph("chelsea.png", "Chelsea the cat", "Stefan van der Walt, CC0"),
-    "astronaut": Photograph("astronaut.png", "Eileen Collins, astronaut", "NASA, public domain"),
-    "coffee": Photograph("coffee.png", "A cup of coffee", "Rachel Michetti, CC0"),
-    "rocket": Photograph("rocket.jpg", "Falcon 9 before launch", "SpaceX, public domain"),
+    "coffee": Photograph("coffee.png", "data.coffee()", "A cup of coffee", "Rachel Michetti, CC0"),
+    "cat": Photograph("chelsea.png", "data.chelsea()", "Chelsea the cat", "Stefan van der Walt, CC0"),
+    "astronaut": Photograph("astronaut.png", "data.astronaut()", "Eileen Collins, astronaut", "NASA, public domain"),
+    "rocket": Photograph("rocket.jpg", "data.rocket()", "Falcon 9 before launch", "SpaceX, public domain"),
     "motorcycle": Photograph(
-        "motorcycle_left.png", "A motorcycle in a workshop", "Scharstein et al., Middlebury stereo data set 2014"
+        "motorcycle_left.png", "data.stereo_motorcycle()[0]", "A motorcycle in a workshop",
+        "Scharstein et al., Middlebury stereo data set 2014",
     ),
-    "photographer": Photograph("camera.png", "A photographer", "Lav Varshney, CC0"),
-}
+    "photographer": Photograph("camera.png", "data.camera()", "A photographer", "Lav Varshney, CC0"),
+}  # fmt: skip
 
 
 @lru_cache(maxsize=len(GALLERY))
@@ -92,6 +94,13 @@ def gallery_picture(name: str) -> Picture:
     photograph = GALLERY[name]
     picture = read_image((resources.files("skimage") / "data" / photograph.file).read_bytes())
     return Picture(picture.image, photograph.title, None, picture.key)
+
+
+def expression(name: str) -> str:
+    """Python that gives this picture as a PIL image, after `from skimage import data` and `from PIL import Image`."""
+    if name in GALLERY:
+        return f"Image.fromarray({GALLERY[name].array})"
+    return 'Image.open("picture.jpg")'
 
 
 def read_image(data: bytes, *, name: str = "image") -> Picture:
@@ -108,22 +117,24 @@ def read_image(data: bytes, *, name: str = "image") -> Picture:
             f"This file has {len(data) / 2**20:.0f} MB; choose an image of at most {MAX_BYTES // 2**20} MB."
         )
     image = _open(data)
-    notes = []
-    if image.format != "MPO" and getattr(image, "is_animated", False):  # an MPO is a photograph with its previews
-        notes.append("The file holds several frames; this is the first.")
+    kind, notes = image.format, []
     try:
+        if kind != "MPO" and getattr(image, "is_animated", False):  # an MPO is a photograph with its previews
+            notes.append("The file holds several frames; this is the first.")
         image.load()
         image, turned = _upright(image)
         if turned:
             notes.append("Turned upright, as the camera noted.")
-        if max(image.size) > MAX_SIDE:
-            notes.append(f"Reduced from {image.width} × {image.height} pixels.")
-            image = _reduced(image)
         image = _rgb(image)
     except Exception as error:  # decoders raise what they like on damaged data
         raise ImageRefused(
-            f"This {_format_name(image)} file is damaged or incomplete; save or export it again, or choose another."
+            f"This {'JPEG' if kind == 'MPO' else kind} file is damaged or incomplete; "
+            "save or export it again, or choose another."
         ) from error
+    if max(image.size) > MAX_SIDE:
+        notes.append(f"Reduced from {image.width:,} × {image.height:,} pixels.")
+        image = _reduced(image)
+    image.info.clear()  # what the file said of orientation and transparency no longer holds
     key = hashlib.blake2b(data, digest_size=12).hexdigest()
     return Picture(image, _title(name), " ".join(notes) or None, key)
 
@@ -176,10 +187,6 @@ def _too_large(found: str) -> str:
     return f"This picture is too large: at most {MAX_PIXELS // 10**6} million pixels can be shown, and it has {found}."
 
 
-def _format_name(image: Image.Image) -> str:
-    return "JPEG" if image.format in ("MPO", None) else str(image.format)
-
-
 def _upright(image: Image.Image) -> tuple[Image.Image, bool]:
     """Turn the picture as its EXIF data says, if they can be read at all."""
     try:
@@ -193,7 +200,7 @@ def _reduced(image: Image.Image) -> Image.Image:
     """The picture with its longer side at MAX_SIDE."""
     scale = MAX_SIDE / max(image.size)
     size = max(1, round(image.width * scale)), max(1, round(image.height * scale))
-    return image.resize(size, Image.Resampling.BOX, reducing_gap=None)
+    return image.resize(size, Image.Resampling.LANCZOS, reducing_gap=2.0)
 
 
 def _rgb(image: Image.Image) -> Image.Image:
@@ -202,8 +209,9 @@ def _rgb(image: Image.Image) -> Image.Image:
         image = _eight_bit(image)
     if image.has_transparency_data:
         image = image.convert("RGBA")
-        paper = Image.new("RGBA", image.size, "white")
-        image = Image.alpha_composite(paper, image)
+        paper = Image.new("RGB", image.size, "white")
+        paper.paste(image, mask=image.getchannel("A"))
+        return paper
     return image.convert("RGB")
 
 

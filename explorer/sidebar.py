@@ -16,7 +16,7 @@ SENT = ("upload", "camera")  # pictures that a visitor brought, kept in the sess
 def picture(selection: Selection) -> images.Picture:
     """The picture that is selected, or the first of the gallery where it is gone."""
     brought = st.session_state.get("pictures", {})
-    return brought.get(selection.image) or images.gallery(selection.image)
+    return brought.get(selection.image) or images.gallery_picture(selection.image)
 
 
 def controls() -> Selection:
@@ -59,7 +59,7 @@ def _pick(name: str) -> None:
 
 @lru_cache(maxsize=16)
 def _thumb(key: str, name: str, own: images.Picture | None) -> str:
-    found = own or images.gallery(name)
+    found = own or images.gallery_picture(name)
     return base64.b64encode(images.jpeg_bytes(found.image, 96)).decode()
 
 
@@ -71,7 +71,7 @@ def _thumbs(selection: Selection) -> None:
     with st.container(horizontal=True, gap="small", key="thumbs"):
         for name in names:
             own = brought.get(name)
-            title = own.title if own else images.gallery(name).title
+            title = own.title if own else images.gallery_picture(name).title
             st.button(title, key=f"pick_{name}", on_click=_pick, args=(name,), help=title)
             face = _thumb(own.key if own else name, name, own)
             rules.append(f".st-key-pick_{name} button{{background-image:url(data:image/jpeg;base64,{face})}}")

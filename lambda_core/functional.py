@@ -1,38 +1,100 @@
-"""The lambda layer in its general form: any number of queries, any context, any embeddings, any mask."""
+"""The lambda layer in its general form: any number of queries, any context, any embeddings, any mask.
+
+Letters, here and everywhere: b batch, h heads, k depth of queries and keys, v depth of values, u intra-depth,
+n query positions, m context positions.
+"""
 
 import torch
 from torch import Tensor, einsum
+from torch.nn import functional as F
 
 KEY_NORMS = ("softmax", "softmax_keys_queries", "l2", "none")
 
 
-def normalize_keys(k: Tensor, key_norm: str = "softmax", dim: int = 1) -> Tensor:
-    """Keys as weights over the context, which lies along `dim`. The sum runs in float32 at least.
-
-    softmax, softmax_keys_queries: exp(K) / sum over m of exp(K).  l2: K / ||K||, over m.  none: K.
-    """
+def check_key_norm(key_norm: str) -> None:
+    """ValueError with the choices, unless it is one of KEY_NORMS."""
     if key_norm not in KEY_NORMS:
         raise ValueError(f"key_norm must be one of {', '.join(KEY_NORMS)}, not {key_norm!r}")
+
+
+def wide(x: Tensor) -> Tensor:
+    """In float32 at least: a sum over hundreds of positions overflows in float16 and is coarse in bfloat16."""
+    return x.to(torch.promote_types(x.dtype, torch.float32))
+
+
+def normalize_keys(k: Tensor, key_norm: str = "softmax", dim: int = 1) -> Tensor:
+    """Keys as weights over the context, which lies along `dim`: the paper's K̄ (Bello 2021, section 3).
+
+    softmax, softmax_keys_queries: exp(K) / sum over m of exp(K).  l2: K / ||K||, over m.  none: K.
+    Shape and type stay; the sum runs in float32 at least. Raises ValueError for another name.
+    """
+    check_key_norm(key_norm)
     if key_norm == "none":
         return k
-    wide = k.float() if k.dtype in (torch.float16, torch.bfloat16) else k
-    if key_norm == "l2":
-        return torch.nn.functional.normalize(wide, dim=dim).to(k.dtype)
-    return wide.softmax(dim).to(k.dtype)
+    return (F.normalize(wide(k), dim=dim) if key_norm == "l2" else wide(k).softmax(dim)).to(k.dtype)
+
+
+def _over_pairs(mask: Tensor) -> Tensor:
+    """(n, m) or (b, n, m) -> (b or 1, n, m, 1, 1)"""
+    return (mask if mask.dim() == 3 else mask[None])[..., None, None]
+
+
+def normalize_seen_keys(k: Tensor, seen: Tensor, key_norm: str = "softmax") -> Tensor:
+    """Keys normalised over what each query sees, zero elsewhere; a query that sees nothing has zeros.
+
+    k (b, m, k, u), seen (n, m) or (b, n, m), True where query n sees context m -> (b, n, m, k, u)
+    """
+    hidden = ~_over_pairs(seen)
+    outside = float("-inf") if key_norm.startswith("softmax") else 0.0
+    return normalize_keys(k[:, None].masked_fill(hidden, outside), key_norm, dim=2).masked_fill(hidden, 0.0)
+
+
+def causal_content_lambdas(k: Tensor, v: Tensor, key_norm: str = "softmax", chunk: int = 32) -> Tensor:
+    """λc_n over the context m <= n, keys normalised over it.  (b, m, k, u), (b, m, v, u) -> (b, n, k, v)
+
+    Softmax: λc_n = sum over m <= n of exp(K_m - L_n) V_m, with L_n = log of the sum over m <= n of exp(K_m). It goes
+    chunk by chunk: pairs within a chunk, and what came before as one λ, scaled by exp(L_before - L_n). No exponent is
+    above zero, so nothing overflows, and time and memory grow with n, not with n m.
+    """
+    check_key_norm(key_norm)
+    if not key_norm.startswith("softmax"):
+        lambdas = einsum("bmku,bmvu->bmkvu", k, v).cumsum(1)
+        if key_norm == "l2":  # clamped as F.normalize does
+            lambdas = lambdas / k.square().cumsum(1).clamp_min(1e-24).sqrt()[:, :, :, None]
+        return lambdas.sum(-1)
+    totals = k.logcumsumexp(1)  # L, (b, n, k, u)
+    parts: list[Tensor] = []
+    last = torch.empty(0)  # λc_n of the last n so far, u slices apart: (b, 1, k, v, u)
+    for start in range(0, k.shape[1], chunk):
+        here = slice(start, start + chunk)
+        exponents = k[:, None, here] - totals[:, here, None]  # (b, n, m, k, u)
+        future = exponents.new_ones(exponents.shape[1:3], dtype=torch.bool).triu(1)[:, :, None, None]
+        lambdas = einsum("bnmku,bmvu->bnkvu", exponents.masked_fill(future, float("-inf")).exp(), v[:, here])
+        if start:
+            before = (totals[:, start - 1 : start] - totals[:, here]).exp()  # (b, n, k, u)
+            lambdas = lambdas + before[:, :, :, None] * last
+        last = lambdas[:, -1:]
+        parts.append(lambdas.sum(-1))
+    return torch.cat(parts, 1)
 
 
 def _check_shapes(q: Tensor, k: Tensor, v: Tensor, embeddings: Tensor | None, mask: Tensor | None) -> None:
-    b, _, n, depth = q.shape
-    m, u = k.shape[1], k.shape[3]
-    if k.shape != (b, m, depth, u) or v.shape[:2] != (b, m) or v.shape[3] != u:
+    if not q.dim() == k.dim() == v.dim() == 4 or not (
+        k.shape == (len(q), k.shape[1], q.shape[3], k.shape[3]) and v.shape == (*k.shape[:2], v.shape[2], k.shape[3])
+    ):
         raise ValueError(
             "lambda_layer takes q (b, h, n, k), k (b, m, k, u) and v (b, m, v, u), "
             f"not q {tuple(q.shape)}, k {tuple(k.shape)} and v {tuple(v.shape)}"
         )
+    b, _, n, depth = q.shape
+    _, m, _, u = k.shape
     if embeddings is not None and embeddings.shape != (n, m, depth, u):
         raise ValueError(f"embeddings must be (n, m, k, u) = {(n, m, depth, u)}, not {tuple(embeddings.shape)}")
-    if mask is not None and mask.shape not in ((n, m), (b, n, m)):
-        raise ValueError(f"mask must be (n, m) = {(n, m)} or (b, n, m) = {(b, n, m)}, not {tuple(mask.shape)}")
+    if mask is not None and (mask.dtype != torch.bool or mask.shape not in ((n, m), (b, n, m))):
+        raise ValueError(
+            f"mask must be a bool tensor (n, m) = {(n, m)} or (b, n, m) = {(b, n, m)}, "
+            f"not {mask.dtype} {tuple(mask.shape)}"
+        )
 
 
 def lambda_layer(
@@ -58,14 +120,10 @@ def lambda_layer(
     if key_norm == "softmax_keys_queries":
         q = q.softmax(-1)
     if mask is None:
-        lambdas = einsum("bmku,bmvu->bkv", normalize_keys(k, key_norm), v)[:, None]  # (b, 1, k, v)
+        lambdas = einsum("bmku,bmvu->bkv", normalize_keys(k, key_norm), v)[:, None]  # one for all queries
     else:
-        seen = (mask if mask.dim() == 3 else mask[None])[..., None, None]  # (b or 1, n, m, 1, 1)
-        hidden = float("-inf") if key_norm.startswith("softmax") else 0.0
-        keys = normalize_keys(k[:, None].masked_fill(~seen, hidden), key_norm, dim=2)
-        keys = keys.masked_fill(~seen, 0.0)  # also clears the NaN of a query that sees nothing
-        lambdas = einsum("bnmku,bmvu->bnkv", keys, v)
+        lambdas = einsum("bnmku,bmvu->bnkv", normalize_seen_keys(k, mask, key_norm), v)
     if embeddings is not None:
-        pairs = embeddings[None] if mask is None else embeddings * seen
-        lambdas = lambdas + einsum("bnmku,bmvu->bnkv", pairs.expand(len(v), -1, -1, -1, -1), v)
-    return einsum("bhnk,bnkv->bhnv", q, lambdas.expand(-1, q.shape[2], -1, -1))
+        pairs = embeddings[None] if mask is None else embeddings * _over_pairs(mask)  # (b or 1, n, m, k, u)
+        lambdas = lambdas + einsum("bnmku,bmvu->bnkv", pairs, v)
+    return einsum("bhnk,bnkv->bhnv", q, lambdas)

@@ -1,13 +1,15 @@
 """Named tensors: a `Tap` marks a tensor worth seeing, `trace` runs a module and returns every tensor so marked."""
 
+from collections.abc import Callable
 from contextlib import ExitStack
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 
 class Tap(nn.Module):
-    """An identity. It costs nothing, holds no state, and gives a tensor a name that hooks and Captum can find."""
+    """An identity that gives a tensor a name, which hooks, `trace` and Captum can find. It holds no state."""
 
     @property
     def watched(self) -> bool:
@@ -19,26 +21,33 @@ class Tap(nn.Module):
 
 
 @torch.no_grad()
-def trace(module: nn.Module, x: Tensor) -> dict[str, Tensor]:
-    """Run `module(x)` once in its present mode and return every tapped tensor by its qualified name.
+def trace(module: nn.Module, x: Any) -> dict[str, Tensor]:
+    """Run `module(x)` once in its present mode and return every tapped tensor by its name, and the output.
 
     For a `LambdaLayer`: input (b, dim, H, W), q (b, h, n, k), k and keys (b, m, k, u), v (b, m, v, u),
-    content_lambda (b, k, v), position_lambda (b, n, k, v), content_output and position_output (b, h, n, v),
-    output (b, dim_out, H / stride, W / stride). For a model the same names follow the path of the layer,
-    as in `stages.2.0.mix.q`. Tensors are detached; the module is left as it was, also after an error.
+    content_lambda (b, k, v), position_lambda (b, n, k, v), content_output and position_output (b, h, n, v), both
+    before pooling, and output (b, dim_out, H / stride, W / stride); a half that is switched off has no names. For a
+    model they follow the path of the layer, as in `stages.2.0.mix.q`, which `model.get_submodule` knows too; `output`
+    is what the model returns, where that is a tensor. A tap that is passed twice shows its last tensor.
+
+    The tensors are copies without gradient. A compiled module runs uncompiled here. Hooks are removed afterwards, also
+    after an error; in training mode batch norms see one more batch.
     """
     found: dict[str, Tensor] = {}
 
-    def keep(name: str):
-        def hook(_module: nn.Module, _args: tuple, output: Tensor) -> None:
-            found[name] = output.detach()
+    def keep(name: str) -> Callable[[nn.Module, Any, Tensor], None]:
+        def hook(_module: nn.Module, _args: Any, output: Tensor) -> None:
+            found[name] = output.clone()  # a layer that works in place may follow
 
         return hook
 
     with ExitStack() as stack:
+        stack.enter_context(torch.compiler.set_stance("force_eager"))  # compiled code does not look for new hooks
         for name, part in module.named_modules():
             if isinstance(part, Tap):
-                handle = part.register_forward_hook(keep(name.removesuffix("_tap").replace("_tap.", ".")))
+                handle = part.register_forward_hook(keep(name.replace("_orig_mod.", "")))
                 stack.callback(handle.remove)
-        found["output"] = module(x).detach()
+        output = module(x)
+    if isinstance(output, Tensor):
+        found["output"] = output.clone()
     return found

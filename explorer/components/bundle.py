@@ -6,7 +6,9 @@ from pathlib import Path
 _IMPORT = re.compile(r'^import\s*\{([^}]*)\}\s*from\s*["\']\./([\w-]+\.js)["\'];?[ \t]*\n', re.MULTILINE)
 _ANY_IMPORT = re.compile(r"^import\b.*$", re.MULTILINE)
 _EXPORT = re.compile(r"^export (?!default\b)(?=(?:async |const |let |function |class ))", re.MULTILINE)
-_NAME = re.compile(r"^(?:export )?(?:default )?(?:async )?(?:const|let|var|function\*?|class) (\w+)", re.MULTILINE)
+_NAME = re.compile(r"^(?:export )?(?:default )?(?:async )?(?:function\*?|class) (\w+)", re.MULTILINE)
+_LIST = re.compile(r"^(?:export )?(?:const|let|var) (.+)$", re.MULTILINE)
+_NESTED = re.compile(r"\([^()]*\)|\{[^{}]*\}|\[[^\[\]]*\]|\"[^\"]*\"|'[^']*'|`[^`]*`")
 
 
 class BundleError(ValueError):
@@ -45,8 +47,18 @@ def bundle(folder: Path, entry: str = "main.js") -> str:
     for name in order:
         if name != entry and "export default" in sources[name]:
             raise BundleError(f"{name}: only the entry {entry} may have a default export")
-        for symbol in _NAME.findall(sources[name]):
+        for symbol in _top_level_names(sources[name]):
             if symbol in owner:
                 raise BundleError(f"top-level name `{symbol}` is in both {owner[symbol]} and {name}")
             owner[symbol] = name
     return "\n".join(f"// {name}\n{_EXPORT.sub('', sources[name])}" for name in order)
+
+
+def _top_level_names(text: str) -> list[str]:
+    """Functions, classes, and every name of `const a = 1, b = 2;`."""
+    names = _NAME.findall(text)
+    for line in _LIST.findall(text):
+        while (flat := _NESTED.sub("", line)) != line:
+            line = flat
+        names += re.findall(r"(?:^|, )(\w+) =(?![=>])", line)
+    return names

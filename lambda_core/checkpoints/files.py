@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from lambda_core.models import build
 
 ZOO = Path(__file__).with_name("zoo")
+UNSAFE = "and could run code, so it was not opened: write a .safetensors file with lambda_core.save_checkpoint"
 MAX_BLOCKS = 1000  # a header may ask for any depth; no network of the family comes near this
 
 
@@ -90,7 +91,9 @@ def load_checkpoint(path_or_name: str | Path, device: torch.device | str | None 
 
 def read_checkpoint(content: bytes, device: torch.device | str | None = None) -> Checkpoint:
     """A checkpoint from the bytes of a file. What kind of file it is, the bytes say, not the name."""
-    if content[:2] == b"PK" or content[:1] == b"\x80":
+    if content[:1] == b"\x80":
+        raise CheckpointRefused(f"the file is a bare pickle {UNSAFE}")
+    if content[:2] == b"PK":
         weights, header = _read_torch(content)
     else:
         weights, header = _read_safetensors(content)
@@ -124,8 +127,7 @@ def _read_torch(content: bytes) -> tuple[dict[str, Tensor], dict[str, Any]]:
         state = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise CheckpointRefused(
-            "the file is a pickle that holds more than weights and could run code, so it was not opened: "
-            "save a state dict, or a .safetensors file with lambda_core.save_checkpoint"
+            f"the file holds more than weights {UNSAFE}"
         ) from error
     except (RuntimeError, EOFError, zipfile.BadZipFile) as error:
         raise CheckpointRefused("the .pt file is truncated or damaged: save it again") from error

@@ -1,7 +1,8 @@
-"""One contraction, several orders: y_n = sum over k of q_nk sum over m of E_nmk V_m.
+"""One contraction, several orders: y_n = sum over k of q_nk sum over m, u of E_nmku V_mvu.
 
-Every engine is a function(q, v, table, size) -> y with q (b, h, n, k), v (b, m, v, u), table (k, u, rows, columns) and
-y (b, h, n, v). They agree in output and gradient; `einsum` is the definition, the others are faster.
+Every engine is a function(q, v, table, size) -> y with q (b, h, n, k), v (b, m, v, u), table (k, u, rows, columns),
+size = (H, W) with n = m = H W, and y (b, h, n, v). They agree in output and gradient: `einsum` is the definition, the
+others are faster. `select` picks one, `explain` says why.
 """
 
 from collections.abc import Callable
@@ -10,6 +11,7 @@ from torch import Tensor
 
 from lambda_core import positions
 from lambda_core.engines import attention, convolution, einsum
+from lambda_core.engines.auto import explain, select
 
 Engine = Callable[[Tensor, Tensor, Tensor, positions.Size], Tensor]
 
@@ -19,6 +21,4 @@ ENGINES: dict[str, Engine] = {
     "attention": attention.position_output,
 }
 
-
-def select(q: tuple[int, ...], v: tuple[int, ...], table: tuple[int, ...], size: positions.Size) -> str:
-    return "attention"
+__all__ = ["ENGINES", "Engine", "explain", "select"]

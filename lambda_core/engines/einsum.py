@@ -6,10 +6,17 @@ from lambda_core import positions
 
 
 def position_lambdas(v: Tensor, table: Tensor, size: positions.Size) -> Tensor:
-    """lambda_n[k, v] = sum over m, u of E[n, m, k, u] V[m, v, u].  (b, m, v, u), (k, u, R, C) -> (b, n, k, v)"""
+    """λp_n = sum over m, u of E_nmku V_mvu.  (b, m, v, u), (k, u, R, C) -> (b, n, k, v)"""
     return einsum("kunm,bmvu->bnkv", positions.gather(table, size), v)
 
 
 def position_output(q: Tensor, v: Tensor, table: Tensor, size: positions.Size) -> Tensor:
-    """y_n = lambda_nᵀ q_n for every head.  (b, h, n, k), (b, m, v, u), (k, u, R, C) -> (b, h, n, v)"""
+    """y_n = λp_nᵀ q_n for every head.  (b, h, n, k), (b, m, v, u), (k, u, R, C) -> (b, h, n, v)"""
     return einsum("bhnk,bnkv->bhnv", q, position_lambdas(v, table, size))
+
+
+def cost(q: tuple[int, ...], v: tuple[int, ...], table: tuple[int, ...], size: positions.Size) -> tuple[int, int]:
+    """Multiply-adds, and numbers stored: the gathered embeddings and the lambdas."""
+    b, h, n, k = q
+    _, m, values, u = v
+    return b * n * k * values * (m * u + h), n * m * k * u + b * n * k * values

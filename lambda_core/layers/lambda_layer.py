@@ -4,30 +4,42 @@ Letters, here and everywhere: b batch, h heads, k depth of queries and keys, v d
 n query positions, m context positions (here the same H x W grid).
 """
 
+from contextlib import AbstractContextManager, nullcontext
+from typing import ClassVar
+
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
-from lambda_core import positions
-from lambda_core.engines import ENGINES, convolution, select
-from lambda_core.functional import KEY_NORMS, normalize_keys
+from lambda_core import engines, positions
+from lambda_core.engines import convolution
+from lambda_core.functional import check_key_norm, normalize_keys, wide
 from lambda_core.tracing import Tap
 
 
 class LambdaLayer(nn.Module):
-    """y_n = (λc + λp_n)ᵀ q_n on a feature map: (b, dim, H, W) -> (b, dim_out, H / stride, W / stride).
+    """y_n = (λc + λp_n)ᵀ q_n on a feature map: (b, dim, H, W) -> (b, dim_out, H / stride, W / stride), rounded up.
 
-    λc = sum over m, u of K̄_mku V_mvu is shared by all queries; λp_n = sum over m, u of E_{m-n,ku} V_mvu moves with n.
+    λc = sum over m, u of K̄_mku V_mvu is shared by all queries; λp_n = sum over m, u of E_(m-n)ku V_mvu moves with n.
     Queries have h heads; keys and values are shared by the heads, v = dim_out / h (Bello 2021, section 3).
 
-    dim_k, heads, dim_u: k, h, u. scope: r, an odd integer, context r x r around the query; None is global and needs
-    size=(H, W), the largest map to come. key_norm: softmax | softmax_keys_queries | l2 | none, over positions.
-    content, position: switch off either half. norm_qv: batch norm on queries and values. position_bias: a number b_k added
-    to every λp_n[k, v], as the implementations with a convolution for E have it. stride: average pooling of the output, after the layer has run at full resolution. engine: the order of the
-    position sum, see `lambda_core.engines`; all give the same result.
+    dim_k, heads, dim_u: k, h, u. scope: r, an odd integer, for a context of r x r around the query; None is global and
+    needs size=(H, W), the largest map to come. key_norm: softmax | softmax_keys_queries | l2 | none, over positions.
+    content, position: with False that half is not built; on a layer that has both, the attributes of these names
+    switch one off and on. norm_qv: batch norm on queries and values. position_bias: a number b_k added to every
+    λp_n[k, v], as implementations with a convolution for E have it. stride: average pooling of the output, after the
+    layer has run at full resolution. engine: the order of the position sum, see `lambda_core.engines`; all give the
+    same result. Sums over positions run in float32 at least, also under autocast.
 
-    Raises ValueError for arguments that do not fit together and for an input larger than `size` under a global scope.
+    Every step is a tap (`lambda_core.trace` lists their names), so `layer.content_output` can be hooked.
+
+    Raises ValueError for arguments that do not fit together, for an input that is not (b, dim, H, W), and for one
+    larger than `size` under a global scope.
     """
+
+    dims: ClassVar[int] = 2  # axes of a map
+    Projection: ClassVar[type[nn.Conv1d] | type[nn.Conv2d]] = nn.Conv2d
+    Norm: ClassVar[type[nn.BatchNorm1d] | type[nn.BatchNorm2d]] = nn.BatchNorm2d
+    Pool: ClassVar[type[nn.AvgPool1d] | type[nn.AvgPool2d]] = nn.AvgPool2d
 
     def __init__(
         self,
@@ -38,7 +50,7 @@ class LambdaLayer(nn.Module):
         heads: int = 4,
         dim_u: int = 1,
         scope: int | None = 23,
-        size: positions.Size | None = None,
+        size: tuple[int, ...] | None = None,
         key_norm: str = "softmax",
         content: bool = True,
         position: bool = True,
@@ -49,83 +61,130 @@ class LambdaLayer(nn.Module):
     ) -> None:
         super().__init__()
         dim_out = dim if dim_out is None else dim_out
+        for name, value in {"dim": dim, "dim_out": dim_out, "dim_k": dim_k, "heads": heads, "dim_u": dim_u}.items():
+            if value < 1:
+                raise ValueError(f"{name} must be at least 1, not {value}")
         if dim_out % heads:
             raise ValueError(f"dim_out={dim_out} cannot be split over heads={heads}: it must be a multiple of heads")
-        if key_norm not in KEY_NORMS:
-            raise ValueError(f"key_norm must be one of {', '.join(KEY_NORMS)}, not {key_norm!r}")
+        check_key_norm(key_norm)
         if not (content or position):
             raise ValueError("a lambda layer needs content=True or position=True; with neither its output is zero")
-        if engine != "auto" and engine not in ENGINES:
-            raise ValueError(f"engine must be auto or one of {', '.join(ENGINES)}, not {engine!r}")
+        if position_bias and not position:
+            raise ValueError("position_bias=True has no meaning with position=False")
+        if stride < 1:
+            raise ValueError(f"stride must be at least 1, not {stride}")
+        if engine != "auto" and engine not in engines.ENGINES:
+            raise ValueError(f"engine must be auto or one of {', '.join(engines.ENGINES)}, not {engine!r}")
+        size = None if size is None else tuple(size)
+        entries = positions.table_size(scope, size, self.dims) if position else ()
         self.dim, self.dim_out, self.dim_k, self.heads, self.dim_u = dim, dim_out, dim_k, heads, dim_u
         self.dim_v = dim_out // heads
         self.scope, self.size, self.key_norm, self.stride, self.engine = scope, size, key_norm, stride, engine
         self.content, self.position = content, position
 
-        self.to_q = nn.Conv2d(dim, heads * dim_k, 1, bias=False)
-        self.to_k = nn.Conv2d(dim, dim_k * dim_u, 1, bias=False) if content else None
-        self.to_v = nn.Conv2d(dim, self.dim_v * dim_u, 1, bias=False)
-        self.norm_q = nn.BatchNorm2d(heads * dim_k) if norm_qv else nn.Identity()
-        self.norm_v = nn.BatchNorm2d(self.dim_v * dim_u) if norm_qv else nn.Identity()
-        self.embeddings: nn.Parameter | None = None
-        self.position_bias: nn.Parameter | None = None
-        if position:
-            self.embeddings = nn.Parameter(torch.empty(dim_k, dim_u, *positions.table_size(scope, size)))
-            if position_bias:
-                self.position_bias = nn.Parameter(torch.zeros(dim_k))
-        elif position_bias:
-            raise ValueError("position_bias=True has no meaning with position=False")
-        self.pool = nn.AvgPool2d(stride, ceil_mode=True, count_include_pad=False) if stride > 1 else nn.Identity()
+        self.to_q = self.Projection(dim, heads * dim_k, 1, bias=False)
+        self.to_k = self.Projection(dim, dim_k * dim_u, 1, bias=False) if content else None
+        self.to_v = self.Projection(dim, self.dim_v * dim_u, 1, bias=False)
+        self.norm_q = self.Norm(heads * dim_k) if norm_qv else nn.Identity()
+        self.norm_v = self.Norm(self.dim_v * dim_u) if norm_qv else nn.Identity()
+        self.embeddings = nn.Parameter(torch.empty(dim_k, dim_u, *entries)) if position else None
+        self.position_bias = nn.Parameter(torch.zeros(dim_k)) if position_bias else None
+        self.pool = self.Pool(stride, ceil_mode=True) if stride > 1 else nn.Identity()
+
+        self.input, self.q, self.k, self.keys, self.v = Tap(), Tap(), Tap(), Tap(), Tap()
+        self.content_lambda, self.position_lambda = Tap(), Tap()
+        self.content_output, self.position_output, self.output = Tap(), Tap(), Tap()
         self.reset_parameters()
 
-        self.input_tap, self.output_tap = Tap(), Tap()
-        self.q_tap, self.k_tap, self.keys_tap, self.v_tap = Tap(), Tap(), Tap(), Tap()
-        self.content_lambda_tap, self.position_lambda_tap = Tap(), Tap()
-        self.content_output_tap, self.position_output_tap = Tap(), Tap()
-
     def reset_parameters(self) -> None:
-        """Projections from normal(dim^-1/2), embeddings from normal(0.02)."""
+        """Projections from normal(dim^-1/2), embeddings from normal(0.02), the position bias zero."""
         for projection in (self.to_q, self.to_k, self.to_v):
             if projection is not None:
                 nn.init.normal_(projection.weight, std=self.dim**-0.5)
         if self.embeddings is not None:
             nn.init.normal_(self.embeddings, std=0.02)
+        if self.position_bias is not None:
+            nn.init.zeros_(self.position_bias)
+
+    def extra_repr(self) -> str:
+        scope = f"size={self.size}" if self.scope is None else f"scope={self.scope}"
+        return (
+            f"{self.dim}, {self.dim_out}, dim_k={self.dim_k}, heads={self.heads}, dim_u={self.dim_u}, {scope}, "
+            f"key_norm={self.key_norm}, content={self.content}, position={self.position}, engine={self.engine}"
+        )
 
     def forward(self, x: Tensor) -> Tensor:
-        b, _, *size = x.shape
-        size = (size[0], size[1])
-        if self.position and self.scope is None and (size[0] > self.size[0] or size[1] > self.size[1]):
-            raise ValueError(f"this global lambda layer was made for maps up to {self.size}, not {size}")
-        x = self.input_tap(x)
-        q = self.norm_q(self.to_q(x)).view(b, self.heads, self.dim_k, -1).transpose(2, 3)  # (b, h, n, k)
-        v = self.norm_v(self.to_v(x)).view(b, self.dim_v, self.dim_u, -1).permute(0, 3, 1, 2)  # (b, m, v, u)
-        q, v = self.q_tap(q.softmax(-1) if self.key_norm == "softmax_keys_queries" else q), self.v_tap(v)
-        y = self._content_output(x, q, v) + self._position_output(q, v, size)  # (b, h, n, v)
-        y = y.transpose(2, 3).reshape(b, self.dim_out, *size)  # head by head: channel = h v
-        return self.output_tap(self.pool(y))
+        size = self._map_size(x)
+        x = self.input(x)
+        q = self.norm_q(self.to_q(x)).flatten(2).unflatten(1, (self.heads, self.dim_k)).transpose(2, 3)
+        q = self.q(q.softmax(-1) if self.key_norm == "softmax_keys_queries" else q)  # (b, h, n, k)
+        keys = None
+        if self.content and self.to_k is not None:
+            keys = self._keys(self.k(_slices(self.to_k(x), self.dim_k)))  # (b, m, k, u)
+        v = self.v(_slices(self.norm_v(self.to_v(x)), self.dim_v))  # (b, m, v, u)
+        with _without_autocast(x.device.type):
+            wide_q, wide_v = wide(q), wide(v)
+            nothing = wide_v.new_zeros(()).expand(*q.shape[:3], self.dim_v)
+            content = nothing if keys is None else self._content_output(wide_q, keys, wide_v)
+            position = self._position_output(wide_q, wide_v, size) if self.position else nothing
+            y = (content + position).to(q.dtype)  # (b, h, n, v)
+        y = y.transpose(2, 3).reshape(len(x), self.dim_out, *x.shape[2:])  # channel = h v, head by head
+        return self.output(self.pool(y))
 
     def position_lambdas(self, v: Tensor, size: positions.Size) -> Tensor:
-        """λp_n for every query of values v (b, m, v, u), bias included: (b, n, k, v)."""
-        lambdas = convolution.position_lambdas(v, self.embeddings.to(v.dtype), size)
+        """λp_n for every query of values v (b, m, v, u) on an H x W map, bias included: (b, n, k, v)."""
+        lambdas = convolution.position_lambdas(v, self._table().to(v.dtype), size)
         return lambdas if self.position_bias is None else lambdas + self.position_bias[:, None]
 
-    def _content_output(self, x: Tensor, q: Tensor, v: Tensor) -> Tensor | float:
-        if self.to_k is None:
-            return 0.0
-        k = self.to_k(x).view(len(x), self.dim_k, self.dim_u, -1).permute(0, 3, 1, 2)  # (b, m, k, u)
-        keys = self.keys_tap(normalize_keys(self.k_tap(k), self.key_norm))
-        content = self.content_lambda_tap(torch.einsum("bmku,bmvu->bkv", keys, v))
-        return self.content_output_tap(q @ content[:, None])
+    def explain_engine(self, batch: int, size: positions.Size, device: str = "cpu") -> str:
+        """One sentence: the engine that "auto" takes for `batch` inputs of H x W, and why."""
+        if not self.position:
+            return "none: this layer has no position part."
+        n = size[0] * size[1]
+        q, v = (batch, self.heads, n, self.dim_k), (batch, n, self.dim_v, self.dim_u)
+        return engines.explain(q, v, self._table().shape, size, device)
 
-    def _position_output(self, q: Tensor, v: Tensor, size: positions.Size) -> Tensor | float:
-        if self.embeddings is None:
-            return 0.0
-        if self.position_lambda_tap.watched:
-            self.position_lambda_tap(self.position_lambdas(v, size))
-        engine = ENGINES[select(q.shape, v.shape, self.embeddings.shape, size) if self.engine == "auto" else self.engine]
-        wide = torch.promote_types(q.dtype, torch.float32)  # sums over hundreds of positions overflow in fp16
-        with torch.autocast(q.device.type, enabled=False):
-            y = engine(q.to(wide), v.to(wide), self.embeddings.to(wide), size).to(q.dtype)
+    def _map_size(self, x: Tensor) -> positions.Size:
+        """(H, W) of an input that fits; ValueError for another."""
+        if x.dim() != 2 + self.dims or x.shape[1] != self.dim:
+            axes = "H, W" if self.dims == 2 else "n"
+            raise ValueError(f"{type(self).__name__} takes (b, {self.dim}, {axes}), not {tuple(x.shape)}")
+        sides = tuple(x.shape[2:])
+        if self.position and self.scope is None and any(a > b for a, b in zip(sides, self.size or (), strict=True)):
+            raise ValueError(f"this global lambda layer was made for inputs up to size={self.size}, not {sides}")
+        return (1, *sides)[-2], sides[-1]
+
+    def _table(self) -> Tensor:
+        """The embeddings as engines take them: (k, u, R, C)."""
+        assert self.embeddings is not None
+        return self.embeddings
+
+    def _keys(self, k: Tensor) -> Tensor:
+        return self.keys(normalize_keys(wide(k), self.key_norm))  # (b, m, k, u)
+
+    def _content_output(self, q: Tensor, keys: Tensor, v: Tensor) -> Tensor:
+        """(b, h, n, k), (b, m, k, u), (b, m, v, u) -> (b, h, n, v)"""
+        lambdas = self.content_lambda(torch.einsum("bmku,bmvu->bkv", keys, v))
+        return self.content_output(q @ lambdas[:, None])
+
+    def _position_output(self, q: Tensor, v: Tensor, size: positions.Size) -> Tensor:
+        """(b, h, n, k), (b, m, v, u) -> (b, h, n, v)"""
+        if self.position_lambda.watched:
+            self.position_lambda(self.position_lambdas(v, size))
+        table = self._table().to(v.dtype)
+        auto = self.engine == "auto"
+        name = engines.select(q.shape, v.shape, table.shape, size, v.device.type) if auto else self.engine
+        y = engines.ENGINES[name](q, v, table, size)
         if self.position_bias is not None:
-            y = y + (q @ self.position_bias)[..., None]
-        return self.position_output_tap(y)
+            y = y + (q @ self.position_bias.to(q.dtype))[..., None]
+        return self.position_output(y)
+
+
+def _slices(x: Tensor, depth: int) -> Tensor:
+    """The u slices of keys or values: (b, depth u, H, W) -> (b, m, depth, u)"""
+    return x.flatten(2).unflatten(1, (depth, -1)).permute(0, 3, 1, 2)
+
+
+def _without_autocast(device: str) -> AbstractContextManager[None]:
+    """Autocast off, on devices that have it (the meta device has not)."""
+    return torch.autocast(device, enabled=False) if torch.amp.is_autocast_available(device) else nullcontext()

@@ -1,7 +1,9 @@
 """ResNets in which any stage, or any block, may carry another layer than the 3x3 convolution."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
+from inspect import signature
 from typing import Any
 
 from torch import Tensor, nn
@@ -15,8 +17,8 @@ class Config:
     """A ResNet: `depths` blocks a stage, `widths` of their bottlenecks (outputs are `expansion` times wider).
 
     stages: see `parse_stages`. stem: (kernel, channels, stride) of each convolution, then a 3x3 max-pool of stride 2
-    if `pool`. strides: of the first block of each stage. layer: options of the lambda layers, for all stages or
-    {stage number from 1: options} where they differ. num_classes=0 leaves out the classifier.
+    if `pool`. strides: of the first block of each stage. layer: options of the lambda layers, for all stages, and
+    under a stage's number (from 1) those that differ there. num_classes=0 leaves out the classifier.
     """
 
     depths: tuple[int, ...]
@@ -28,14 +30,19 @@ class Config:
     pool: bool = True
     num_classes: int = 1000
     dropout: float = 0.0
-    layer: Mapping[str, Any] = field(default_factory=dict)
+    layer: Mapping[Any, Any] = field(default_factory=dict)
 
 
-FAMILY: dict[str, Config] = {
+_RESNETS = {
     "resnet26": Config((2, 2, 2, 2)),
     "resnet50": Config((3, 4, 6, 3)),
     "resnet101": Config((3, 4, 23, 3)),
     "resnet152": Config((3, 8, 36, 3)),
+}
+
+FAMILY: dict[str, Config] = {
+    **_RESNETS,
+    **{f"lambda_{name}": replace(config, stages="LLLL") for name, config in _RESNETS.items()},
     # For photographs of 96 to 160 px: two strided 3x3 convolutions for a stem, the third stage at a stride of 8.
     "lambda_resnet_mini": Config(
         (1, 2, 2, 2),
@@ -53,49 +60,59 @@ def parse_stages(stages: str, depths: tuple[int, ...]) -> list[str]:
     """The letter of each block, one string a stage.
 
     "CCLL" has a letter a stage. "C-C-CL-L" has a dash between stages and, in each, one letter for all its blocks or
-    a pattern whose length divides their number: CL in a stage of six blocks is CLCLCL.
+    a pattern whose length divides their number: CL in a stage of six blocks is CLCLCL. Raises ValueError for a string
+    that does not fit.
     """
     parts = stages.split("-") if "-" in stages else list(stages)
     if len(parts) != len(depths):
-        raise ValueError(f"stages={stages!r} names {len(parts)} stages, this network has {len(depths)}")
+        raise ValueError(f"stages={stages!r} names {len(parts)} stages, but this network has {len(depths)}")
     for number, (part, depth) in enumerate(zip(parts, depths, strict=True), start=1):
         unknown = sorted(set(part) - set(LAYERS))
         if unknown or not part:
+            found = f"the unknown letter {unknown[0]!r}" if unknown else "no letter"
             known = ", ".join(f"{letter} ({layer.__name__})" for letter, layer in LAYERS.items())
-            raise ValueError(f"stages={stages!r}: stage {number} has {''.join(unknown) or 'no letter'!r}; use {known}")
+            raise ValueError(f"stages={stages!r} has {found} in stage {number}; there are {known}")
         if depth % len(part):
-            raise ValueError(
-                f"stages={stages!r}: stage {number} has {depth} blocks, which {len(part)} letters do not divide"
-            )
+            raise ValueError(f"stages={stages!r} has {len(part)} letters for the {depth} blocks of stage {number}")
     return [part * (depth // len(part)) for part, depth in zip(parts, depths, strict=True)]
 
 
+def layer_options(layer: Mapping[Any, Any], stage: int, stages: int) -> dict[str, Any]:
+    """Options of the lambda layers in one stage, counted from 1: those for all stages, then those under its number.
+
+    Numbers may be text, as JSON has them. Raises TypeError for an option that no lambda layer has, ValueError for a
+    stage that does not exist.
+    """
+    numbered = {int(name): value for name, value in layer.items() if str(name).isdigit()}
+    if wrong := sorted(set(numbered) - set(range(1, stages + 1))):
+        raise ValueError(f"layer has options for stage {wrong[0]}, but the stages are numbered 1 to {stages}")
+    options = {name: value for name, value in layer.items() if not str(name).isdigit()} | dict(numbered.get(stage, {}))
+    known = set(signature(LambdaLayer).parameters) - {"dim", "dim_out", "stride"}
+    if unknown := sorted(set(options) - known):
+        raise TypeError(f"no lambda layer has the option {unknown[0]!r}; there are {', '.join(sorted(known))}")
+    return options
+
+
 class ResNet(nn.Module):
-    """stem -> stages -> average pool -> linear.  (b, 3, H, W) -> (b, num_classes), raw scores."""
+    """stem -> stages -> average pool -> linear.  (b, 3, H, W) -> (b, num_classes), raw scores.
+
+    Raises ValueError for a stage string that does not fit, TypeError for an option that no lambda layer has.
+    """
 
     def __init__(self, config: Config) -> None:
         super().__init__()
         self.config = config
         self.stem, dim = _stem(config), config.stem[-1][1]
-        stages = []
+        self.stages = nn.Sequential()
         for index, letters in enumerate(parse_stages(config.stages, config.depths)):
+            options = layer_options(config.layer, index + 1, len(config.depths))
+            width, dim_out = config.widths[index], config.widths[index] * config.expansion
             blocks = []
             for number, letter in enumerate(letters):
-                stride, width = config.strides[index] if number == 0 else 1, config.widths[index]
-                options = _layer_options(config.layer, index + 1) if LAYERS[letter] is LambdaLayer else {}
-                make = LAYERS[letter]
-                blocks.append(
-                    Bottleneck(
-                        dim,
-                        width,
-                        width * config.expansion,
-                        stride,
-                        lambda w, s, make=make, options=options: make(w, stride=s, **options),
-                    )
-                )
-                dim = width * config.expansion
-            stages.append(nn.Sequential(*blocks))
-        self.stages = nn.Sequential(*stages)
+                mix = partial(LAYERS[letter], **(options if LAYERS[letter] is LambdaLayer else {}))
+                blocks.append(Bottleneck(dim, width, dim_out, config.strides[index] if number == 0 else 1, mix))
+                dim = dim_out
+            self.stages.append(nn.Sequential(*blocks))
         self.dropout = nn.Dropout(config.dropout)
         self.classify = nn.Linear(dim, config.num_classes) if config.num_classes else nn.Identity()
         self.num_features = dim
@@ -104,6 +121,7 @@ class ResNet(nn.Module):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
 
     def forward_features(self, x: Tensor) -> Tensor:
+        """The map before the average pool: (b, num_features, H / 32, W / 32) in a ResNet-50."""
         return self.stages(self.stem(x))
 
     def forward(self, x: Tensor) -> Tensor:
@@ -123,9 +141,3 @@ def _stem(config: Config) -> nn.Sequential:
     if config.pool:
         parts.append(nn.MaxPool2d(3, 2, 1))
     return nn.Sequential(*parts)
-
-
-def _layer_options(layer: Mapping[Any, Any], stage: int) -> dict[str, Any]:
-    """Options for one stage: those without a stage number, then those under its number (int, or str as in JSON)."""
-    shared = {name: value for name, value in layer.items() if not str(name).isdigit()}
-    return shared | dict(layer.get(stage, layer.get(str(stage), {})))

@@ -34,21 +34,20 @@ def train(recipe: Recipe, out: Path, folder: str | None, *, workers: int, device
         source, data.train_transform(recipe.size, recipe.scale), seed=recipe.seed, cache=True
     )
     total = recipe.epochs * (len(train_data) // recipe.batch)
-    row: dict = {}
     while run.epoch < recipe.epochs:
         side = size_at(recipe.sizes, run.epoch)
         train_data.transform = data.train_transform(side, recipe.scale)
-        row = {"epoch": run.epoch, "size": side} | run.train_epoch(train_data, workers, total)
+        figures = run.train_epoch(train_data, workers, total)
+        row = {"epoch": run.epoch, "size": side} | figures
+        run.history.append(row)
         run.save()
         if run.epoch % 4 == 0 or run.epoch == 1 or run.epoch > recipe.epochs - 3:
             scores = evaluate(run.average.module, val_loader, device)
             row |= {"val_loss": scores["loss"], "val_top1": scores["top1"]}
+            run.save()
             export(run, recipe, out, scores["top1"])
-        else:
-            row |= {"val_loss": float("nan"), "val_top1": float("nan")}
-        run.log(row)
         print(json.dumps(row), file=sys.stderr, flush=True)
-    return row
+    return run.history[-1] if run.history else {}
 
 
 def export(run: Run, recipe: Recipe, out: Path, top1: float) -> None:

@@ -17,6 +17,9 @@ from lambda_core.data import IMAGENET_MEAN, IMAGENET_STD, IMAGENETTE_CLASSES, Re
 from lambda_core.training.config import Recipe
 
 
+COLUMNS = ("epoch", "size", "train_loss", "seconds", "val_loss", "val_top1")  # of log.csv; the last two at times only
+
+
 def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
     """Matrices and kernels decay; norms, biases and position embeddings do not."""
     decayed, free = [], []
@@ -69,13 +72,16 @@ class Run:
         self.optimizer = torch.optim.AdamW(parameter_groups(self.model, recipe.weight_decay), lr=recipe.lr)
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=recipe.precision == "float16")
         self.epoch, self.step = 0, 0
+        self.history: list[dict[str, float]] = []  # a row an epoch, as in log.csv
         folder.mkdir(parents=True, exist_ok=True)
 
     def save(self) -> None:
+        """Write state.pt, then log.csv from the same history: the log never misses a line that the state has."""
         state = {
             "architecture": {"name": self.recipe.model, "overrides": self.recipe.overrides},
             "classes": list(IMAGENETTE_CLASSES),
             "preprocess": {"size": self.recipe.size, "mean": IMAGENET_MEAN, "std": IMAGENET_STD},
+            "history": self.history,
             "epoch": self.epoch,
             "step": self.step,
             "model": self.model.state_dict(),
@@ -84,6 +90,7 @@ class Run:
             "scaler": self.scaler.state_dict(),
         }
         write_atomically(self.folder / "state.pt", lambda path: torch.save(state, path))
+        write_atomically(self.folder / "log.csv", self._write_log)
 
     def resume(self) -> bool:
         """Go on from state.pt if it is there."""
@@ -95,7 +102,7 @@ class Run:
         self.average.load_state_dict(state["average"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.scaler.load_state_dict(state["scaler"])
-        self.epoch, self.step = state["epoch"], state["step"]
+        self.epoch, self.step, self.history = state["epoch"], state["step"], state["history"]
         return True
 
     def train_epoch(self, data: Repeatable, workers: int, total_steps: int) -> dict[str, float]:
@@ -142,19 +149,11 @@ class Run:
         self.step += 1
         return loss.item()
 
-    def log(self, row: dict[str, float]) -> None:
-        """Append a line to log.csv, dropping lines of epochs that are done again after a stop."""
-        path = self.folder / "log.csv"
-        rows = list(csv.DictReader(path.open())) if path.exists() else []
-        rows = [r for r in rows if int(r["epoch"]) < row["epoch"]] + [{k: f"{v:g}" for k, v in row.items()}]
-
-        def write(temporary: Path) -> None:
-            with temporary.open("w", newline="") as file:
-                writer = csv.DictWriter(file, fieldnames=list(row))
-                writer.writeheader()
-                writer.writerows(rows)
-
-        write_atomically(path, write)
+    def _write_log(self, path: Path) -> None:
+        with path.open("w", newline="") as file:
+            writer = csv.DictWriter(file, COLUMNS)
+            writer.writeheader()
+            writer.writerows({name: f"{value:g}" for name, value in row.items()} for row in self.history)
 
 
 def size_at(sizes: tuple[tuple[int, int], ...], epoch: int) -> int:

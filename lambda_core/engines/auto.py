@@ -1,0 +1,76 @@
+"""The engine for a problem: the one with the shortest estimated time among those that fit in memory.
+
+An engine's `cost` counts its multiply-adds and the numbers that it stores. Its time is taken as fixed seconds + seconds
+a multiply-add x the first + seconds a byte x the second, with constants measured on each kind of device, forward and
+backward together: `python -m lambda_core.engines.measure` writes them to results/engine_constants.json.
+"""
+
+import json
+from importlib.resources import files
+from typing import NamedTuple
+
+from lambda_core.engines import attention, convolution, einsum
+from lambda_core.positions import Size
+
+Shape = tuple[int, ...]
+
+COSTS = {"einsum": einsum.cost, "convolution": convolution.cost, "attention": attention.cost}
+
+# Device type -> engine -> (fixed seconds, seconds a multiply-add, seconds a byte). Devices not measured count as a CPU.
+CONSTANTS: dict[str, dict[str, tuple[float, float, float]]] = {
+    device: {name: tuple(row["seconds"]) for name, row in measured["engines"].items()}
+    for device, measured in json.loads(
+        files("lambda_core").joinpath("results/engine_constants.json").read_text()
+    ).items()
+}
+
+ROOM = 2**30  # bytes that an engine may store before the thriftiest one is preferred to the fastest
+
+
+class Estimate(NamedTuple):
+    """What an engine is expected to take: multiply-adds forward, bytes stored, seconds forward and backward."""
+
+    operations: int
+    bytes: int
+    seconds: float
+
+
+def estimate(q: Shape, v: Shape, table: Shape, size: Size, device: str = "cpu") -> dict[str, Estimate]:
+    """Each engine's expected cost for tensors of these shapes in float32, as `ENGINES` takes them."""
+    found = {}
+    for name, (fixed, per_operation, per_byte) in CONSTANTS.get(device, CONSTANTS["cpu"]).items():
+        operations, numbers = COSTS[name](q, v, table, size)
+        seconds = fixed + operations * per_operation + 4 * numbers * per_byte
+        found[name] = Estimate(operations, 4 * numbers, seconds)
+    return found
+
+
+def _choose(estimates: dict[str, Estimate]) -> str:
+    room = max(ROOM, min(*(e.bytes for e in estimates.values())))
+    chosen = ""
+    for name, e in estimates.items():  # a loop, since torch.compile cannot trace min() over symbolic sizes
+        if e.bytes <= room and (not chosen or e.seconds < estimates[chosen].seconds):
+            chosen = name
+    return chosen
+
+
+def select(q: Shape, v: Shape, table: Shape, size: Size, device: str = "cpu") -> str:
+    """The name of the engine to use: the fastest by estimate of those that store at most 1 GiB, else the thriftiest."""
+    return _choose(estimate(q, v, table, size, device))
+
+
+def explain(q: Shape, v: Shape, table: Shape, size: Size, device: str = "cpu") -> str:
+    """One sentence: which engine `select` takes and why, with the estimated operations, bytes and time of each."""
+    estimates = estimate(q, v, table, size, device)
+    chosen = _choose(estimates)
+    fastest = min(estimates, key=lambda name: estimates[name].seconds)
+    why = (
+        "the shortest estimated time"
+        if chosen == fastest
+        else f"the shortest estimated time of those that store at most {ROOM / 2**30:g} GiB or the least"
+    )
+    each = "; ".join(
+        f"{name} {e.operations / 1e6:,.1f} M multiply-adds, {e.bytes / 2**20:,.1f} MiB, {e.seconds * 1e3:,.1f} ms"
+        for name, e in sorted(estimates.items(), key=lambda item: item[1].seconds)
+    )
+    return f"{chosen}: {why} on {device} for a {size[0]} x {size[1]} map ({each})."

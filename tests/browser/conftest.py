@@ -1,0 +1,75 @@
+"""Fixtures of the browser tests: one server, one browser, and for each test a page that is watched to its end."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from tests.browser.driver import EXCEPTION, Server, View, Watch, address, launch, running_app, settle
+
+HERE = Path(__file__).parent
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Every test in this folder is a browser test."""
+    for item in items:
+        if HERE in item.path.parents:
+            item.add_marker(pytest.mark.browser)
+
+
+@pytest.fixture(scope="session")
+def app() -> Iterator[Server]:
+    """The app, started once."""
+    with running_app() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """Chromium, started once."""
+    with sync_playwright() as playwright:
+        chromium = launch(playwright)
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture
+def view() -> View:
+    """The window; a test asks for others with @pytest.mark.parametrize("view", [View(width=400)], ids=str)."""
+    return View()
+
+
+@pytest.fixture
+def watch() -> Watch:
+    """What the page of this test did so far: its requests, its errors."""
+    return Watch()
+
+
+@pytest.fixture
+def page(app: Server, browser: Browser, view: View, watch: Watch) -> Iterator[Page]:
+    """A fresh page. The test fails at its end on any error, in the browser or on the server."""
+    log_start = app.log.stat().st_size
+    context = view.context(browser)
+    page = context.new_page()
+    watch.follow(page)
+    yield page
+    problems = [f"exception block: {block.inner_text()}" for block in page.locator(EXCEPTION).all()]
+    context.close()
+    problems += watch.problems()
+    said = app.errors(log_start)
+    if "Traceback (most recent call last)" in said:
+        problems.append(f"server: {said}")
+    assert not problems, "\n".join(problems)
+
+
+@pytest.fixture
+def open_page(app: Server, page: Page) -> Callable[..., Page]:
+    """open_page(path, **query): go there and wait until Streamlit has finished."""
+
+    def go(path: str = "/", **query: object) -> Page:
+        page.goto(address(app, path, **query))
+        settle(page)
+        return page
+
+    return go

@@ -1,0 +1,237 @@
+"""The real app in a real browser: start the server, find Chromium, watch a page for anything that goes wrong.
+
+python -m tests.browser.driver    prints the Chromium that the tests would drive, or says that there is none
+"""
+
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from urllib.parse import urlencode, urlsplit
+
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Playwright, Response, sync_playwright
+
+ROOT = Path(__file__).parent.parent.parent
+CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+ARGUMENTS = (
+    "--headless=new",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--use-fake-device-for-media-stream",
+    "--use-fake-ui-for-media-stream",
+)
+OWN_HOSTS = {"localhost", "127.0.0.1", "[::1]", "::1"}
+# On a page's own address Streamlit's client first asks below that address, then at the root: these 404s are its way.
+STREAMLIT_PROBE = re.compile(r"/[\w-]+/_stcore/(health|host-config)")
+IN_THE_PAGE = {"data", "blob", "about"}  # schemes that reach no network
+FINISHED = '[data-testid="stApp"][data-test-script-state="notRunning"][data-test-connection-state="CONNECTED"]'
+SOMETHING = '[data-testid="stMain"] [data-testid="stElementContainer"]'
+EXCEPTION = '[data-testid="stException"]'
+
+
+@dataclass(frozen=True)
+class Server:
+    """A running app: its address, its process and what it writes to stderr."""
+
+    url: str
+    pid: int
+    log: Path
+
+    def errors(self, start: int = 0) -> str:
+        """What the server has written to stderr since `start` (bytes)."""
+        return self.log.read_bytes()[start:].decode(errors="replace")
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def _wait_for_health(url: str, process: subprocess.Popen, log: Path, seconds: float = 120) -> None:
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if process.poll() is not None:
+            break
+        try:
+            with urllib.request.urlopen(f"{url}/_stcore/health", timeout=2):
+                return
+        except (urllib.error.URLError, TimeoutError, ConnectionError):
+            time.sleep(0.05)
+    raise RuntimeError(f"the app did not start:\n{log.read_text(errors='replace')}")
+
+
+def _end(process: subprocess.Popen) -> None:
+    """Stop the process and everything that it started; it leads a group of its own."""
+    if process.poll() is not None:
+        return
+    os.killpg(process.pid, signal.SIGTERM)
+    try:
+        process.wait(10)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+@contextmanager
+def running_app(*options: str, entry: str = "explorer/app.py") -> Iterator[Server]:
+    """`streamlit run` on a free port, from the repository root; the whole process group ends with the block."""
+    port = free_port()
+    url = f"http://localhost:{port}"
+    command = [
+        sys.executable,
+        "-m",
+        "streamlit",
+        "run",
+        entry,
+        "--server.headless=true",
+        f"--server.port={port}",
+        *options,
+    ]
+    with TemporaryDirectory() as folder:
+        log = Path(folder, "stderr.txt")
+        with log.open("wb") as stderr:
+            process = subprocess.Popen(
+                command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=stderr, start_new_session=True
+            )
+        try:
+            _wait_for_health(url, process, log)
+            yield Server(url, process.pid, log)
+        finally:
+            _end(process)
+
+
+def chromium_path(playwright: Playwright) -> str | None:
+    """The variable CHROMIUM, else Playwright's own browser, else one on the PATH."""
+    own = playwright.chromium.executable_path
+    candidates = [os.environ.get("CHROMIUM"), own if Path(own).exists() else None, *map(shutil.which, CHROMIUM_NAMES)]
+    return next(filter(None, candidates), None)
+
+
+def launch(playwright: Playwright, *more: str) -> Browser:
+    """Chromium without a window, with a camera that shows a test picture."""
+    path = chromium_path(playwright)
+    if path is None:
+        raise RuntimeError("no Chromium: put its path into CHROMIUM, or run `python -m playwright install chromium`")
+    return playwright.chromium.launch(executable_path=path, args=[*ARGUMENTS, *more])
+
+
+@dataclass(frozen=True)
+class View:
+    """How a visitor looks at the app."""
+
+    width: int = 1440
+    height: int = 1000
+    color_scheme: str = "light"
+    reduced_motion: str = "no-preference"
+
+    def __str__(self) -> str:
+        return f"{self.width}x{self.height}-{self.color_scheme}"
+
+    def context(self, browser: Browser) -> BrowserContext:
+        return browser.new_context(
+            viewport={"width": self.width, "height": self.height},
+            color_scheme=self.color_scheme,  # type: ignore[arg-type]
+            reduced_motion=self.reduced_motion,  # type: ignore[arg-type]
+            permissions=["camera"],
+        )
+
+
+def _is_probe(url: str) -> bool:
+    return STREAMLIT_PROBE.fullmatch(urlsplit(url).path) is not None
+
+
+@dataclass
+class Watch:
+    """Everything a page did that it should not have done, and every address it asked for."""
+
+    console: list[str] = field(default_factory=list)
+    uncaught: list[str] = field(default_factory=list)
+    requests: list[str] = field(default_factory=list)
+    failed: list[str] = field(default_factory=list)
+
+    def follow(self, page: Page) -> None:
+        page.on("console", self._said)
+        page.on("pageerror", lambda error: self.uncaught.append(str(error)))
+        page.on("request", lambda request: self.requests.append(request.url))
+        page.on("websocket", lambda socket: self.requests.append(socket.url))
+        page.on("response", self._answered)
+
+    def _said(self, message: ConsoleMessage) -> None:
+        if message.type == "error" and not _is_probe(message.location.get("url", "")):
+            self.console.append(f"{message.text} ({message.location.get('url', '')})")
+
+    def _answered(self, response: Response) -> None:
+        if response.status >= 400 and not _is_probe(response.url):
+            self.failed.append(f"{response.status} {response.url}")
+
+    @property
+    def foreign(self) -> list[str]:
+        """Requests that left this machine."""
+        parts = [(url, urlsplit(url)) for url in self.requests]
+        return [url for url, part in parts if part.scheme not in IN_THE_PAGE and part.hostname not in OWN_HOSTS]
+
+    def problems(self) -> list[str]:
+        kinds = {
+            "console error": self.console,
+            "uncaught exception": self.uncaught,
+            "failed answer": self.failed,
+            "request to another host": self.foreign,
+        }
+        return [f"{kind}: {text}" for kind, texts in kinds.items() for text in texts]
+
+
+def address(server: Server, path: str = "/", **query: object) -> str:
+    """A page of the app with query parameters."""
+    return f"{server.url}/{path.lstrip('/')}" + (f"?{urlencode(query)}" if query else "")
+
+
+def settle(page: Page, timeout_s: float = 60) -> None:
+    """Wait until Streamlit has run the script and drawn what came of it."""
+    page.wait_for_selector(f"{FINISHED} {SOMETHING}", state="attached", timeout=timeout_s * 1000)
+    page.wait_for_load_state("networkidle")
+    # One run may set off another: take the page once it stays finished.
+    page.wait_for_function(
+        """async selector => {
+            const busy = () => !document.querySelector(selector) || document.querySelector("[data-testid=stSkeleton]");
+            for (let i = 0; i < 6; i++) {
+                if (busy()) return false;
+                await new Promise(done => setTimeout(done, 50));
+            }
+            return true;
+        }""",
+        arg=FINISHED,
+        timeout=timeout_s * 1000,
+    )
+
+
+def main() -> int:
+    with sync_playwright() as playwright:
+        path = chromium_path(playwright)
+        if path is None:
+            print("no Chromium found", file=sys.stderr)
+            return 1
+        browser = launch(playwright)
+        print(f"Chromium {browser.version} at {path}")
+        browser.close()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

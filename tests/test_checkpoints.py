@@ -1,0 +1,178 @@
+"""Checkpoints: what goes out comes back, and what does not fit is refused in one sentence with nothing run."""
+
+import io
+import json
+import os
+import pickle
+import struct
+
+import pytest
+import torch
+from safetensors.torch import save
+
+from lambda_core import build, load_checkpoint, save_checkpoint
+from lambda_core.checkpoints import CheckpointRefused, read_checkpoint, zoo
+
+OVERRIDES = {
+    "depths": (1, 1, 1, 1), "widths": (8, 8, 8, 8), "stem": ((3, 8, 2),), "pool": False,
+    "num_classes": 3, "stages": "CCLL", "layer": {"scope": 3, "dim_k": 4, "heads": 2},
+}  # fmt: skip
+ARCHITECTURE = {"name": "resnet26", "overrides": OVERRIDES}
+PREPROCESS = {"size": 32, "mean": [0.5, 0.5, 0.5], "std": [0.2, 0.2, 0.2]}
+
+
+@pytest.fixture
+def model():
+    torch.manual_seed(0)
+    return build("resnet26", **OVERRIDES).eval()
+
+
+@pytest.fixture
+def content(model, tmp_path):
+    path = tmp_path / "net.safetensors"
+    save_checkpoint(
+        path, model, architecture=ARCHITECTURE, classes=["a", "b", "c"], preprocess=PREPROCESS, card={"seed": 0}
+    )
+    return path.read_bytes()
+
+
+def header_and_body(content):
+    length = struct.unpack("<Q", content[:8])[0]
+    return json.loads(content[8 : 8 + length]), content[8 + length :]
+
+
+def with_card(content, change):
+    """The same file with its lambda_core header changed."""
+    header, body = header_and_body(content)
+    card = json.loads(header["__metadata__"]["lambda_core"])
+    change(card)
+    header["__metadata__"]["lambda_core"] = json.dumps(card)
+    text = json.dumps(header).encode()
+    return struct.pack("<Q", len(text)) + text + body
+
+
+def refusal(content):
+    with pytest.raises(CheckpointRefused) as caught:
+        read_checkpoint(content)
+    message = str(caught.value)
+    assert "\n" not in message
+    assert 20 < len(message) < 400
+    return message
+
+
+def test_round_trip(model, content):
+    loaded = read_checkpoint(content)
+    x = torch.randn(2, 3, 32, 32)
+    assert loaded.classes == ("a", "b", "c")
+    assert loaded.preprocess == PREPROCESS
+    assert loaded.card["seed"] == 0
+    assert not loaded.model.training
+    torch.testing.assert_close(loaded.model(x), model(x), rtol=0, atol=5e-3)
+
+
+def test_full_precision_is_exact(model, tmp_path):
+    path = tmp_path / "net.safetensors"
+    save_checkpoint(path, model, architecture=ARCHITECTURE, dtype=torch.float32)
+    x = torch.randn(2, 3, 32, 32)
+    assert torch.equal(load_checkpoint(path).model(x), model(x))
+
+
+def test_saving_leaves_no_half_file(model, tmp_path, monkeypatch):
+    path = tmp_path / "net.safetensors"
+    path.write_bytes(b"the old one")
+
+    def fail(*_args, **_kwargs):
+        raise OSError("disk full")
+
+    monkeypatch.setattr("lambda_core.checkpoints.files.save_file", fail)
+    with pytest.raises(OSError, match="disk full"):
+        save_checkpoint(path, model, architecture=ARCHITECTURE)
+    assert path.read_bytes() == b"the old one"
+
+
+def test_unknown_name_lists_the_zoo():
+    with pytest.raises(CheckpointRefused, match="no checkpoint 'nowhere'"):
+        load_checkpoint("nowhere")
+
+
+@pytest.mark.parametrize("keep", [0, 4, 9, 200, -1])
+def test_truncated(content, keep):
+    assert "not a whole safetensors file" in refusal(content[:keep])
+
+
+def test_another_kind_of_file():
+    assert "not a whole safetensors file" in refusal(b"GIF89a" + bytes(100))
+
+
+def test_weights_without_architecture():
+    assert "not the architecture" in refusal(save({"w": torch.zeros(2)}))
+
+
+def test_wrong_shapes_are_named(content):
+    message = refusal(with_card(content, lambda card: card["architecture"]["overrides"].update(num_classes=4)))
+    assert "classify.weight is (3, 32) and should be (4, 32)" in message
+
+
+def test_missing_and_unknown_keys_are_named(content):
+    message = refusal(with_card(content, lambda card: card["architecture"]["overrides"].update(stages="CCCL")))
+    assert "missing stages.2.0.mix.weight" in message
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda card: card.pop("architecture"),
+        lambda card: card["architecture"].update(name="vgg"),
+        lambda card: card["architecture"]["overrides"].update(stages="CCXL"),
+        lambda card: card["architecture"]["overrides"].update(depths=[10**9, 1, 1, 1]),
+        lambda card: card["architecture"]["overrides"].update(no_such_option=1),
+        lambda card: card["architecture"].update(overrides=[1]),
+        lambda card: card["architecture"]["overrides"].update(depths="1111"),
+    ],
+)
+def test_a_header_that_cannot_be_built(content, change):
+    assert "cannot be built" in refusal(with_card(content, change))
+
+
+def test_a_header_cannot_ask_for_memory(content):
+    """Shapes are compared on the meta device: terabytes asked for are refused, not tried."""
+    message = refusal(with_card(content, lambda card: card["architecture"]["overrides"].update(widths=[2**20] * 4)))
+    assert "do not fit" in message
+
+
+class Bomb:
+    def __reduce__(self):
+        return os.system, ("touch SHOULD_NOT_EXIST",)
+
+
+def test_a_pickle_that_would_run_code_is_not_run(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    buffer = io.BytesIO()
+    torch.save({"average": Bomb()}, buffer)
+    for content in (buffer.getvalue(), pickle.dumps(Bomb())):
+        assert "could run code" in refusal(content)
+    assert not (tmp_path / "SHOULD_NOT_EXIST").exists()
+
+
+def test_a_state_dict_alone_says_what_to_do(model):
+    buffer = io.BytesIO()
+    torch.save(model.state_dict(), buffer)
+    assert "no architecture" in refusal(buffer.getvalue())
+
+
+def test_truncated_pt(model):
+    buffer = io.BytesIO()
+    torch.save(model.state_dict(), buffer)
+    assert "damaged" in refusal(buffer.getvalue()[:-500])
+
+
+def test_the_zoo_loads_and_is_small():
+    assert "lambda_resnet_mini" in zoo()
+    for name, path in zoo().items():
+        loaded = load_checkpoint(name)
+        assert path.stat().st_size < 8e6
+        assert sum(p.numel() for p in loaded.model.parameters()) <= 2_500_000
+        assert len(loaded.classes) == 10
+        with torch.inference_mode():
+            scores = loaded.model(torch.zeros(1, 3, loaded.preprocess["size"], loaded.preprocess["size"]))
+        assert scores.isfinite().all()

@@ -1,0 +1,247 @@
+"""The lambda_canvas component: packing, bundling, and the browser's arithmetic against PyTorch (run by node)."""
+
+import json
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+pytest.importorskip("streamlit")
+
+from explorer import theme
+from explorer.components.bundle import BundleError, bundle
+from explorer.components.lambda_canvas import assets
+from explorer.components.lambda_canvas.pack import pack_trace, unpack_trace, with_mode
+from lambda_core.layers.lambda_layer import LambdaLayer
+from lambda_core.tracing import trace
+
+FOLDER = Path(__file__).parents[1] / "explorer" / "components" / "lambda_canvas"
+SELECTION = {
+    "row": 1, "column": 2, "head": 0, "key": 1, "value": 0, "step": 0, "cell": None, "pinned": False, "version": 1,
+}  # fmt: skip
+needs_node = pytest.mark.skipif(shutil.which("node") is None, reason="node is not installed: it runs the component's JavaScript")
+
+LAYERS = {
+    "plain": ((8, 8), {"dim_k": 4, "heads": 2, "scope": 3}),
+    "odd": ((5, 7), {"dim_k": 5, "heads": 3, "scope": 5}),
+    "wide_scope": ((6, 5), {"dim_k": 4, "heads": 2, "scope": 23}),
+    "intra_depth": ((5, 6), {"dim_k": 3, "heads": 2, "dim_u": 2, "scope": 3}),
+    "global": ((6, 4), {"dim_k": 4, "heads": 2, "scope": None}),
+    "strided": ((5, 7), {"dim_k": 4, "heads": 2, "scope": 3, "stride": 2}),
+    "content_only": ((5, 5), {"dim_k": 4, "heads": 2, "position": False}),
+    "position_only": ((5, 5), {"dim_k": 4, "heads": 1, "scope": 3, "content": False, "norm_qv": False}),
+    "softmax_both": ((5, 5), {"dim_k": 4, "heads": 2, "scope": 3, "key_norm": "softmax_keys_queries"}),
+    "l2": ((5, 5), {"dim_k": 4, "heads": 2, "scope": 3, "key_norm": "l2"}),
+    "none": ((4, 6), {"dim_k": 4, "heads": 2, "scope": 3, "key_norm": "none"}),
+    "bias": ((5, 6), {"dim_k": 4, "heads": 2, "dim_u": 2, "scope": 3, "position_bias": True}),
+}
+
+
+def traced(name: str) -> tuple[LambdaLayer, dict[str, np.ndarray], dict, torch.Tensor | None]:
+    """A random layer, its tensors for the browser, its settings, and PyTorch's own position lambdas (n, k, v)."""
+    size, options = LAYERS[name]
+    torch.manual_seed(sum(map(ord, name)))
+    layer = LambdaLayer(6, 6, **options, size=size if options.get("scope", 1) is None else None).eval()
+    if layer.embeddings is not None:
+        torch.nn.init.normal_(layer.embeddings, std=0.5)
+    if layer.position_bias is not None:
+        torch.nn.init.normal_(layer.position_bias)
+    found = {key: value[0] for key, value in trace(layer, torch.randn(1, 6, *size)).items()}
+    names = ("input", "q", "k", "keys", "v", "content_lambda", "output")
+    tensors = {key: found[key].numpy() for key in names if key in found}
+    if layer.embeddings is not None:
+        tensors["embeddings"] = layer.embeddings.detach().numpy()
+    if layer.position_bias is not None:
+        tensors["position_bias"] = layer.position_bias.detach().numpy()
+    settings = {
+        "name": name, "title": name, "heads": layer.heads, "dim_k": layer.dim_k, "dim_v": layer.dim_v,
+        "dim_u": layer.dim_u, "height": size[0], "width": size[1], "dim": 6, "dim_out": 6, "scope": layer.scope,
+        "table": list(layer.embeddings.shape[-2:]) if layer.embeddings is not None else [0, 0], "stride": layer.stride,
+        "key_norm": layer.key_norm, "content": layer.content, "position": layer.position,
+        "norm_qv": options.get("norm_qv", True),
+    }  # fmt: skip
+    return layer, tensors, settings, found.get("position_lambda")
+
+
+def test_pack_round_trip():
+    _, tensors, settings, _ = traced("bias")
+    packed = pack_trace(tensors, settings, {"title": "Übung", "jpeg": "abc"}, SELECTION, "overview")
+    header, back = unpack_trace(packed)
+    assert header["layer"] == settings and header["selection"] == SELECTION and header["mode"] == "overview"
+    assert header["photo"]["title"] == "Übung"
+    assert back.keys() == tensors.keys()
+    for name in tensors:
+        np.testing.assert_array_equal(back[name], tensors[name])
+    assert (4 + int.from_bytes(packed[:4], "little")) % 4 == 0
+    assert unpack_trace(with_mode(packed, "steps"))[0]["mode"] == "steps"
+
+
+def test_trace_hash_follows_tensors_only():
+    _, tensors, settings, _ = traced("plain")
+    photo = {"title": "a", "jpeg": ""}
+    one = unpack_trace(pack_trace(tensors, settings, photo, SELECTION))[0]["trace"]
+    assert unpack_trace(pack_trace(tensors, settings, photo, {**SELECTION, "row": 3}))[0]["trace"] == one
+    other = {**tensors, "v": tensors["v"] + 1}
+    assert unpack_trace(pack_trace(other, settings, photo, SELECTION))[0]["trace"] != one
+
+
+@pytest.mark.parametrize("change", [{"v": None}, {"q": np.zeros((2, 2))}, {"surprise": np.zeros(3)}])
+def test_pack_refuses(change):
+    _, tensors, settings, _ = traced("plain")
+    tensors = {name: tensor for name, tensor in {**tensors, **change}.items() if tensor is not None}
+    with pytest.raises(ValueError, match=next(iter(change))):
+        pack_trace(tensors, settings, {"title": "", "jpeg": ""}, SELECTION)
+
+
+def test_bundle_joins_in_order(tmp_path):
+    (tmp_path / "a.js").write_text('import { two } from "./b.js";\nexport default function go() { return two; }\n')
+    (tmp_path / "b.js").write_text("export const one = 1, two = one + 1;\n")
+    text = bundle(tmp_path, "a.js")
+    assert text.index("const one") < text.index("export default function go")
+    assert "import" not in text and text.count("export") == 1
+
+
+@pytest.mark.parametrize(
+    ("files", "message"),
+    [
+        ({"main.js": 'import { a } from "./a.js";\nconst b = 1;\n', "a.js": "export const a = 1, b = 2;\n"}, "`b`.*a.js and main.js"),
+        ({"main.js": 'import { a as c } from "./a.js";\n', "a.js": "export const a = 1;\n"}, "plain names"),
+        ({"main.js": 'import { a } from "./gone.js";\n'}, "no module gone.js"),
+        ({"main.js": 'import { a } from "./a.js";\n', "a.js": 'import { b } from "./main.js";\n'}, "circular"),
+        ({"main.js": 'import { a } from "https://cdn/x.js";\n'}, "only named relative"),
+        ({"main.js": 'import { a } from "./a.js";\n', "a.js": "export default 1;\n"}, "default export"),
+    ],
+)  # fmt: skip
+def test_bundle_errors(tmp_path, files, message):
+    for name, text in files.items():
+        (tmp_path / name).write_text(text)
+    with pytest.raises(BundleError, match=message):
+        bundle(tmp_path)
+
+
+def test_assets_are_whole_and_local():
+    parts = assets()
+    assert parts["js"].count("export ") == 1 and "export default function" in parts["js"]
+    assert not re.search(r"https?://(?!www\.w3\.org)", parts["js"] + parts["css"])
+    assert set(theme.PALETTE["light"]) == set(theme.PALETTE["dark"])
+    used = set(re.findall(r"var\(--([\w-]+)\)", parts["css"])) - {"mark"}
+    assert used <= set(theme.PALETTE["light"])
+    assert max(len(file.read_text().splitlines()) for file in FOLDER.iterdir() if file.is_file()) < 400
+
+
+@needs_node
+def test_bundle_parses(tmp_path):
+    (tmp_path / "bundle.mjs").write_text(assets()["js"])
+    done = subprocess.run(["node", "--check", tmp_path / "bundle.mjs"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+NODE = """
+import { readFileSync } from "node:fs";
+import { readHeader, readTensors } from "./trace.js";
+import { buildModel } from "./model.js";
+import { createPixel } from "./pixel.js";
+import { createCheck } from "./check.js";
+import { buildSteps, STEP_NAMES } from "./words.js";
+import { buildTasks } from "./tasks.js";
+import { measure, layoutView } from "./layout.js";
+import * as panels from "./panels.js";
+
+const bytes = new Uint8Array(readFileSync(process.argv[2])), odd = new Uint8Array(bytes.length + 1);
+odd.set(bytes, 1); // a message buffer may start at any byte
+const { header, start } = readHeader(odd.subarray(1)), model = buildModel(header.layer, readTensors(odd.subarray(1), header, start));
+const pixel = createPixel(model), steps = buildSteps(model), pixels = [], cells = [], texts = [], boxes = [];
+const kinds = ["content_lambda", "position_lambda", "lambda", "output"];
+for (let n = 0; n < model.N; n++) {
+  pixel.move(n);
+  const { lambda, position_lambda, y, weights } = pixel.numbers();
+  pixels.push({ lambda: [...lambda], position: [...position_lambda], y: [...y], sum: [...weights.sum] });
+  for (const kind of kinds) {
+    const row = n % (kind === "output" ? model.heads : model.K), value = n % model.V, cell = { kind, row, value };
+    const terms = pixel.cellSum(cell, 6, true), shown = pixel.matrixValue(kind, row, value);
+    cells.push([terms.products + terms.constant, shown]);
+    texts.push(panels.positionSumHtml(model, cell, terms, true), panels.headHtml(steps[6], cell, "t").headline, panels.textHtml(model, steps[6], cell, null));
+    if (kind === "output") {
+      const rows = pixel.rowSumOf(cell);
+      cells.push([rows.product.reduce((a, b) => a + b, 0), shown]);
+      texts.push(panels.rowSumHtml(model, cell, rows));
+    }
+  }
+}
+for (const step of steps) texts.push(step.headline, step.text, step.equation, ...step.einsum.filter(Boolean), panels.shapesHtml(step), panels.mathHtml(step));
+texts.push(panels.stepsHtml(steps), ...buildTasks(model).filter(Boolean).map((task) => task.text));
+for (const width of [368, 820, 980, 1168, 1380]) for (const view of [0, 1, 2, 3, 4, 5, 6, 7, 8, "cell"]) {
+  const layout = layoutView(measure(width, model, 480), model, view, { kind: "lambda", row: 0, value: 0 });
+  for (const node of layout.nodes.values()) {
+    const inside = node.x >= 0 && node.x + node.w <= width + 1 && node.y >= 0 && node.y + node.h <= layout.height + 1 && node.w > 0 && node.h > 0;
+    if (!inside) boxes.push(`${width} ${view} ${node.id}: ${node.x},${node.y} ${node.w}x${node.h} in ${layout.height}`);
+  }
+}
+const check = createCheck(model);
+while (!check.run(50));
+console.log(JSON.stringify({ pixels, cells, texts, boxes, check: check.result, check_text: panels.checkHtml(check.result) }));
+"""
+
+
+@pytest.fixture(scope="module")
+def modules(tmp_path_factory):
+    """The component's modules where node takes them as ES modules, with the script that exercises them."""
+    folder = tmp_path_factory.mktemp("modules")
+    for file in FOLDER.glob("*.js"):
+        shutil.copy(file, folder)
+    (folder / "package.json").write_text('{"type": "module"}')
+    (folder / "run.js").write_text(NODE)
+    return folder
+
+
+@needs_node
+@pytest.mark.parametrize("name", LAYERS)
+def test_browser_agrees_with_pytorch(name, modules):
+    layer, tensors, settings, position_lambda = traced(name)
+    packed = modules / f"{name}.bin"
+    packed.write_bytes(pack_trace(tensors, settings, {"title": name, "jpeg": ""}, SELECTION))
+    done = subprocess.run(["node", "run.js", packed], cwd=modules, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+
+    shape = (layer.dim_k, layer.dim_v)
+    own = np.zeros(shape) if position_lambda is None else position_lambda.numpy()
+    content = tensors.get("content_lambda", np.zeros(shape))
+    query = torch.from_numpy(tensors["q"])
+    for n, pixel in enumerate(found["pixels"]):
+        expected = own if own.ndim == 2 else own[n]
+        np.testing.assert_allclose(np.reshape(pixel["position"], shape), expected, atol=1e-4)
+        np.testing.assert_allclose(np.reshape(pixel["lambda"], shape), content + expected, atol=1e-4)
+        y = query[:, n] @ torch.from_numpy(content + expected).float()
+        np.testing.assert_allclose(np.reshape(pixel["y"], y.shape), y, atol=1e-4)
+        if layer.dim_u == 1 and layer.position_bias is None:
+            weights = torch.tensor(pixel["sum"]).view(layer.heads, -1)
+            np.testing.assert_allclose(weights @ torch.from_numpy(tensors["v"])[..., 0], y, atol=1e-4)
+    for total, shown in found["cells"]:
+        assert total == pytest.approx(shown, abs=1e-4)
+    assert found["check"]["maxDelta"] < 1e-4 and found["check"]["count"] == tensors["output"].size
+    assert "disagrees" not in found["check_text"]
+    for text in found["texts"]:
+        assert text.strip() and not re.search(r"undefined|NaN|null|\[object|Infinity", text), text
+        assert "token" not in text
+    assert not found["boxes"], "\n".join(found["boxes"])
+
+
+@needs_node
+def test_arithmetic_ends_in_the_number_shown(modules):
+    _, tensors, settings, _ = traced("plain")
+    packed = modules / "arithmetic.bin"
+    packed.write_bytes(pack_trace(tensors, settings, {"title": "", "jpeg": ""}, SELECTION))
+    done = subprocess.run(["node", "run.js", packed], cwd=modules, capture_output=True, text=True, timeout=60)
+    found = json.loads(done.stdout)
+    sums = [text for text in found["texts"] if 'data-testid="arithmetic"' in text]
+    assert len(sums) == len(found["cells"])
+    for text, (_, shown) in zip(sums, found["cells"], strict=True):
+        line = re.sub("<[^>]+>", "", re.search(r'data-testid="arithmetic">(.*?)</p>', text)[1]).replace("−", "-")
+        left, right = line.split("=")
+        assert float(right) == pytest.approx(shown, abs=5.1e-4)
+        assert sum(map(float, re.findall(r"[+-]?\d+\.\d+", left.replace(" ", "")))) == pytest.approx(shown, abs=5e-3)

@@ -1,0 +1,60 @@
+"""The selection in the URL: what is written is read back, and what makes no sense is said and left out."""
+
+from dataclasses import fields
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from explorer.state import COUNTED, Selection, clamp, from_query, to_query
+
+counts = st.integers(0, 10**6)
+selections = st.builds(
+    Selection, image=st.text(min_size=1, max_size=40), layer=st.text(max_size=40), row=counts, column=counts,
+    head=counts, key=counts, value=counts, step=st.integers(0, 8), cell=st.sampled_from(["", "lambda", "output"]),
+)  # fmt: skip
+
+
+@given(selections)
+def test_a_selection_survives_its_url(selection):
+    assert from_query(to_query(selection)) == (selection, [])
+
+
+def test_the_default_needs_no_parameters():
+    assert to_query(Selection()) == {}
+
+
+def test_urls_count_from_one():
+    assert to_query(Selection(row=0))["row"] == "1"
+    assert from_query({"row": "1"})[0].row == 0
+
+
+@given(st.dictionaries(st.sampled_from([f.name for f in fields(Selection)]), st.text(max_size=200)))
+def test_any_text_is_survived(parameters):
+    selection, notes = from_query(parameters)
+    fits, _ = clamp(selection, {"row": 16, "column": 16, "head": 4, "key": 16, "value": 32, "step": 9})
+    assert 0 <= fits.row < 16
+    assert 0 <= fits.step < 9
+    assert all(note.endswith(".") and "\n" not in note for note in notes)
+
+
+def test_nonsense_is_named():
+    for text in ("", "-3", "0", "1e9", "٣", "9" * 40, "nan"):
+        selection, notes = from_query({"row": text})
+        assert selection.row == Selection().row
+        assert len(notes) == 1
+        assert "row" in notes[0]
+
+
+def test_out_of_range_goes_to_the_nearest():
+    selection, notes = clamp(Selection(row=99, head=7), {"row": 16, "head": 4})
+    assert (selection.row, selection.head) == (15, 3)
+    assert "up to 16" in notes[0]
+    assert "head 8" in notes[1]
+
+
+def test_an_unknown_cell_is_closed():
+    assert clamp(Selection(cell="nonsense"), {})[0].cell == ""
+
+
+def test_counted_fields_exist():
+    assert set(COUNTED) <= {f.name for f in fields(Selection)}
