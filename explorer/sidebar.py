@@ -2,9 +2,9 @@
 
 import base64
 from dataclasses import replace
-from functools import lru_cache
 
 import streamlit as st
+from PIL import Image
 
 from explorer import images, loading, state
 from explorer.state import Selection
@@ -57,10 +57,10 @@ def _pick(name: str) -> None:
     state.choose(replace(state.current(), image=name))
 
 
-@lru_cache(maxsize=16)
-def _thumb(key: str, name: str, own: images.Picture | None) -> str:
-    found = own or images.gallery_picture(name)
-    return base64.b64encode(images.jpeg_bytes(found.image, 96)).decode()
+@st.cache_data(max_entries=64, show_spinner=False)
+def _face(key: str, _image: Image.Image) -> str:
+    """A thumbnail as base64 JPEG; `key` names the picture's content."""
+    return base64.b64encode(images.jpeg_bytes(_image, 104)).decode()
 
 
 def _thumbs(selection: Selection) -> None:
@@ -70,10 +70,9 @@ def _thumbs(selection: Selection) -> None:
     rules = []
     with st.container(horizontal=True, gap="small", key="thumbs"):
         for name in names:
-            own = brought.get(name)
-            title = own.title if own else images.gallery_picture(name).title
-            st.button(title, key=f"pick_{name}", on_click=_pick, args=(name,), help=title)
-            face = _thumb(own.key if own else name, name, own)
+            found = brought.get(name) or images.gallery_picture(name)
+            st.button(found.title, key=f"pick_{name}", on_click=_pick, args=(name,), help=found.title)
+            face = _face(found.key, found.image)
             rules.append(f".st-key-pick_{name} button{{background-image:url(data:image/jpeg;base64,{face})}}")
     rules.append(f".st-key-pick_{selection.image} button{{outline:2px solid currentColor;outline-offset:2px}}")
     st.html("<style>" + "".join(rules) + "</style>")
@@ -95,7 +94,7 @@ def _receive(name: str, key: str) -> None:
 
 
 def _bring_picture() -> None:
-    with st.popover("Your picture", icon=":material/add_photo_alternate:", width="stretch"):
+    with st.popover("Your picture", icon=":material/add:", width="stretch"):
         st.file_uploader(
             "A photograph: JPEG, PNG, WebP, GIF, BMP or TIFF, up to 30 MB",
             key="upload", on_change=_receive, args=("upload", "upload"), max_upload_size=30,
@@ -133,7 +132,7 @@ def _receive_network() -> None:
 
 
 def _bring_network() -> None:
-    with st.popover("Your network", icon=":material/upload_file:", width="stretch"):
+    with st.popover("Your network", icon=":material/add:", width="stretch"):
         st.file_uploader(
             "A checkpoint: .safetensors with a card, or the state.pt of a training run",
             key="network_file", on_change=_receive_network, max_upload_size=200,

@@ -18,11 +18,13 @@ class Task:
 
 
 TASKS = (
-    Task("overview", "Move over the photo: see which of the two tables stays as it is.", 0),
-    Task("softmax", "Find the key that looks at one small spot.", 3),
-    Task("position", "Take the pixel to the rim of the photo and see what its window loses.", 5),
-    Task("apply", "Open one number of the output and follow its sum.", 7),
-)
+    Task("overview", "Move the pixel over the photo: one table stays, one changes. Which?", 0),
+    Task("keys", "Find the key with the largest single weight.", 3),
+    Task("content", "Move the pixel far away and see that the content lambda does not care.", 4),
+    Task("position", "Take the pixel to the rim, where its window is cut off.", 5),
+    Task("sum", "Open one number of λ and find the position that adds most to it.", 6),
+    Task("attention", "Lay the content weights on the photo, then the position weights.", 8),
+)  # `name` is the id that the canvas gives the task of that step
 
 
 def show(selection: Selection) -> None:

@@ -31,7 +31,8 @@ def trace(module: nn.Module, x: Any) -> dict[str, Tensor]:
     is what the model returns, where that is a tensor. A tap that is passed twice shows its last tensor.
 
     The tensors are copies without gradient. A compiled module runs uncompiled here. Hooks are removed afterwards, also
-    after an error; in training mode batch norms see one more batch.
+    after an error; in training mode batch norms see one more batch. Two threads that trace one module at once would see
+    each other's tensors: hold a lock.
     """
     found: dict[str, Tensor] = {}
 
@@ -42,7 +43,8 @@ def trace(module: nn.Module, x: Any) -> dict[str, Tensor]:
         return hook
 
     with ExitStack() as stack:
-        stack.enter_context(torch.compiler.set_stance("force_eager"))  # compiled code does not look for new hooks
+        if any(hasattr(part, "_orig_mod") or part._compiled_call_impl is not None for part in module.modules()):
+            stack.enter_context(torch.compiler.set_stance("force_eager"))  # compiled code does not look for new hooks
         for name, part in module.named_modules():
             if isinstance(part, Tap):
                 handle = part.register_forward_hook(keep(name.replace("_orig_mod.", "")))

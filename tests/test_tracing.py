@@ -144,6 +144,7 @@ def test_a_compiled_module_is_traced_under_its_own_names():
     compiled = torch.compile(module, backend="eager", fullgraph=True, dynamic=False)
     torch.testing.assert_close(compiled(x), module(x))
     assert set(trace(compiled, x)) == NAMES
+    assert set(trace(nn.Sequential(compiled), x)) == {f"0.{name}" for name in NAMES} | {"output"}
     torch.testing.assert_close(compiled(x), module(x))
 
 

@@ -232,7 +232,7 @@ export function createApp(parent) {
   app.back = () => {
     stopSweep();
     if (state.cell) {
-      state.cell = null;
+      Object.assign(state, { cell: null, hover: null });
       page.renderAll(app);
       relayout(false);
       commit();

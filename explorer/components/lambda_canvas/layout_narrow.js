@@ -34,7 +34,7 @@ export function overviewNarrow(stage, size, model) {
   stage.label("o:kernels", 0, y - 10, [badge(5), S("kernels"), "kernels"]);
   stage.label("o:position", x, y - 10, [badge(5), S("positionLambda"), hasPosition ? "position" : "not here"]);
   y += gridH + 40;
-  const qx = Math.max(4, px);
+  const qx = Math.max(4, Math.min(px, Math.floor((width - V * px - 12) / heads), 14));
   stage.put("lambda", null, 0, y, V * px, K * py);
   stage.put("query", null, V * px + 10, y, heads * qx, K * py);
   stage.put("output", null, 0, y + K * py + 8, V * px, heads * Math.max(5, py));

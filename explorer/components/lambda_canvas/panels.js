@@ -149,7 +149,7 @@ export function choiceHtml(names, chosen, attribute) {
 export function checkHtml(result) {
   if (!result.done) return "<span>check against PyTorch</span><b>checking…</b>";
   const wrong = !(result.maxDelta <= 1e-3 * Math.max(1, result.maxAbs));
-  return `<span>${wrong ? "this page disagrees with PyTorch:" : "check against PyTorch:"} max |Δ|</span><b class="${wrong ? "wrong" : ""}">${scientific(result.maxDelta)}</b><span>over ${thousands(result.count)} outputs of size up to ${result.maxAbs.toFixed(1)}</span>`;
+  return `<span>${wrong ? "this page disagrees with PyTorch:" : "check against PyTorch:"} <span class="keep">max |Δ|</span></span><b class="${wrong ? "wrong" : ""}">${scientific(result.maxDelta)}</b><span>over ${thousands(result.count)} outputs of size up to ${result.maxAbs.toFixed(1)}</span>`;
 }
 
 export function whereHtml(model, n, pinned, what) {

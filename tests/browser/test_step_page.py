@@ -1,0 +1,146 @@
+"""The step page in Chromium: what it shows is what PyTorch computes, keys work, and a link restores the view."""
+
+import ast
+import re
+from collections.abc import Callable
+from urllib.parse import parse_qs, urlsplit
+
+import numpy as np
+import pytest
+from playwright.sync_api import Page
+
+from explorer import images
+from lambda_core import load_checkpoint, trace
+from tests.browser.driver import View, settle
+
+CANVAS = "lambda_layer"
+FIND = """() => {
+  const visit = root => {
+    for (const element of root.querySelectorAll('*')) {
+      if (element.lambdaCanvas) return element;
+      const found = element.shadowRoot && visit(element.shadowRoot);
+      if (found) return found;
+    }
+  };
+  return visit(document);
+}"""
+
+
+def canvas(page: Page, expression: str):
+    """Evaluate JavaScript on the component's test face, `c`."""
+    page.wait_for_function(f"() => {{ const e = ({FIND})(); return e && e.lambdaCanvas.state(); }}", timeout=60_000)
+    return page.evaluate(f"() => {{ const c = ({FIND})().lambdaCanvas; return {expression}; }}")
+
+
+@pytest.fixture(scope="module")
+def traced():
+    checkpoint = load_checkpoint("lambda_resnet_mini")
+    picture = images.gallery_picture("coffee")
+    taps = trace(checkpoint.model, images.to_tensor(picture.image, checkpoint.preprocess))
+    name = "stages.2.0.mix."
+    return {key.removeprefix(name): t[0].numpy() for key, t in taps.items() if key.startswith(name)}
+
+
+def expected(traced, row, column):
+    n = row * traced["input"].shape[2] + column
+    lambda_n = traced["content_lambda"] + traced["position_lambda"][n]
+    return lambda_n, (traced["content_output"] + traced["position_output"])[:, n]
+
+
+def query(page: Page) -> dict[str, str]:
+    return {name: values[0] for name, values in parse_qs(urlsplit(page.url).query).items()}
+
+
+def hover(page: Page, row: int, column: int) -> None:
+    x, y = canvas(page, f"c.pixelAt({row}, {column})")
+    page.mouse.move(x, y)
+    page.wait_for_function(
+        f"() => {{ const s = ({FIND})().lambdaCanvas.state(); return s.row === {row} && s.column === {column}; }}"
+    )
+
+
+@pytest.mark.parametrize("pixel", [(0, 0), (7, 4), (15, 15)])
+def test_a_hovered_pixel_shows_the_numbers_of_pytorch(open_page: Callable[..., Page], traced, pixel):
+    page = open_page(CANVAS)
+    hover(page, *pixel)
+    shown = canvas(page, "{l: Array.from(c.numbers().lambda), y: Array.from(c.numbers().y)}")
+    lambda_n, output = expected(traced, *pixel)
+    np.testing.assert_allclose(shown["l"], lambda_n.ravel(), atol=1e-4)
+    np.testing.assert_allclose(shown["y"], output.ravel(), atol=1e-4)
+
+
+def test_the_arithmetic_of_a_hovered_cell_ends_in_the_number_of_pytorch(open_page: Callable[..., Page], traced):
+    page = open_page(CANVAS, step=6, row=6, column=7)
+    x, y = canvas(page, "c.hitOf('lambda', 3, 5)")
+    page.mouse.move(x, y)
+    text = page.get_by_test_id("arithmetic").inner_text(timeout=10_000)
+    last = re.findall(r"[−-]?\d+\.\d+", text)[-1].replace("−", "-")
+    lambda_n, _ = expected(traced, 5, 6)
+    assert ast.literal_eval(last) == pytest.approx(float(lambda_n[3, 5]), abs=5.1e-4)
+
+
+def test_the_check_against_the_layers_output_is_small(open_page: Callable[..., Page]):
+    page = open_page(CANVAS)
+    page.wait_for_function(f"() => ({FIND})()?.lambdaCanvas.check?.count > 0", timeout=60_000)
+    check = canvas(page, "c.check")
+    assert check["maxDelta"] < 1e-4 * max(1, check["maxAbs"])
+    assert check["count"] == 128 * 16 * 16
+
+
+def test_keys_move_the_pixel_and_the_step(open_page: Callable[..., Page]):
+    page = open_page(CANVAS, row=5, column=5)
+    canvas(page, "c.state()")
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("]")
+    page.wait_for_url(re.compile(r"step=1"), timeout=20_000)
+    settle(page)
+    assert canvas(page, "[c.state().row, c.state().column, c.state().step]") == [5, 5, 1]
+    assert query(page)["row"] == "6"
+    assert query(page)["column"] == "6"
+    page.keyboard.press("[")
+    page.wait_for_url(lambda url: "step=" not in url, timeout=20_000)
+
+
+def test_a_click_pins_the_pixel_and_the_link_restores_it(open_page: Callable[..., Page], page: Page):
+    open_page(CANVAS, step=5)
+    x, y = canvas(page, "c.pixelAt(2, 11)")
+    page.mouse.click(x, y)
+    page.wait_for_url(re.compile(r"row=3"), timeout=20_000)
+    settle(page)
+    link = page.url
+    page.goto("about:blank")
+    page.goto(link)
+    settle(page)
+    assert canvas(page, "[c.state().row, c.state().column, c.state().step]") == [2, 11, 5]
+
+
+def test_a_cell_opens_and_escape_goes_back_up(open_page: Callable[..., Page]):
+    page = open_page(CANVAS, step=4)
+    x, y = canvas(page, "c.hitOf('content_lambda', 2, 3)")
+    page.mouse.click(x, y)
+    page.wait_for_url(re.compile(r"cell=content_lambda"), timeout=20_000)
+    assert page.get_by_test_id("arithmetic").inner_text()
+    page.keyboard.press("Escape")
+    page.wait_for_url(lambda url: "cell=" not in url, timeout=20_000)
+    page.keyboard.press("Escape")
+    page.wait_for_url(lambda url: "step=" not in url, timeout=20_000)
+
+
+def test_another_picture_changes_the_numbers_and_keeps_the_pixel(open_page: Callable[..., Page]):
+    page = open_page(CANVAS, row=4, column=4)
+    before = canvas(page, "Array.from(c.numbers().y)")
+    page.locator(".st-key-pick_cat button").click()
+    page.wait_for_url(re.compile(r"image=cat"), timeout=20_000)
+    settle(page)
+    after = canvas(page, "Array.from(c.numbers().y)")
+    assert not np.allclose(before, after)
+    assert canvas(page, "[c.state().row, c.state().column]") == [3, 3]
+
+
+@pytest.mark.parametrize("view", [View(width=400, height=860), View(color_scheme="dark")], ids=str)
+@pytest.mark.parametrize("step", range(9))
+def test_every_step_draws_at_every_width(open_page: Callable[..., Page], view: View, step: int):
+    page = open_page(CANVAS, step=step)
+    assert canvas(page, "c.state().step") == step
+    assert page.get_by_test_id("headline").inner_text()

@@ -1,0 +1,81 @@
+"""Exports: the NPZ holds the tensors, the figures are files, and the snippet prints what the layer computes."""
+
+import ast
+import io
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from explorer import exports, images, plots
+from lambda_core import load_checkpoint, trace
+
+LAYER = "stages.2.0.mix"
+
+
+@pytest.fixture(scope="module")
+def traced():
+    checkpoint = load_checkpoint("lambda_resnet_mini")
+    picture = images.gallery_picture("cat")
+    taps = trace(checkpoint.model, images.to_tensor(picture.image, checkpoint.preprocess))
+    layer = checkpoint.model.get_submodule(LAYER)
+    tensors = {name.removeprefix(LAYER + "."): t[0].numpy() for name, t in taps.items() if name.startswith(LAYER)}
+    tensors["embeddings"] = layer.embeddings.detach().numpy()
+    height, width = tensors["input"].shape[1:]
+    info = {
+        "height": height, "width": width, "heads": layer.heads, "dim_k": layer.dim_k, "scope": layer.scope,
+        "table": list(layer.embeddings.shape[-2:]), "position": True,
+    }  # fmt: skip
+    return tensors, info, images.square(picture.image, 128)
+
+
+def test_the_npz_holds_every_tensor(traced):
+    tensors, _, _ = traced
+    loaded = np.load(io.BytesIO(exports.npz(tensors)))
+    assert set(loaded.files) == set(tensors)
+    assert all(np.array_equal(loaded[name], tensors[name]) for name in tensors)
+
+
+def test_the_snippet_prints_the_output_of_the_layer(traced):
+    tensors, info, _ = traced
+    row, column, head = 3, 5, 2
+    program = exports.snippet(
+        network="lambda_resnet_mini", picture=exports.picture_expression("cat"), layer=LAYER,
+        width=info["width"], row=row, column=column, head=head,
+    )  # fmt: skip
+    printed = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
+    n = row * info["width"] + column
+    expected = (tensors["content_output"] + tensors["position_output"])[head, n]
+    assert ast.literal_eval(printed) == pytest.approx(expected.tolist(), abs=5e-4)
+
+
+def test_the_snippet_for_an_upload_opens_a_file():
+    assert "picture.png" in exports.picture_expression("upload")
+    ast.parse(exports.snippet(network="a'b", picture="x", layer="l", width=4, row=0, column=0, head=0))
+
+
+def test_implied_weights_give_the_output(traced):
+    tensors, info, _ = traced
+    n = 37
+    weights = plots.implied_weights(tensors, info, n)["sum"].reshape(info["heads"], -1)
+    output = weights @ tensors["v"][:, :, 0]
+    expected = (tensors["content_output"] + tensors["position_output"])[:, n]
+    np.testing.assert_allclose(output, expected, atol=1e-4)
+
+
+@pytest.mark.parametrize("step", range(9))
+def test_every_step_has_a_figure(traced, step):
+    tensors, info, photo = traced
+    figure = plots.step_figure(tensors, info, photo, row=0, column=15, step=step)
+    kind = ("png", "svg")[step % 2]
+    content = plots.save(figure, kind)
+    assert content.startswith({"png": b"\x89PNG", "svg": b"<?xml"}[kind])
+
+
+def test_a_sheet_keeps_every_map():
+    maps = np.arange(2 * 3 * 4.0).reshape(2, 3, 4)
+    page = plots.sheet(maps, 2)
+    assert page.shape == (3, 9)
+    assert np.array_equal(page[:, :4], maps[0])
+    assert np.array_equal(page[:, 5:], maps[1])
