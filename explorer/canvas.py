@@ -43,7 +43,8 @@ def show(picture: images.Picture, traced: Traced, *, key: str, mode: str = "step
 def _packed(picture: images.Picture, traced: Traced, version: int, selection: Selection, mode: str) -> bytes:
     photo = {"title": picture.title, "jpeg": base64.b64encode(images.jpeg_bytes(picture.image, PHOTO_SIDE)).decode()}
     chosen = {name: value for name, value in asdict(selection).items() if name in NAMES}
-    chosen |= {"cell": selection.cell or None, "pinned": bool(state.to_query(selection)), "version": version}
+    pinned = (selection.row, selection.column) != (Selection.row, Selection.column)
+    chosen |= {"cell": selection.cell or None, "pinned": pinned, "version": version}
     tensors = {name: tensor for name, tensor in traced.tensors.items() if name in AXES and tensor.ndim == AXES[name]}
     return pack_trace(tensors, traced.layer, photo, chosen, mode)
 

@@ -1,5 +1,7 @@
 """Download buttons: the figure, the tensors, the program."""
 
+from functools import partial
+
 import streamlit as st
 
 from explorer import exports, images, loading, plots
@@ -32,7 +34,7 @@ def downloads(selection: Selection, picture: images.Picture, traced: Traced) -> 
     with st.popover("Export", icon=":material/download:", width="stretch"):
         for kind in ("png", "svg"):
             st.download_button(
-                f"Figure, {kind.upper()}", lambda kind=kind: _figure(kind, selection, picture, traced),
+                f"Figure, {kind.upper()}", partial(_figure, kind, selection, picture, traced),
                 f"{name}.{kind}", key=f"export_{kind}", on_click="ignore", width="stretch",
             )  # fmt: skip
         st.download_button(

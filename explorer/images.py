@@ -5,9 +5,10 @@ sentence that can be shown as it is.
 """
 
 import hashlib
+import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from importlib import resources
 from io import BytesIO
@@ -59,7 +60,7 @@ class ImageRefused(ValueError):
 class Picture:
     """An upright RGB picture. `note` says what was changed on the way in, `key` names the content of the file."""
 
-    image: Image.Image
+    image: Image.Image = field(compare=False)  # the key stands for it, so that a picture can be hashed
     title: str
     note: str | None
     key: str
@@ -113,9 +114,8 @@ def read_image(data: bytes, *, name: str = "image") -> Picture:
     if not data:
         raise ImageRefused(f"This file is empty; {READABLE}.")
     if len(data) > MAX_BYTES:
-        raise ImageRefused(
-            f"This file has {len(data) / 2**20:.0f} MB; choose an image of at most {MAX_BYTES // 2**20} MB."
-        )
+        megabytes = math.ceil(len(data) / 2**20)
+        raise ImageRefused(f"This file has {megabytes} MB; choose an image of at most {MAX_BYTES // 2**20} MB.")
     image = _open(data)
     kind, notes = image.format, []
     try:
@@ -144,14 +144,14 @@ def square(image: Image.Image, size: int) -> Image.Image:
 
     Only the crop is computed, so a picture of 1 × 50,000 pixels costs no more than any other.
     """
-    width, height = image.size
-    shorter = min(width, height)
-    box = [0.0, 0.0, float(width), float(height)]
-    for axis, side in enumerate((width, height)):
+    shorter = min(image.size)
+
+    def span(side: int) -> tuple[float, float]:
         scaled = int(size * side / shorter)
         start = round((scaled - size) / 2)  # whole pixels of the scaled picture, which is never made
-        box[axis], box[axis + 2] = start * side / scaled, (start + size) * side / scaled
-    left, top, right, bottom = box
+        return start * side / scaled, (start + size) * side / scaled
+
+    (left, right), (top, bottom) = span(image.width), span(image.height)
     return image.convert("RGB").resize((size, size), Image.Resampling.BICUBIC, box=(left, top, right, bottom))
 
 

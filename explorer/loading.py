@@ -4,7 +4,7 @@ import hashlib
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import streamlit as st
@@ -49,9 +49,7 @@ def bring(name: str, content: bytes) -> Checkpoint:
     """Make the checkpoint in these bytes the session's network. Raises CheckpointRefused and leaves the old one."""
     loaded = network(name, content)
     if not lambda_layers(loaded.model):
-        raise CheckpointRefused(
-            "the network has no lambda layer to step through: bring one with an L in its stages"
-        )
+        raise CheckpointRefused("the network has no lambda layer to step through: bring one with an L in its stages")
     st.session_state["checkpoint"] = (name, content, hashlib.sha256(content).hexdigest()[:16])
     return loaded
 
@@ -99,7 +97,7 @@ def _traced(
 ) -> tuple[dict[str, np.ndarray], dict[str, Any], np.ndarray]:
     loaded = checkpoint()
     info = next(i for i in lambda_layers(loaded.model) if i.path == path)
-    layer = loaded.model.get_submodule(path)
+    layer = cast(LambdaLayer, loaded.model.get_submodule(path))
     with LOCK:
         taps = trace(loaded.model, images.to_tensor(_image, loaded.preprocess))
     prefix = path + "."

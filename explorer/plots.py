@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -39,7 +40,7 @@ def _show(axes: Axes, values: np.ndarray, hue: str, title: str, limit: float | N
     for spine in axes.spines.values():
         spine.set_visible(False)
     bar = axes.figure.colorbar(image, ax=axes, shrink=0.6, pad=0.02, aspect=18)
-    bar.outline.set_visible(False)  # type: ignore[operator]
+    bar.outline.set_visible(False)
     bar.ax.tick_params(labelsize=7, length=0, colors=INK["ink-soft"])
 
 
@@ -127,8 +128,8 @@ def step_figure(
         draw["kernels"] = lambda axes: _show(axes, sheet(table, 8), "position", "E, kernels")
     for half, hue in (("content", "content"), ("position", "position"), ("sum", "lambda")):
         values = implied_weights(tensors, layer, n)[half]
-        draw[f"implied {half}"] = lambda axes, v=values, hue=hue, half=half: _show(
-            axes, sheet(v, len(v)), hue, f"implied attention, {half}, a map a head"
+        draw[f"implied {half}"] = partial(
+            _show, values=sheet(values, len(values)), hue=hue, title=f"implied attention, {half}, a map a head"
         )
 
     names = [name for name in PANELS[step] if name in draw]

@@ -113,7 +113,7 @@ def _layers(selection: Selection) -> None:
     layers = {layer.path: layer.title for layer in loading.lambda_layers(loading.checkpoint().model)}
     st.session_state["layer_choice"] = selection.layer
     st.selectbox(
-        "Lambda layer", list(layers), format_func=layers.get, key="layer_choice", on_change=_choose_layer,
+        "Lambda layer", list(layers), format_func=layers.__getitem__, key="layer_choice", on_change=_choose_layer,
         label_visibility="collapsed",
     )  # fmt: skip
 

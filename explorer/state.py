@@ -63,7 +63,7 @@ def from_query(parameters: Mapping[str, str]) -> tuple[Selection, list[str]]:
 
 
 def clamp(selection: Selection, limits: Mapping[str, int]) -> tuple[Selection, list[str]]:
-    """The nearest selection that exists. limits: for each number its count, {"row": 16, ...}. Notes as in from_query."""
+    """The nearest selection that exists, and notes. limits: for each number its count, {"row": 16, ...}."""
     notes = []
     for name, count in limits.items():
         number = getattr(selection, name)
@@ -130,7 +130,7 @@ def arrive(page: str) -> None:
 
 
 def pushed() -> tuple[int, Selection]:
-    """(version, selection) as last sent to the canvas. It stays put while the canvas leads, so nothing is sent twice."""
+    """(version, selection) as last sent to the canvas. It stays while the canvas leads: nothing is sent twice."""
     if st.session_state.get("pushed", (None,))[0] != version():
         st.session_state["pushed"] = (version(), current())
     return st.session_state["pushed"]

@@ -55,9 +55,7 @@ def eval_transform(size: int) -> Callable[[Tensor], Tensor]:
     return v2.Compose([v2.Resize(size, InterpolationMode.BICUBIC, antialias=True), v2.CenterCrop(size)])
 
 
-def normalize(
-    images: Tensor, mean: Sequence[float] = IMAGENET_MEAN, std: Sequence[float] = IMAGENET_STD
-) -> Tensor:
+def normalize(images: Tensor, mean: Sequence[float] = IMAGENET_MEAN, std: Sequence[float] = IMAGENET_STD) -> Tensor:
     """(..., 3, H, W) uint8 in 0..255 -> float32, shares of 255 less `mean`, over `std`, channel by channel."""
     return tv_functional.normalize(images.float() / 255, list(mean), list(std))
 

@@ -1,7 +1,5 @@
 """Step through one lambda layer of a trained network, on any picture."""
 
-from dataclasses import asdict, replace
-
 import streamlit as st
 
 from explorer import canvas, controls, exporting, loading, sidebar, state

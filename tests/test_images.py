@@ -246,6 +246,7 @@ def test_the_canvas_photograph_is_a_square_jpeg() -> None:
 def test_the_key_is_of_the_content() -> None:
     one, other = encoded(corners()), encoded(corners(10, 10))
     assert read_image(one, name="a").key == read_image(one, name="b").key != read_image(other).key
+    assert len({read_image(one), read_image(one), read_image(other)}) == 2
 
 
 @pytest.mark.parametrize(

@@ -7,10 +7,9 @@ import subprocess
 from pathlib import Path
 
 import numpy as np
+import playwright
 import pytest
 import torch
-
-pytest.importorskip("streamlit")
 
 from explorer import theme
 from explorer.components.bundle import BundleError, bundle
@@ -23,7 +22,8 @@ FOLDER = Path(__file__).parents[1] / "explorer" / "components" / "lambda_canvas"
 SELECTION = {
     "row": 1, "column": 2, "head": 0, "key": 1, "value": 0, "step": 0, "cell": None, "pinned": False, "version": 1,
 }  # fmt: skip
-needs_node = pytest.mark.skipif(shutil.which("node") is None, reason="node is not installed: it runs the component's JavaScript")
+SCRIPTS = Path(__file__).with_name("lambda_canvas")
+NODE = shutil.which("node") or Path(playwright.__file__).parent / "driver" / "node"  # Playwright brings its own
 
 LAYERS = {
     "plain": ((8, 8), {"dim_k": 4, "heads": 2, "scope": 3}),
@@ -133,58 +133,10 @@ def test_assets_are_whole_and_local():
     assert max(len(file.read_text().splitlines()) for file in FOLDER.iterdir() if file.is_file()) < 400
 
 
-@needs_node
 def test_bundle_parses(tmp_path):
     (tmp_path / "bundle.mjs").write_text(assets()["js"])
-    done = subprocess.run(["node", "--check", tmp_path / "bundle.mjs"], capture_output=True, text=True)
+    done = subprocess.run([NODE, "--check", tmp_path / "bundle.mjs"], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-
-
-NODE = """
-import { readFileSync } from "node:fs";
-import { readHeader, readTensors } from "./trace.js";
-import { buildModel } from "./model.js";
-import { createPixel } from "./pixel.js";
-import { createCheck } from "./check.js";
-import { buildSteps, STEP_NAMES } from "./words.js";
-import { buildTasks } from "./tasks.js";
-import { measure, layoutView } from "./layout.js";
-import * as panels from "./panels.js";
-
-const bytes = new Uint8Array(readFileSync(process.argv[2])), odd = new Uint8Array(bytes.length + 1);
-odd.set(bytes, 1); // a message buffer may start at any byte
-const { header, start } = readHeader(odd.subarray(1)), model = buildModel(header.layer, readTensors(odd.subarray(1), header, start));
-const pixel = createPixel(model), steps = buildSteps(model), pixels = [], cells = [], texts = [], boxes = [];
-const kinds = ["content_lambda", "position_lambda", "lambda", "output"];
-for (let n = 0; n < model.N; n++) {
-  pixel.move(n);
-  const { lambda, position_lambda, y, weights } = pixel.numbers();
-  pixels.push({ lambda: [...lambda], position: [...position_lambda], y: [...y], sum: [...weights.sum] });
-  for (const kind of kinds) {
-    const row = n % (kind === "output" ? model.heads : model.K), value = n % model.V, cell = { kind, row, value };
-    const terms = pixel.cellSum(cell, 6, true), shown = pixel.matrixValue(kind, row, value);
-    cells.push([terms.products + terms.constant, shown]);
-    texts.push(panels.positionSumHtml(model, cell, terms, true), panels.headHtml(steps[6], cell, "t").headline, panels.textHtml(model, steps[6], cell, null));
-    if (kind === "output") {
-      const rows = pixel.rowSumOf(cell);
-      cells.push([rows.product.reduce((a, b) => a + b, 0), shown]);
-      texts.push(panels.rowSumHtml(model, cell, rows));
-    }
-  }
-}
-for (const step of steps) texts.push(step.headline, step.text, step.equation, ...step.einsum.filter(Boolean), panels.shapesHtml(step), panels.mathHtml(step));
-texts.push(panels.stepsHtml(steps), ...buildTasks(model).filter(Boolean).map((task) => task.text));
-for (const width of [368, 820, 980, 1168, 1380]) for (const view of [0, 1, 2, 3, 4, 5, 6, 7, 8, "cell"]) {
-  const layout = layoutView(measure(width, model, 480), model, view, { kind: "lambda", row: 0, value: 0 });
-  for (const node of layout.nodes.values()) {
-    const inside = node.x >= 0 && node.x + node.w <= width + 1 && node.y >= 0 && node.y + node.h <= layout.height + 1 && node.w > 0 && node.h > 0;
-    if (!inside) boxes.push(`${width} ${view} ${node.id}: ${node.x},${node.y} ${node.w}x${node.h} in ${layout.height}`);
-  }
-}
-const check = createCheck(model);
-while (!check.run(50));
-console.log(JSON.stringify({ pixels, cells, texts, boxes, check: check.result, check_text: panels.checkHtml(check.result) }));
-"""
 
 
 @pytest.fixture(scope="module")
@@ -193,18 +145,18 @@ def modules(tmp_path_factory):
     folder = tmp_path_factory.mktemp("modules")
     for file in FOLDER.glob("*.js"):
         shutil.copy(file, folder)
+    for file in SCRIPTS.glob("*.js"):
+        shutil.copy(file, folder)
     (folder / "package.json").write_text('{"type": "module"}')
-    (folder / "run.js").write_text(NODE)
     return folder
 
 
-@needs_node
 @pytest.mark.parametrize("name", LAYERS)
 def test_browser_agrees_with_pytorch(name, modules):
     layer, tensors, settings, position_lambda = traced(name)
     packed = modules / f"{name}.bin"
     packed.write_bytes(pack_trace(tensors, settings, {"title": name, "jpeg": ""}, SELECTION))
-    done = subprocess.run(["node", "run.js", packed], cwd=modules, capture_output=True, text=True, timeout=60)
+    done = subprocess.run([NODE, "numbers.js", packed], cwd=modules, capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)
 
@@ -231,12 +183,19 @@ def test_browser_agrees_with_pytorch(name, modules):
     assert not found["boxes"], "\n".join(found["boxes"])
 
 
-@needs_node
+def test_every_layout_fits(modules):
+    """No part leaves the stage or covers the photo, for small and large layers at every width."""
+    done = subprocess.run([NODE, "layouts.js"], cwd=modules, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    count, first = json.loads(done.stdout)
+    assert count == 0, f"{count} misplaced:\n" + "\n".join(first)
+
+
 def test_arithmetic_ends_in_the_number_shown(modules):
     _, tensors, settings, _ = traced("plain")
     packed = modules / "arithmetic.bin"
     packed.write_bytes(pack_trace(tensors, settings, {"title": "", "jpeg": ""}, SELECTION))
-    done = subprocess.run(["node", "run.js", packed], cwd=modules, capture_output=True, text=True, timeout=60)
+    done = subprocess.run([NODE, "numbers.js", packed], cwd=modules, capture_output=True, text=True, timeout=60)
     found = json.loads(done.stdout)
     sums = [text for text in found["texts"] if 'data-testid="arithmetic"' in text]
     assert len(sums) == len(found["cells"])

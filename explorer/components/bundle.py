@@ -1,4 +1,4 @@
-"""Joins the ES modules of a folder into one module: what Streamlit takes as a component's `js`, without a build step."""
+"""Joins the ES modules of a folder into one module: what Streamlit takes as a component's `js`, without a build."""
 
 import re
 from pathlib import Path
@@ -18,8 +18,8 @@ class BundleError(ValueError):
 def bundle(folder: Path, entry: str = "main.js") -> str:
     """The source of `entry` and of everything it imports, dependencies first, as one module.
 
-    Imports must be `import { names } from "./file.js";` without renaming, at the start of a line; top-level names must be
-    unique over all files. Only the entry may have a default export, and it alone stays exported.
+    Imports must be `import { names } from "./file.js";` without renaming, at the start of a line; top-level names must
+    be unique over all files. Only the entry may have a default export, and it alone stays exported.
     """
     order: list[str] = []
     sources: dict[str, str] = {}

@@ -126,9 +126,7 @@ def _read_torch(content: bytes) -> tuple[dict[str, Tensor], dict[str, Any]]:
     try:
         state = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
-        raise CheckpointRefused(
-            f"the file holds more than weights {UNSAFE}"
-        ) from error
+        raise CheckpointRefused(f"the file holds more than weights {UNSAFE}") from error
     except (RuntimeError, EOFError, zipfile.BadZipFile) as error:
         raise CheckpointRefused("the .pt file is truncated or damaged: save it again") from error
     if not isinstance(state, dict) or not {"architecture", "average"} <= set(state):

@@ -8,6 +8,7 @@ import json
 import sys
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch.utils.data import DataLoader
@@ -30,9 +31,7 @@ def train(recipe: Recipe, out: Path, folder: str | None, *, workers: int, device
     run = Run(recipe, build(recipe.model, **recipe.overrides), out, device)
     if run.resume():
         print(f"going on from epoch {run.epoch} of {recipe.epochs}", file=sys.stderr)
-    train_data = data.Repeatable(
-        source, data.train_transform(recipe.size, recipe.scale), seed=recipe.seed, cache=True
-    )
+    train_data = data.Repeatable(source, data.train_transform(recipe.size, recipe.scale), seed=recipe.seed, cache=True)
     total = recipe.epochs * (len(train_data) // recipe.batch)
     while run.epoch < recipe.epochs:
         side = size_at(recipe.sizes, run.epoch)
@@ -78,14 +77,15 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--out", type=Path, help="folder of the run (runs/RECIPE)")
     parser.add_argument("--epochs", type=int)
     parser.add_argument("--precision", choices=["float32", "bfloat16", "float16"])
-    parser.add_argument("--compile", action="store_true", help="torch.compile the network")
+    parser.add_argument("--compile", action="store_true", default=None, help="torch.compile the network")
     parser.add_argument("--seed", type=int)
     parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--download", action="store_true", help="fetch the data set if it is missing")
     options = parser.parse_args(arguments)
-    given = {k: getattr(options, k) for k in ("epochs", "precision", "seed") if getattr(options, k) is not None}
-    recipe = replace(RECIPES[options.recipe], **given, **({"compile": True} if options.compile else {}))
+    names = ("epochs", "precision", "seed", "compile")
+    given: dict[str, Any] = {name: getattr(options, name) for name in names if getattr(options, name) is not None}
+    recipe = replace(RECIPES[options.recipe], **given)
     out = options.out or Path("runs") / options.recipe
     try:
         train(recipe, out, options.data, workers=options.workers, device=options.device, download=options.download)

@@ -4,6 +4,7 @@ import csv
 import math
 import os
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +17,13 @@ from tqdm import tqdm
 from lambda_core.data import IMAGENET_MEAN, IMAGENET_STD, IMAGENETTE_CLASSES, Repeatable, normalize
 from lambda_core.training.config import Recipe
 
-
-COLUMNS = ("epoch", "size", "train_loss", "seconds", "val_loss", "val_top1")  # of log.csv; the last two at times only
+COLUMNS = ("epoch", "size", "train_loss", "seconds", "val_loss", "val_top1")  # log.csv; the last two at times
 
 
 def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
     """Matrices and kernels decay; norms, biases and position embeddings do not."""
-    decayed, free = [], []
+    decayed: list[nn.Parameter] = []
+    free: list[nn.Parameter] = []
     for name, parameter in model.named_parameters():
         (free if parameter.dim() < 2 or name.endswith("embeddings") else decayed).append(parameter)
     return [{"params": decayed, "weight_decay": weight_decay}, {"params": free, "weight_decay": 0.0}]
@@ -36,7 +37,7 @@ def schedule(step: int, total: int, warmup: float) -> float:
     return 0.5 * (1 + math.cos(math.pi * (step - start) / max(1, total - start)))
 
 
-def write_atomically(path: Path, write) -> None:
+def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
     """Call write(temporary path), flush to disk, rename: a reader sees the old file or the new one, never half."""
     temporary = path.with_name(path.name + ".part")
     write(temporary)
@@ -66,7 +67,7 @@ class Run:
     def __init__(self, recipe: Recipe, model: nn.Module, folder: Path, device: torch.device | str = "cpu") -> None:
         self.recipe, self.folder, self.device = recipe, folder, torch.device(device)
         self.memory_format = torch.channels_last if recipe.channels_last else torch.contiguous_format
-        self.model = model.to(self.device, memory_format=self.memory_format)
+        self.model = model.to(self.device).to(memory_format=self.memory_format)
         self.forward = torch.compile(self.model) if recipe.compile else self.model
         self.average = AveragedModel(self.model, multi_avg_fn=get_ema_multi_avg_fn(recipe.ema), use_buffers=True)
         self.optimizer = torch.optim.AdamW(parameter_groups(self.model, recipe.weight_decay), lr=recipe.lr)

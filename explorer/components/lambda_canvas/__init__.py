@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from html import escape
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import streamlit as st
 
@@ -17,7 +17,7 @@ _FOLDER = Path(__file__).parent
 
 
 def assets() -> dict[str, str]:
-    """html, css and js of the component. The html only carries the fonts: they must go into the page, not a shadow root."""
+    """html, css and js of the component. The html only carries the fonts: they belong to the page, not a shadow root."""
     return {
         "html": f"<template data-fonts>{escape(theme.css_fonts(), quote=False)}</template>",
         "css": theme.css_theme(".lambda-canvas") + (_FOLDER / "style.css").read_text(encoding="utf-8"),
@@ -25,7 +25,7 @@ def assets() -> dict[str, str]:
     }
 
 
-_mount = st.components.v2.component("lambda_canvas", **assets())
+_mount = st.components.v2.component("lambda_canvas", **assets())  # type: ignore[arg-type]
 
 
 def _nothing() -> None:
@@ -38,8 +38,8 @@ def lambda_canvas(
     key: str,
     mode: str | None = None,
     on_selection_change: Callable[[], Any] | None = None,
-    height: str | int = "content",
-):
+    height: Literal["stretch", "content"] | int = "content",
+) -> Any:
     """Show a packed trace. The result has `selection` (row, column, head, key, value, step, cell, pinned) and `tasks`.
 
     trace: see `pack_trace`. mode: "steps" for the whole page, "overview" for the picture alone; None is the packed one.

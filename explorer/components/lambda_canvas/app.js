@@ -225,6 +225,7 @@ export function createApp(parent) {
     if (cell.kind === "output") state.head = cell.row;
     else state.key = cell.row;
     notice({ type: "open", cell });
+    page.say(`Opened ${cell.kind === "output" ? "head" : "key"} ${cell.row + 1}, value ${cell.value + 1}`);
     page.renderAll(app);
     relayout(false);
     commit();

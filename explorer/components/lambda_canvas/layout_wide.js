@@ -14,8 +14,8 @@ export function overviewWide(stage, size, model) {
   const lane = Math.floor((size.photoH - 104) / 2), rows = Math.min(K, Math.ceil(Math.sqrt(K))), columns = Math.ceil(K / rows);
   const pitch = Math.floor((lane + 4) / rows), tile = tileFor(pitch - 4, W), gridW = columns * pitch - (pitch - tile), gridH = rows * pitch - (pitch - tile);
   const py = Math.max(3, Math.min(14, Math.floor((gridH - 8) / K))), qx = Math.max(4, Math.min(py, 8));
-  const left = width - size.photoW - gridW - 96 - heads * qx, px = Math.max(2, Math.min(V < 16 ? 18 : 12, Math.floor(left / (2 * V))));
-  const extra = Math.min(150, left - 2 * V * px), toGrid = 28 + Math.floor(extra * 0.45), toTable = 22 + Math.floor(extra * 0.15), toSum = 38 + Math.floor(extra * 0.4);
+  const left = width - size.photoW - gridW - 96 - heads * qx, px = Math.max(1, Math.min(V < 16 ? 18 : 12, Math.floor(left / (2 * V))));
+  const extra = Math.max(0, Math.min(150, left - 2 * V * px)), toGrid = 28 + Math.floor(extra * 0.45), toTable = 22 + Math.floor(extra * 0.15), toSum = 38 + Math.floor(extra * 0.4);
   const gridX = size.photoW + toGrid, tableX = gridX + gridW + toTable, sumX = tableX + V * px + toSum;
   const tableW = V * px, tableH = K * py, inset = Math.round((gridH - tableH) / 2), low = bottom - gridH;
   if (hasContent) stage.grid("keyMap", K, columns, gridX, TOP, pitch, tile);

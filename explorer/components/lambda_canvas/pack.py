@@ -11,13 +11,12 @@ import numpy as np
 
 REQUIRED = ("input", "q", "v", "output")
 AXES = {
-    "input": 3, "q": 3, "k": 3, "keys": 3, "v": 3, "content_lambda": 2, "embeddings": 4, "position_bias": 1, "output": 3,
+    "input": 3, "q": 3, "k": 3, "keys": 3, "v": 3,
+    "content_lambda": 2, "embeddings": 4, "position_bias": 1, "output": 3,
 }  # fmt: skip
 
 
-def pack_trace(
-    tensors: dict[str, np.ndarray], layer: dict, photo: dict, selection: dict, mode: str = "steps"
-) -> bytes:
+def pack_trace(tensors: dict[str, np.ndarray], layer: dict, photo: dict, selection: dict, mode: str = "steps") -> bytes:
     """Tensors of one layer and one photo (no batch axis), its settings, the photo and the selection, as bytes.
 
     Raises ValueError for a tensor that is unknown, missing, or has the wrong number of axes.

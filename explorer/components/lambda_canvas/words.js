@@ -63,7 +63,7 @@ function featureMap(model) {
   return {
     headline: `The layer sees the photo as ${plural(channels, "small map")}.`,
     text: `<p>The layers before this one have turned the photo into a grid of ${times(H, W)} pixels. Each tile is one channel: dark where that channel responds. The pixel that you point at is one spot in every tile. Read through all the tiles, it is a list of ${plural(channels, "number")}, ${sym("pixelInput")}.</p>`,
-    equation: equation("x n is X at pixel n, all channels", sym("pixelInput"), sign("="), sym("input"), upright("[:, "), italic("n"), upright("]")),
+    equation: equation("x n is X at pixel n, all channels", sym("pixelInput"), sign("="), sym("input"), upright("[:,\u2006"), italic("n"), upright("]")),
     einsum: [`${code("input", "X")}.shape == (${channels}, ${H}, ${W})`, `${code("pixelInput", "x_n")} = ${code("input", "X")}.flatten(1)[:, n]`],
     shapes: [
       ["input", [channels, H, W], "channels, height, width"], ["pixelInput", [channels], "one pixel through all channels"],
@@ -133,7 +133,7 @@ function contentLambdaStep(model, { u, by, depth }) {
   return {
     headline: "Every key map meets every value map: the content lambda.",
     text: `<p>Read it like a times table. A row is a key map, a column a value map. Where they meet, the two maps are multiplied position by position and the ${thousands(N)} products are added: one number. The pixel plays no part in it, so all ${thousands(N)} pixels share this ${sym("contentLambda")}.</p>${depth}`,
-    equation: equation("lambda c k v is the sum over m of K bar m k times V m v", sym("contentLambda", { sub: "kv" }), sign("="), sum("m"), sym("keys", { sub: "mk" }), " ", sym("values", { sub: "mv" })),
+    equation: equation("lambda c k v is the sum over m of K bar m k times V m v", sym("contentLambda", { sub: "kv" }), sign("="), sum("m"), sym("keys", { sub: "mk" }), "\u2006", sym("values", { sub: "mv" })),
     einsum: [`${code("contentLambda", "λc")} = einsum("mk${u},mv${u}->kv", ${code("keys", "K̄")}, ${code("values", "V")})`],
     shapes: [
       ["keys", [N, K, ...by], "rows: where to look"], ["values", [N, V, ...by], "columns: what is there"],
@@ -152,7 +152,7 @@ function positionLambdaStep(model, { u, by, depth, bias }) {
   return {
     headline: "Swap the key maps for kernels that travel with the pixel: the position lambda.",
     text: `<p>The columns stay, the rows change: they are now ${plural(K, "learned kernel")}, laid around the pixel. A kernel knows how far a position is from the pixel and nothing of the photo. ${look} Move the pixel and all of ${sym("positionLambda")} changes.</p>${bias}${depth}`,
-    equation: equation("lambda p n k v is the sum over m of E at m minus n, k, times V m v", sym("positionLambda", { sub: "n,kv" }), sign("="), sum("m"), sym("kernels", { sub: "m−n,k" }), " ", sym("values", { sub: "mv" }), model.bias ? sign("+") + sym("bias", { sub: "k" }) : ""),
+    equation: equation("lambda p n k v is the sum over m of E at m minus n, k, times V m v", sym("positionLambda", { sub: "n,kv" }), sign("="), sum("m"), sym("kernels", { sub: "m−n,k" }), "\u2006", sym("values", { sub: "mv" }), model.bias ? sign("+") + sym("bias", { sub: "k" }) : ""),
     einsum: [`${code("positionLambda", "λp")} = einsum("nmk${u},mv${u}->nkv", ${code("kernels", "E")}, ${code("values", "V")})${model.bias ? ` + ${code("bias", "b")}` : ""}`],
     shapes: [
       ["kernels", [rows, cols, K, ...by], "rows: learned once, for every photo"], ["values", [N, V, ...by], "columns: what is there"],
@@ -187,7 +187,7 @@ function applyTheQuery(model) {
   return {
     headline: "The query mixes the rows of lambda: that is the output.",
     text: `<p>A head’s query ${sym("query")} holds ${K} numbers, one for each row of ${sym("lambda")}. Multiply every row by its number and add the rows up: ${V} numbers remain. ${heads > 1 ? `All ${heads} heads read the same table, each in its own way, and together they fill the ${outputs} channels of this pixel.` : `They are the ${outputs} channels of this pixel.`}</p>${pool}`,
-    equation: equation("y n h is lambda n transposed times q n h", sym("output", { sup: "h" }), sign("="), sym("lambda", { sup: '<span class="up">⊤</span>' }), " ", sym("query", { sup: "h" })),
+    equation: equation("y n h is lambda n transposed times q n h", sym("output", { sup: "h" }), sign("="), sym("lambda", { sup: '<span class="up">⊤</span>' }), "\u2006", sym("query", { sup: "h" })),
     einsum: [`${code("output", "y")} = einsum("nhk,nkv->nhv", ${code("queries", "Q")}, ${code("lambda", "λ")})`],
     shapes: [
       ["query", [heads, K], "one number a row, head by head"], ["lambda", [K, V], "the same for all heads"],
@@ -206,7 +206,7 @@ function impliedAttention(model, { depth }) {
   return {
     headline: "Do the same sum in another order and an attention map appears.",
     text: `<p>Let the query meet the weights first and the values last. Then ${sym("weights")} tells how much this pixel takes from each position. ${halves} Both orders end in the same ${sym("output")}, yet a lambda layer never has to store such a map.</p><p class="note">On a map of ${times(grid, grid)}, with ${plural(heads, "head")}: ${said(maps)} million weights to store, or ${said(lambdas)} million numbers of lambda.</p>${depth}`,
-    equation: `<span class="row">${equation("w n m h is q n h dot the weights of m", sym("weights", { sub: "nm", sup: "h" }), sign("="), sym("query", { sup: "h" }), sign("·"), inner)}${equation("y n h is the sum over m of w times v m", sym("output", { sup: "h" }), sign("="), sum("m"), sym("weights", { sub: "nm", sup: "h" }), " ", sym("values", { base: "v", sub: "m" }))}</span>`,
+    equation: `<span class="row">${equation("w n m h is q n h dot the weights of m", sym("weights", { sub: "nm", sup: "h" }), sign("="), sym("query", { sup: "h" }), sign("·"), inner)}${equation("y n h is the sum over m of w times v m", sym("output", { sup: "h" }), sign("="), sum("m"), sym("weights", { sub: "nm", sup: "h" }), "\u2006", sym("values", { base: "v", sub: "m" }))}</span>`,
     einsum: [
       `${code("weights", "w")} = einsum("nhk,nmk->nhm", ${code("queries", "Q")}, ${[hasContent && code("keys", "K̄"), hasPosition && code("kernels", "E")].filter(Boolean).join(" + ")})`,
       `${code("output", "y")} = einsum("nhm,mv->nhv", ${code("weights", "w")}, ${code("values", "V")})`,
