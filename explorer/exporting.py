@@ -22,7 +22,7 @@ def _snippet(selection: Selection, traced: Traced) -> str:
     mine = st.session_state.get("checkpoint")
     return exports.snippet(
         network=mine[0] if mine else loading.HOME,
-        picture=exports.picture_expression(selection.image),
+        picture=images.expression(selection.image),
         layer=selection.layer, width=traced.layer["width"],
         row=selection.row, column=selection.column, head=selection.head,
     )  # fmt: skip

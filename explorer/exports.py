@@ -5,8 +5,6 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from explorer.images import GALLERY
-
 
 def npz(tensors: Mapping[str, np.ndarray]) -> bytes:
     """The traced tensors of a layer, by name, without the batch axis."""
@@ -15,24 +13,17 @@ def npz(tensors: Mapping[str, np.ndarray]) -> bytes:
     return buffer.getvalue()
 
 
-def picture_expression(name: str) -> str:
-    """Python that gives a picture of the gallery, or opens a file of the visitor's own."""
-    if name in GALLERY:
-        return f'Image.open(resources.files("skimage") / "data" / {GALLERY[name].file!r})'
-    return 'Image.open("picture.png")  # your picture'
-
-
 def snippet(*, network: str, picture: str, layer: str, width: int, row: int, column: int, head: int) -> str:
     """A program that prints y of one pixel and one head, from the photograph up.
 
-    network: a name of the zoo or a file. picture: the Python expression that gives a PIL image.
+    network: a name of the zoo or a file. picture: Python that gives a PIL image, see `images.expression`.
     """
-    imports = "from importlib import resources\n\n" if "resources" in picture else ""
+    gallery = "from skimage import data\n" if "data." in picture else ""
     return f'''"""One pixel of one lambda layer, from the photograph up. Needs lambda_core."""
 
-{imports}import torch
+import torch
 from PIL import Image
-
+{gallery}
 from lambda_core import load_checkpoint, trace
 from lambda_core.data import decode, eval_transform, normalize
 

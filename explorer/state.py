@@ -29,6 +29,7 @@ class Selection:
     cell: str = ""
 
 
+NAMES = tuple(field.name for field in fields(Selection))
 COUNTED = ("row", "column", "head", "key", "value")  # shown from 1
 
 
@@ -81,15 +82,7 @@ def clamp(selection: Selection, limits: Mapping[str, int]) -> tuple[Selection, l
 
 
 def current() -> Selection:
-    """This session's selection. A link that was just opened wins over what the session had."""
-    query = st.query_params.to_dict()
-    known = {field.name for field in fields(Selection)}
-    ours = {name: value for name, value in query.items() if name in known}
-    if ours and ours != st.session_state.get("written_query"):
-        selection, notes = from_query(ours)
-        st.session_state["selection"] = selection
-        st.session_state["selection_notes"] = notes
-        st.session_state["selection_version"] = version() + 1
+    """This session's selection."""
     return st.session_state.setdefault("selection", Selection())
 
 
@@ -114,19 +107,25 @@ def choose(selection: Selection, *, from_canvas: bool = False) -> None:
 
 def write_url(selection: Selection) -> None:
     """Show the selection in the address bar; every page calls this once, last."""
-    query = to_query(selection)
-    st.session_state["written_query"] = query
-    known = {field.name for field in fields(Selection)}
-    others = {name: value for name, value in st.query_params.to_dict().items() if name not in known}
-    if st.query_params.to_dict() != {**others, **query}:
-        st.query_params.from_dict({**others, **query})
+    others = {name: value for name, value in st.query_params.to_dict().items() if name not in NAMES}
+    wanted = {**others, **to_query(selection)}
+    if st.query_params.to_dict() != wanted:
+        st.query_params.from_dict(wanted)
 
 
 def arrive(page: str) -> None:
-    """Called on every run with the page shown: a page that was just opened gets the selection afresh."""
-    if st.session_state.get("page") != page:
-        st.session_state["page"] = page
-        st.session_state["selection_version"] = version() + 1
+    """Called on every run with the page shown. A page that was just opened follows its link, if it came by one.
+
+    Only then is the URL read: while a page is open it is written, and a run that starts before the browser has shown
+    the last writing would take an old address for a new link.
+    """
+    if st.session_state.get("page") == page:
+        return
+    st.session_state["page"] = page
+    linked = {name: value for name, value in st.query_params.to_dict().items() if name in NAMES}
+    if linked:
+        st.session_state["selection"], st.session_state["selection_notes"] = from_query(linked)
+    st.session_state["selection_version"] = version() + 1
 
 
 def pushed() -> tuple[int, Selection]:

@@ -1,7 +1,8 @@
 """The visual constants of the explorer: one palette, light and dark, as a dict and as CSS custom properties.
 
 A hue belongs to one tensor wherever it appears (stage, text, code, plots). Each tensor has a fill for areas and a
-darker (or, on a dark page, lighter) `-text` for letters. Minus is the one neutral `minus`; `zero` is the plate behind data.
+darker (or, on a dark page, lighter) `-text` for letters. Minus is the one neutral `minus`; `zero` is the plate behind
+the data.
 """
 
 import base64

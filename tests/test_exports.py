@@ -41,7 +41,7 @@ def test_the_snippet_prints_the_output_of_the_layer(traced):
     tensors, info, _ = traced
     row, column, head = 3, 5, 2
     program = exports.snippet(
-        network="lambda_resnet_mini", picture=exports.picture_expression("cat"), layer=LAYER,
+        network="lambda_resnet_mini", picture=images.expression("cat"), layer=LAYER,
         width=info["width"], row=row, column=column, head=head,
     )  # fmt: skip
     printed = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
@@ -51,7 +51,7 @@ def test_the_snippet_prints_the_output_of_the_layer(traced):
 
 
 def test_the_snippet_for_an_upload_opens_a_file():
-    assert "picture.png" in exports.picture_expression("upload")
+    assert "picture.jpg" in images.expression("upload")
     ast.parse(exports.snippet(network="a'b", picture="x", layer="l", width=4, row=0, column=0, head=0))
 
 

@@ -108,7 +108,10 @@ def test_bundle_joins_in_order(tmp_path):
 @pytest.mark.parametrize(
     ("files", "message"),
     [
-        ({"main.js": 'import { a } from "./a.js";\nconst b = 1;\n', "a.js": "export const a = 1, b = 2;\n"}, "`b`.*a.js and main.js"),
+        (
+            {"main.js": 'import { a } from "./a.js";\nconst b = 1;\n', "a.js": "export const a = 1, b = 2;\n"},
+            "`b`.*a.js and main.js",
+        ),
         ({"main.js": 'import { a as c } from "./a.js";\n', "a.js": "export const a = 1;\n"}, "plain names"),
         ({"main.js": 'import { a } from "./gone.js";\n'}, "no module gone.js"),
         ({"main.js": 'import { a } from "./a.js";\n', "a.js": 'import { b } from "./main.js";\n'}, "circular"),

@@ -51,9 +51,16 @@ def query(page: Page) -> dict[str, str]:
     return {name: values[0] for name, values in parse_qs(urlsplit(page.url).query).items()}
 
 
+def point(page: Page, place: str) -> tuple[float, float]:
+    """Move the pointer to a place that the component names, and let the browser draw."""
+    at = canvas(page, place)
+    page.mouse.move(at["x"], at["y"])
+    page.evaluate("() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
+    return at["x"], at["y"]
+
+
 def hover(page: Page, row: int, column: int) -> None:
-    x, y = canvas(page, f"c.pixelAt({row}, {column})")
-    page.mouse.move(x, y)
+    point(page, f"c.pixelAt({row}, {column})")
     page.wait_for_function(
         f"() => {{ const s = ({FIND})().lambdaCanvas.state(); return s.row === {row} && s.column === {column}; }}"
     )
@@ -71,8 +78,7 @@ def test_a_hovered_pixel_shows_the_numbers_of_pytorch(open_page: Callable[..., P
 
 def test_the_arithmetic_of_a_hovered_cell_ends_in_the_number_of_pytorch(open_page: Callable[..., Page], traced):
     page = open_page(CANVAS, step=6, row=6, column=7)
-    x, y = canvas(page, "c.hitOf('lambda', 3, 5)")
-    page.mouse.move(x, y)
+    point(page, "c.hitOf('lambda', 3, 5)")
     text = page.get_by_test_id("arithmetic").inner_text(timeout=10_000)
     last = re.findall(r"[−-]?\d+\.\d+", text)[-1].replace("−", "-")
     lambda_n, _ = expected(traced, 5, 6)
@@ -104,8 +110,7 @@ def test_keys_move_the_pixel_and_the_step(open_page: Callable[..., Page]):
 
 def test_a_click_pins_the_pixel_and_the_link_restores_it(open_page: Callable[..., Page], page: Page):
     open_page(CANVAS, step=5)
-    x, y = canvas(page, "c.pixelAt(2, 11)")
-    page.mouse.click(x, y)
+    page.mouse.click(*point(page, "c.pixelAt(2, 11)"))
     page.wait_for_url(re.compile(r"row=3"), timeout=20_000)
     settle(page)
     link = page.url
@@ -117,8 +122,7 @@ def test_a_click_pins_the_pixel_and_the_link_restores_it(open_page: Callable[...
 
 def test_a_cell_opens_and_escape_goes_back_up(open_page: Callable[..., Page]):
     page = open_page(CANVAS, step=4)
-    x, y = canvas(page, "c.hitOf('content_lambda', 2, 3)")
-    page.mouse.click(x, y)
+    page.mouse.click(*point(page, "c.hitOf('content_lambda', 2, 3)"))
     page.wait_for_url(re.compile(r"cell=content_lambda"), timeout=20_000)
     assert page.get_by_test_id("arithmetic").inner_text()
     page.keyboard.press("Escape")
@@ -130,7 +134,7 @@ def test_a_cell_opens_and_escape_goes_back_up(open_page: Callable[..., Page]):
 def test_another_picture_changes_the_numbers_and_keeps_the_pixel(open_page: Callable[..., Page]):
     page = open_page(CANVAS, row=4, column=4)
     before = canvas(page, "Array.from(c.numbers().y)")
-    page.locator(".st-key-pick_cat button").click()
+    page.locator(".st-key-pick_cat button").first.click()
     page.wait_for_url(re.compile(r"image=cat"), timeout=20_000)
     settle(page)
     after = canvas(page, "Array.from(c.numbers().y)")

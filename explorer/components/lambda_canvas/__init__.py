@@ -17,7 +17,7 @@ _FOLDER = Path(__file__).parent
 
 
 def assets() -> dict[str, str]:
-    """html, css and js of the component. The html only carries the fonts: they belong to the page, not a shadow root."""
+    """html, css and js of the component. The html only carries the fonts, for the page: a shadow root ignores them."""
     return {
         "html": f"<template data-fonts>{escape(theme.css_fonts(), quote=False)}</template>",
         "css": theme.css_theme(".lambda-canvas") + (_FOLDER / "style.css").read_text(encoding="utf-8"),
