@@ -16,18 +16,15 @@ NAMES = ("row", "column", "head", "key", "value", "step", "cell")
 
 
 def fitted(selection: Selection, traced: Traced) -> Selection:
-    """The selection moved into the layer's bounds, with a note in the sidebar for what had to move."""
+    """The selection moved into the layer's bounds, with a note for what had to move."""
     layer = traced.layer
     limits = {
         "row": layer["height"], "column": layer["width"], "head": layer["heads"],
         "key": layer["dim_k"], "value": layer["dim_v"], "step": state.LAST_STEP + 1,
     }  # fmt: skip
     fits, notes = state.clamp(selection, limits)
-    if fits != selection:
-        with st.sidebar:
-            for note in notes:
-                st.info(note)
-        state.choose(fits)
+    state.note(notes)
+    state.choose(fits)
     return fits
 
 

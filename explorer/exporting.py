@@ -4,12 +4,14 @@ from functools import partial
 
 import streamlit as st
 
-from explorer import exports, images, loading, plots
+from explorer import exports, images, loading
 from explorer.loading import Traced
 from explorer.state import Selection
 
 
 def _figure(kind: str, selection: Selection, picture: images.Picture, traced: Traced) -> bytes:
+    from explorer import plots  # matplotlib takes half a second to import: only who exports waits for it
+
     size = int(loading.checkpoint().preprocess["size"])
     figure = plots.step_figure(
         traced.tensors, traced.layer, images.square(picture.image, size),

@@ -19,11 +19,10 @@ def picture(selection: Selection) -> images.Picture:
     return brought.get(selection.image) or images.gallery_picture(selection.image)
 
 
-def controls() -> Selection:
-    """Draw the sidebar and return the selection as it then stands, its picture and layer known to exist."""
-    selection = _existing(state.current())
+def controls(selection: Selection) -> None:
+    """Draw the sidebar. Pages call this after their picture: what people look at first is sent first."""
     with st.sidebar:
-        for note in state.notes():
+        for note in state.take_notes():
             st.info(note)
         st.caption("Picture")
         _thumbs(selection)
@@ -31,13 +30,13 @@ def controls() -> Selection:
         st.caption("Lambda layer")
         _layers(selection)
         _bring_network()
-    return selection
 
 
-def _existing(selection: Selection) -> Selection:
-    """The selection with a picture and a layer that this session has, and notes about what it had not."""
+def existing() -> Selection:
+    """The session's selection with a picture and a layer that it has, and notes about what it had not."""
+    selection = state.current()
     brought = st.session_state.get("pictures", {})
-    notes = st.session_state.setdefault("selection_notes", [])
+    notes = []
     if selection.image not in images.GALLERY and selection.image not in brought:
         if selection.image in SENT:
             notes.append("The link shows a picture that was sent in another session; here is one of the gallery.")
@@ -49,6 +48,7 @@ def _existing(selection: Selection) -> Selection:
         if selection.layer:
             notes.append("The link names a layer that this network does not have, so here is its first lambda layer.")
         selection = replace(selection, layer=paths[0])
+    state.note(notes)
     state.choose(selection)
     return selection
 

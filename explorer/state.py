@@ -91,8 +91,13 @@ def version() -> int:
     return st.session_state.get("selection_version", 0)
 
 
-def notes() -> list[str]:
-    """Sentences about the link that was opened, once."""
+def note(sentences: list[str]) -> None:
+    """Keep sentences about the link that was opened, for the sidebar to show."""
+    st.session_state.setdefault("selection_notes", []).extend(sentences)
+
+
+def take_notes() -> list[str]:
+    """Those sentences, once."""
     return st.session_state.pop("selection_notes", [])
 
 
@@ -124,7 +129,8 @@ def arrive(page: str) -> None:
     st.session_state["page"] = page
     linked = {name: value for name, value in st.query_params.to_dict().items() if name in NAMES}
     if linked:
-        st.session_state["selection"], st.session_state["selection_notes"] = from_query(linked)
+        st.session_state["selection"], sentences = from_query(linked)
+        note(sentences)
     st.session_state["selection_version"] = version() + 1
 
 

@@ -1,19 +1,22 @@
 """Data sets by name, and the transforms that training and evaluation share.
 
+torchvision is imported by the functions that use it: it takes a second, and looking at a network does not need it.
 Nothing is downloaded unless asked: the folder comes from `--data`, else from the variable LAMBDA_DATA, else ./data.
 """
 
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
 from torch.utils.data import Dataset
-from torchvision import datasets
-from torchvision.transforms import InterpolationMode, v2
-from torchvision.transforms import functional as tv_functional
+
+if TYPE_CHECKING:
+    from torchvision.datasets import Imagenette
 
 IMAGENETTE_CLASSES = (
     "tench", "English springer", "cassette player", "chain saw", "church",
@@ -31,7 +34,7 @@ def data_folder(path: str | Path | None = None) -> Path:
     return Path(path or os.environ.get("LAMBDA_DATA") or "data")
 
 
-def imagenette(split: str, folder: str | Path | None = None, *, download: bool = False) -> datasets.Imagenette:
+def imagenette(split: str, folder: str | Path | None = None, *, download: bool = False) -> "Imagenette":
     """Imagenette at 160 px, `split` "train" (9,469 photographs) or "val" (3,925), 10 classes of ImageNet."""
     root = data_folder(folder)
     if root.name == "imagenette2-160":
@@ -42,27 +45,34 @@ def imagenette(split: str, folder: str | Path | None = None, *, download: bool =
             f"Imagenette is not in {root}: expected {root / 'imagenette2-160' / split}; "
             "pass --data FOLDER or set LAMBDA_DATA, or add --download to fetch it (99 MB)"
         )
-    return datasets.Imagenette(root, split, "160px", download=download and not present)
+    from torchvision.datasets import Imagenette
+
+    return Imagenette(root, split, "160px", download=download and not present)
 
 
 def train_transform(size: int, scale: tuple[float, float] = (0.35, 1.0)) -> Callable[[Tensor], Tensor]:
     """Random-resized crop and flip of a photograph (3, H, W) uint8 -> (3, size, size) uint8."""
+    from torchvision.transforms import v2
+
     return v2.Compose([v2.RandomResizedCrop(size, scale=scale, antialias=True), v2.RandomHorizontalFlip()])
 
 
 def eval_transform(size: int) -> Callable[[Tensor], Tensor]:
     """Shorter side to size (bicubic), centre crop: (3, H, W) uint8 -> (3, size, size) uint8."""
+    from torchvision.transforms import InterpolationMode, v2
+
     return v2.Compose([v2.Resize(size, InterpolationMode.BICUBIC, antialias=True), v2.CenterCrop(size)])
 
 
 def normalize(images: Tensor, mean: Sequence[float] = IMAGENET_MEAN, std: Sequence[float] = IMAGENET_STD) -> Tensor:
     """(..., 3, H, W) uint8 in 0..255 -> float32, shares of 255 less `mean`, over `std`, channel by channel."""
-    return tv_functional.normalize(images.float() / 255, list(mean), list(std))
+    centre, spread = (torch.tensor(values, device=images.device).view(-1, 1, 1) for values in (mean, std))
+    return (images.float() / 255 - centre) / spread
 
 
 def decode(image: Image.Image) -> Tensor:
     """(3, H, W) uint8 in RGB."""
-    return tv_functional.pil_to_tensor(image.convert("RGB"))
+    return torch.from_numpy(np.array(image.convert("RGB"))).permute(2, 0, 1).contiguous()
 
 
 class Repeatable(Dataset):

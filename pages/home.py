@@ -6,7 +6,7 @@ from explorer import canvas, loading, sidebar, state, tour
 
 PAGE = {"title": "Home", "group": "", "order": 0}
 
-selection = sidebar.controls()
+selection = sidebar.existing()
 picture = sidebar.picture(selection)
 traced = loading.traced(picture, selection.layer)
 selection = canvas.fitted(selection, traced)
@@ -19,4 +19,5 @@ st.markdown(
 )
 canvas.show(picture, traced, key="overview", mode="overview")
 tour.show(selection)
+sidebar.controls(selection)
 state.write_url(selection)

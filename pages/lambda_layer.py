@@ -6,11 +6,12 @@ from explorer import canvas, controls, exporting, loading, sidebar, state
 
 PAGE = {"title": "Step through a layer", "group": "Understand", "order": 1}
 
-selection = sidebar.controls()
+selection = sidebar.existing()
 picture = sidebar.picture(selection)
 traced = loading.traced(picture, selection.layer)
 selection = canvas.fitted(selection, traced)
 canvas.show(picture, traced, key="steps")
+sidebar.controls(selection)
 with st.sidebar:
     controls.twins(selection, traced)
     exporting.downloads(selection, picture, traced)

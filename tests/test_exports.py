@@ -14,10 +14,10 @@ from lambda_core import load_checkpoint, trace
 LAYER = "stages.2.0.mix"
 
 
-@pytest.fixture(scope="module")
-def traced():
+@pytest.fixture(scope="module", params=["cat", "coffee"])
+def traced(request):
     checkpoint = load_checkpoint("lambda_resnet_mini")
-    picture = images.gallery_picture("cat")
+    picture = images.gallery_picture(request.param)
     taps = trace(checkpoint.model, images.to_tensor(picture.image, checkpoint.preprocess))
     layer = checkpoint.model.get_submodule(LAYER)
     tensors = {name.removeprefix(LAYER + "."): t[0].numpy() for name, t in taps.items() if name.startswith(LAYER)}
@@ -37,11 +37,11 @@ def test_the_npz_holds_every_tensor(traced):
     assert all(np.array_equal(loaded[name], tensors[name]) for name in tensors)
 
 
-def test_the_snippet_prints_the_output_of_the_layer(traced):
+def test_the_snippet_prints_the_output_of_the_layer(traced, request):
     tensors, info, _ = traced
     row, column, head = 3, 5, 2
     program = exports.snippet(
-        network="lambda_resnet_mini", picture=images.expression("cat"), layer=LAYER,
+        network="lambda_resnet_mini", picture=images.expression(request.node.callspec.params["traced"]), layer=LAYER,
         width=info["width"], row=row, column=column, head=head,
     )  # fmt: skip
     printed = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout

@@ -73,14 +73,19 @@ function maxPerRow(data, count, size) {
   return out;
 }
 
+// The size below which `share` of the numbers lie; of a large tensor, a sample spread evenly over it is enough.
 export function sizeQuantile(data, share) {
-  const sizes = Float32Array.from(data, Math.abs).sort();
+  const step = Math.ceil(data.length / SAMPLE) | 1, sizes = new Float32Array(Math.ceil(data.length / step));
+  for (let i = 0; i < sizes.length; i++) sizes[i] = Math.abs(data[i * step]);
+  sizes.sort();
   return Math.max(1e-9, sizes[Math.min(sizes.length - 1, Math.floor(sizes.length * share))]);
 }
 
-// One scale a tensor, from up to 64 pixels spread over the map; content, position and their sum share one.
+const SAMPLE = 16384, PIXELS = 24;
+
+// One scale a tensor, from some pixels spread over the map; content, position and their sum share one.
 function measureScales(model) {
-  const { N, K, V, heads } = model, count = Math.min(64, N);
+  const { N, K, V, heads } = model, count = Math.min(PIXELS, N);
   const lambdas = new Float32Array(count * K * V), outputs = new Float32Array(count * heads * V);
   const sums = new Float32Array(count * heads * N), contents = new Float32Array(count * heads * N);
   const own = new Float32Array(K * V), kernels = new Float32Array(K * N), position = new Float32Array(heads * N);
