@@ -21,7 +21,7 @@ def _move(name: str, base: int) -> None:
 def twins(selection: Selection, traced: Traced) -> None:
     """Step, row, column and head as Streamlit widgets. They follow the canvas, and the canvas follows them."""
     layer = traced.layer
-    with st.expander("As a form"):
+    with st.expander("Pixel and step"):
         st.session_state["twin_step"] = selection.step
         st.selectbox(
             "Step", range(len(STEPS)), format_func=STEPS.__getitem__, key="twin_step", on_change=_move, args=("step", 0)

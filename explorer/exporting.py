@@ -21,9 +21,9 @@ def _figure(kind: str, selection: Selection, picture: images.Picture, traced: Tr
 
 
 def _snippet(selection: Selection, traced: Traced) -> str:
-    mine = st.session_state.get("checkpoint")
+    mine = loading.brought()
     return exports.snippet(
-        network=mine[0] if mine else loading.HOME,
+        network=mine.name if mine else loading.HOME,
         picture=images.expression(selection.image),
         layer=selection.layer, width=traced.layer["width"],
         row=selection.row, column=selection.column, head=selection.head,

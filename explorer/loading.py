@@ -27,30 +27,38 @@ class LayerInfo:
     title: str
 
 
+@dataclass(frozen=True)
+class Brought:
+    """A checkpoint that a visitor sent: the file's name, its bytes, and a key that names its content in caches."""
+
+    name: str
+    content: bytes
+    key: str
+
+
 @st.cache_resource(max_entries=4, show_spinner="Loading the network")
-def network(name: str, content: bytes | None = None) -> Checkpoint:
-    """The checkpoint of a network of the zoo, or from the bytes of a file that was sent."""
-    return read_checkpoint(zoo()[name].read_bytes() if content is None else content)
+def _network(key: str, _content: bytes | None) -> Checkpoint:
+    return read_checkpoint(zoo()[key].read_bytes() if _content is None else _content)
+
+
+def brought() -> Brought | None:
+    """The network that this session brought, if it did."""
+    return st.session_state.get("checkpoint")
 
 
 def checkpoint() -> Checkpoint:
-    """The network that this session looks at: its own, if it brought one."""
-    mine = st.session_state.get("checkpoint")
-    return network(mine[0], mine[1]) if mine else network(HOME)
-
-
-def network_key() -> str:
-    """Tells one network from another in caches."""
-    mine = st.session_state.get("checkpoint")
-    return mine[2] if mine else HOME
+    """The network that this session looks at: its own, else the one that ships."""
+    mine = brought()
+    return _network(mine.key, mine.content) if mine else _network(HOME, None)
 
 
 def bring(name: str, content: bytes) -> Checkpoint:
     """Make the checkpoint in these bytes the session's network. Raises CheckpointRefused and leaves the old one."""
-    loaded = network(name, content)
+    mine = Brought(name, content, hashlib.sha256(content).hexdigest()[:16])
+    loaded = _network(mine.key, content)
     if not lambda_layers(loaded.model):
         raise CheckpointRefused("the network has no lambda layer to step through: bring one with an L in its stages")
-    st.session_state["checkpoint"] = (name, content, hashlib.sha256(content).hexdigest()[:16])
+    st.session_state["checkpoint"] = mine
     return loaded
 
 
@@ -116,4 +124,5 @@ def _traced(
 
 def traced(picture: images.Picture, path: str) -> Traced:
     """The tensors of a layer of this session's network on a picture."""
-    return Traced(*_traced(picture.key, network_key(), path, picture.image))
+    mine = brought()
+    return Traced(*_traced(picture.key, mine.key if mine else HOME, path, picture.image))

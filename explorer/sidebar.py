@@ -86,9 +86,9 @@ def _receive(name: str, key: str) -> None:
     try:
         found = images.read_image(sent.getvalue(), name="Your picture" if name == "upload" else "Your camera")
     except images.ImageRefused as error:
-        st.session_state["picture_refused"] = str(error)
+        st.session_state["picture_message"] = str(error)
         return
-    st.session_state["picture_refused"] = found.note or ""
+    st.session_state["picture_message"] = found.note or ""
     st.session_state.setdefault("pictures", {})[name] = found
     state.choose(replace(state.current(), image=name))
 
@@ -101,7 +101,7 @@ def _bring_picture() -> None:
         )  # fmt: skip
         if st.toggle("Use the camera", key="camera_on"):
             st.camera_input("A still", key="camera", on_change=_receive, args=("camera", "camera"))
-    if message := st.session_state.get("picture_refused"):
+    if message := st.session_state.get("picture_message"):
         st.info(message)
 
 

@@ -2,6 +2,8 @@
 // Letters: N positions of an H x W map, K keys, V values, U intra-depth, heads; offsets are table entries.
 import { positionLambda, applyQuery, addLambdas, keyWeights } from "./algebra.js";
 
+const SAMPLE = 16384, PIXELS = 24; // what scales are measured on: numbers of a tensor, pixels of the map
+
 export function buildModel(layer, tensors) {
   const H = layer.height, W = layer.width, N = H * W;
   const K = layer.dim_k, V = layer.dim_v, U = layer.dim_u, heads = layer.heads;
@@ -80,8 +82,6 @@ export function sizeQuantile(data, share) {
   sizes.sort();
   return Math.max(1e-9, sizes[Math.min(sizes.length - 1, Math.floor(sizes.length * share))]);
 }
-
-const SAMPLE = 16384, PIXELS = 24;
 
 // One scale a tensor, from some pixels spread over the map; content, position and their sum share one.
 function measureScales(model) {
