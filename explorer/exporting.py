@@ -7,6 +7,7 @@ import streamlit as st
 from explorer import exports, images, loading
 from explorer.loading import Traced
 from explorer.state import Selection
+from lambda_core.data import square
 
 
 def _figure(kind: str, selection: Selection, picture: images.Picture, traced: Traced) -> bytes:
@@ -14,7 +15,7 @@ def _figure(kind: str, selection: Selection, picture: images.Picture, traced: Tr
 
     size = int(loading.checkpoint().preprocess["size"])
     figure = plots.step_figure(
-        traced.tensors, traced.layer, images.square(picture.image, size),
+        traced.tensors, traced.layer, square(picture.image, size),
         row=selection.row, column=selection.column, step=selection.step,
     )  # fmt: skip
     return plots.save(figure, kind)

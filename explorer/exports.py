@@ -25,12 +25,11 @@ import torch
 from PIL import Image
 {gallery}
 from lambda_core import load_checkpoint, trace
-from lambda_core.data import decode, eval_transform, normalize
+from lambda_core.data import prepare
 
 checkpoint = load_checkpoint({network!r})
 picture = {picture}
-photo = eval_transform(checkpoint.preprocess["size"])(decode(picture))
-x = normalize(photo, checkpoint.preprocess["mean"], checkpoint.preprocess["std"])[None]  # (1, 3, H, W)
+x = prepare(picture, checkpoint.preprocess)  # (1, 3, H, W)
 
 taps = {{name.removeprefix({layer + "."!r}): t[0] for name, t in trace(checkpoint.model, x).items()}}
 n, head = {row} * {width} + {column}, {head}  # row {row + 1}, column {column + 1}, head {head + 1}

@@ -7,18 +7,15 @@ sentence that can be shown as it is.
 import hashlib
 import math
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from importlib import resources
 from io import BytesIO
-from typing import Any
 
 import numpy as np
 from PIL import Image
-from torch import Tensor
 
-from lambda_core import data as datasets
+from lambda_core.data import square
 
 MAX_BYTES = 30 * 2**20
 MAX_PIXELS = 50_000_000
@@ -137,28 +134,6 @@ def read_image(data: bytes, *, name: str = "image") -> Picture:
     image.info.clear()  # what the file said of orientation and transparency no longer holds
     key = hashlib.blake2b(data, digest_size=12).hexdigest()
     return Picture(image, _title(name), " ".join(notes) or None, key)
-
-
-def square(image: Image.Image, size: int) -> Image.Image:
-    """What a network sees: shorter side to `size` (bicubic), then the centre crop, as `data.eval_transform` does it.
-
-    Only the crop is computed, so a picture of 1 × 50,000 pixels costs no more than any other.
-    """
-    shorter = min(image.size)
-
-    def span(side: int) -> tuple[float, float]:
-        scaled = int(size * side / shorter)
-        start = round((scaled - size) / 2)  # whole pixels of the scaled picture, which is never made
-        return start * side / scaled, (start + size) * side / scaled
-
-    (left, right), (top, bottom) = span(image.width), span(image.height)
-    return image.convert("RGB").resize((size, size), Image.Resampling.BICUBIC, box=(left, top, right, bottom))
-
-
-def to_tensor(image: Image.Image, preprocess: Mapping[str, Any]) -> Tensor:
-    """The input of a network, (1, 3, size, size) float32. preprocess: a checkpoint's {size, mean, std}."""
-    pixels = datasets.decode(square(image, int(preprocess["size"])))
-    return datasets.normalize(pixels, preprocess["mean"], preprocess["std"])[None]
 
 
 def jpeg_bytes(image: Image.Image, side: int = 512) -> bytes:

@@ -14,6 +14,7 @@ from PIL import Image
 from explorer import images
 from lambda_core import LambdaLayer, trace
 from lambda_core.checkpoints import Checkpoint, CheckpointRefused, read_checkpoint, zoo
+from lambda_core.data import prepare
 
 LOCK = threading.Lock()  # hooks of one session must not see another's forward pass
 HOME = "lambda_resnet_mini"
@@ -107,7 +108,7 @@ def _traced(
     info = next(i for i in lambda_layers(loaded.model) if i.path == path)
     layer = cast(LambdaLayer, loaded.model.get_submodule(path))
     with LOCK:
-        taps = trace(loaded.model, images.to_tensor(_image, loaded.preprocess))
+        taps = trace(loaded.model, prepare(_image, loaded.preprocess))
     prefix = path + "."
     tensors = {name.removeprefix(prefix): t[0].numpy() for name, t in taps.items() if name.startswith(prefix)}
     if layer.embeddings is not None:

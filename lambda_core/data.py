@@ -5,9 +5,9 @@ Nothing is downloaded unless asked: the folder comes from `--data`, else from th
 """
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -68,6 +68,28 @@ def normalize(images: Tensor, mean: Sequence[float] = IMAGENET_MEAN, std: Sequen
     """(..., 3, H, W) uint8 in 0..255 -> float32, shares of 255 less `mean`, over `std`, channel by channel."""
     centre, spread = (torch.tensor(values, device=images.device).view(-1, 1, 1) for values in (mean, std))
     return (images.float() / 255 - centre) / spread
+
+
+def square(image: Image.Image, size: int) -> Image.Image:
+    """What a network sees of a picture: shorter side to `size` (bicubic), then the centre crop, as in `eval_transform`.
+
+    Only the crop is computed, so a picture of 1 x 50,000 pixels costs no more than any other.
+    """
+    shorter = min(image.size)
+
+    def span(side: int) -> tuple[float, float]:
+        scaled = int(size * side / shorter)
+        start = round((scaled - size) / 2)  # whole pixels of the scaled picture, which is never made
+        return start * side / scaled, (start + size) * side / scaled
+
+    (left, right), (top, bottom) = span(image.width), span(image.height)
+    return image.convert("RGB").resize((size, size), Image.Resampling.BICUBIC, box=(left, top, right, bottom))
+
+
+def prepare(image: Image.Image, preprocess: Mapping[str, Any]) -> Tensor:
+    """The input of a network, (1, 3, size, size) float32. preprocess: a checkpoint's {size, mean, std}."""
+    pixels = decode(square(image, int(preprocess["size"])))
+    return normalize(pixels, preprocess["mean"], preprocess["std"])[None]
 
 
 def decode(image: Image.Image) -> Tensor:

@@ -100,6 +100,15 @@ def test_truncated(content, keep):
     assert "not a whole safetensors file" in refusal(content[:keep])
 
 
+@pytest.mark.parametrize("length", [0x8080, int.from_bytes(b"PK\3\0", "little")])
+def test_a_length_that_looks_like_another_format(content, length):
+    """The first bytes of a safetensors file are a number; it may spell the mark of a pickle or of a ZIP archive."""
+    header, body = header_and_body(content)
+    text = json.dumps(header).encode().ljust(length)
+    assert len(text) == length
+    assert read_checkpoint(struct.pack("<Q", length) + text + body).classes == ("a", "b", "c")
+
+
 def test_another_kind_of_file():
     assert "not a whole safetensors file" in refusal(b"GIF89a" + bytes(100))
 

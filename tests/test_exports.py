@@ -10,6 +10,7 @@ import pytest
 
 from explorer import exports, images, plots
 from lambda_core import load_checkpoint, trace
+from lambda_core.data import prepare, square
 
 LAYER = "stages.2.0.mix"
 
@@ -18,7 +19,7 @@ LAYER = "stages.2.0.mix"
 def traced(request):
     checkpoint = load_checkpoint("lambda_resnet_mini")
     picture = images.gallery_picture(request.param)
-    taps = trace(checkpoint.model, images.to_tensor(picture.image, checkpoint.preprocess))
+    taps = trace(checkpoint.model, prepare(picture.image, checkpoint.preprocess))
     layer = checkpoint.model.get_submodule(LAYER)
     tensors = {name.removeprefix(LAYER + "."): t[0].numpy() for name, t in taps.items() if name.startswith(LAYER)}
     tensors["embeddings"] = layer.embeddings.detach().numpy()
@@ -27,7 +28,7 @@ def traced(request):
         "height": height, "width": width, "heads": layer.heads, "dim_k": layer.dim_k, "scope": layer.scope,
         "table": list(layer.embeddings.shape[-2:]), "position": True,
     }  # fmt: skip
-    return tensors, info, images.square(picture.image, 128)
+    return tensors, info, square(picture.image, 128)
 
 
 def test_the_npz_holds_every_tensor(traced):

@@ -17,6 +17,7 @@ from skimage import data as skimage_data
 from explorer import images
 from explorer.images import ImageRefused, read_image
 from lambda_core import data
+from lambda_core.data import prepare, square
 
 # Pillow warns about damaged metadata in files made to be damaged.
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning:PIL")
@@ -209,7 +210,7 @@ def test_one_bit() -> None:
 @pytest.mark.parametrize("size", [(1, 1), (1, 3000), (5000, 1), (2, 1)])
 def test_tiny_and_thin_pictures_are_allowed(size: tuple[int, int]) -> None:
     picture = read_image(encoded(Image.new("RGB", size, GREEN)))
-    crop = images.square(picture.image, 96)
+    crop = square(picture.image, 96)
     assert crop.size == (96, 96)
     assert crop.getcolors() == [(96 * 96, GREEN)]
 
@@ -225,14 +226,14 @@ def test_a_large_picture_is_reduced() -> None:
 def test_the_square_is_what_evaluation_sees(size: tuple[int, int], side: int) -> None:
     image = noise(*size)
     expected = data.eval_transform(side)(data.decode(image)).int()
-    difference = (data.decode(images.square(image, side)).int() - expected).abs()
+    difference = (data.decode(square(image, side)).int() - expected).abs()
     assert difference.max() <= 2
     assert difference.float().mean() < 0.2
 
 
 def test_the_tensor_is_normalised_as_the_checkpoint_says() -> None:
     preprocess = {"size": 32, "mean": [0.5, 0.4, 0.3], "std": [0.5, 0.25, 0.2]}
-    tensor = images.to_tensor(Image.new("RGB", (50, 40), (255, 0, 51)), preprocess)
+    tensor = prepare(Image.new("RGB", (50, 40), (255, 0, 51)), preprocess)
     assert tensor.shape == (1, 3, 32, 32)
     assert tensor.dtype == torch.float32
     torch.testing.assert_close(tensor[0, :, 0, 0], torch.tensor([1.0, -1.6, -0.5]))
@@ -314,4 +315,4 @@ def test_png_of_any_size_and_mode(width: int, height: int, mode: str, seed: int)
     assert (picture.image.mode, picture.image.size) == ("RGB", (width, height))
     if mode not in ("1", "P"):
         assert (np.abs(np.asarray(picture.image).astype(int)[..., 0] - grey / 257) <= 1.01).all()
-    assert images.square(picture.image, 24).size == (24, 24)
+    assert square(picture.image, 24).size == (24, 24)

@@ -91,10 +91,12 @@ def load_checkpoint(path_or_name: str | Path, device: torch.device | str | None 
 
 def read_checkpoint(content: bytes, device: torch.device | str | None = None) -> Checkpoint:
     """A checkpoint from the bytes of a file. What kind of file it is, the bytes say, not the name."""
-    if content[:1] == b"\x80":
-        raise CheckpointRefused(f"the file is a bare pickle {UNSAFE}")
-    if content[:2] == b"PK":
+    if content[8:9] == b"{":  # safetensors first: its length field may begin like any other file
+        weights, header = _read_safetensors(content)
+    elif content[:2] == b"PK":
         weights, header = _read_torch(content)
+    elif content[:1] == b"\x80":
+        raise CheckpointRefused(f"the file is a bare pickle {UNSAFE}")
     else:
         weights, header = _read_safetensors(content)
     model = _build(header)

@@ -11,6 +11,7 @@ from playwright.sync_api import Page
 
 from explorer import images
 from lambda_core import load_checkpoint, trace
+from lambda_core.data import prepare
 from tests.browser.driver import View, settle
 
 CANVAS = "lambda_layer"
@@ -36,7 +37,7 @@ def canvas(page: Page, expression: str):
 def traced():
     checkpoint = load_checkpoint("lambda_resnet_mini")
     picture = images.gallery_picture("coffee")
-    taps = trace(checkpoint.model, images.to_tensor(picture.image, checkpoint.preprocess))
+    taps = trace(checkpoint.model, prepare(picture.image, checkpoint.preprocess))
     name = "stages.2.0.mix."
     return {key.removeprefix(name): t[0].numpy() for key, t in taps.items() if key.startswith(name)}
 
