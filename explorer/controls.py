@@ -14,23 +14,30 @@ STEPS = (
 )  # fmt: skip
 
 
-def _move(name: str, base: int) -> None:
-    state.choose(replace(state.current(), **{name: st.session_state[f"twin_{name}"] - base}))
+COUNTS = {"row": "height", "column": "width", "head": "heads"}  # selection -> the layer's setting that bounds it
+
+
+def _apply(names: tuple[str, ...]) -> None:
+    chosen = {name: st.session_state[f"twin_{name}"] - (name in state.COUNTED) for name in names}
+    state.choose(replace(state.current(), **chosen))
 
 
 def twins(selection: Selection, traced: Traced) -> None:
-    """Step, row, column and head as Streamlit widgets. They follow the canvas, and the canvas follows them."""
-    layer = traced.layer
-    with st.expander("Pixel and step"):
+    """Step, row, column and head as Streamlit widgets, which follow the canvas.
+
+    They are a form, sent as a whole: while the canvas leads, a widget that the browser has not yet brought up to date
+    would otherwise be taken for one that the visitor moved back.
+    """
+    with st.expander("Pixel and step"), st.form("twins", border=False):
         st.session_state["twin_step"] = selection.step
-        st.selectbox(
-            "Step", range(len(STEPS)), format_func=STEPS.__getitem__, key="twin_step", on_change=_move, args=("step", 0)
-        )
-        for name, count in (("row", layer["height"]), ("column", layer["width"]), ("head", layer["heads"])):
-            if count < 2:
-                continue
-            st.session_state[f"twin_{name}"] = getattr(selection, name) + 1
-            st.slider(name.capitalize(), 1, count, key=f"twin_{name}", on_change=_move, args=(name, 1))
+        st.selectbox("Step", range(len(STEPS)), format_func=STEPS.__getitem__, key="twin_step")
+        names = ["step"]
+        for name, setting in COUNTS.items():
+            if traced.layer[setting] > 1:
+                st.session_state[f"twin_{name}"] = getattr(selection, name) + 1
+                st.slider(name.capitalize(), 1, traced.layer[setting], key=f"twin_{name}")
+                names.append(name)
+        st.form_submit_button("Show", on_click=_apply, args=(tuple(names),), width="stretch")
         st.caption(_numbers(selection, traced))
 
 

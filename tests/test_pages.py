@@ -48,8 +48,9 @@ def test_every_picture_of_the_gallery_can_be_chosen():
 
 def test_the_form_moves_the_selection_and_the_url():
     app = start(STEPS)
-    app.slider(key="twin_row").set_value(3).run()
-    app.selectbox(key="twin_step").set_value(5).run()
+    app.slider(key="twin_row").set_value(3)
+    app.selectbox(key="twin_step").set_value(5)
+    app.button(key="FormSubmitter:twins-Show").click().run()
     assert not app.exception
     selection = app.session_state["selection"]
     assert (selection.row, selection.step) == (2, 5)
