@@ -90,6 +90,18 @@ def test_the_run_leaves_a_checkpoint_that_measures_as_its_card_says(folder, tmp_
     assert load_checkpoint(tmp_path / "state.pt").classes == data.IMAGENETTE_CLASSES
 
 
+def test_a_run_can_start_from_a_checkpoint(folder, tmp_path):
+    classify.train(TINY, tmp_path / "first", folder, workers=0, device="cpu")
+    file = tmp_path / "first" / "last.safetensors"
+    nothing = replace(TINY, lr=0.0, epochs=1, ema=0.0)
+    classify.train(nothing, tmp_path / "second", folder, workers=0, device="cpu", init=str(file))
+    first, second = load_checkpoint(file).model, load_checkpoint(tmp_path / "second" / "state.pt").model
+    assert torch.equal(first.stem[0].weight, second.stem[0].weight)
+    wider = replace(TINY, overrides={**TINY.overrides, "widths": (16, 8, 8, 8)})
+    with pytest.raises(ValueError, match="another shape"):
+        classify.train(wider, tmp_path / "third", folder, workers=0, device="cpu", init=str(file))
+
+
 def test_it_learns(folder, tmp_path):
     row = classify.train(replace(TINY, epochs=12, ema=0.5), tmp_path, folder, workers=0, device="cpu")
     assert row["val_top1"] > 40  # colours alone tell the classes apart; chance is 10

@@ -15,14 +15,26 @@ import torch
 from torch.utils.data import DataLoader
 
 from lambda_core import data
-from lambda_core.checkpoints.files import save_checkpoint
+from lambda_core.checkpoints import CheckpointRefused, load_checkpoint, save_checkpoint
 from lambda_core.models import build
 from lambda_core.training.config import RECIPES, Recipe
 from lambda_core.training.loop import Run, evaluate, size_at
 
 
-def train(recipe: Recipe, out: Path, folder: str | None, *, workers: int, device: str, download: bool = False) -> dict:
-    """Run a recipe to its end in folder `out`, resuming if it was begun there. Returns the last line of the log."""
+def train(
+    recipe: Recipe,
+    out: Path,
+    folder: str | Path | None,
+    *,
+    workers: int,
+    device: str,
+    download: bool = False,
+    init: str | None = None,
+) -> dict:
+    """Run a recipe to its end in folder `out`, resuming if it was begun there. Returns the last line of the log.
+
+    init: a checkpoint to start a new run from, a name of the zoo or a file, in place of random weights.
+    """
     torch.manual_seed(recipe.seed)
     source = data.imagenette("train", folder, download=download)
     held_out = data.imagenette("val", folder)
@@ -32,6 +44,8 @@ def train(recipe: Recipe, out: Path, folder: str | None, *, workers: int, device
     run = Run(recipe, build(recipe.model, **recipe.overrides), out, device)
     if run.resume():
         print(f"going on from epoch {run.epoch} of {recipe.epochs}", file=sys.stderr)
+    elif init:
+        run.start_from(load_checkpoint(init).model)
     train_data = data.Repeatable(source, data.train_transform(recipe.size, recipe.scale), seed=recipe.seed, cache=True)
     total = recipe.epochs * (len(train_data) // recipe.batch)
     while run.epoch < recipe.epochs:
@@ -86,6 +100,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("recipe", choices=RECIPES)
     parser.add_argument("--data", help="folder that holds imagenette2-160 (else LAMBDA_DATA, else ./data)")
     parser.add_argument("--out", type=Path, help="folder of the run (runs/RECIPE)")
+    parser.add_argument("--init", metavar="CHECKPOINT", help="start from these weights: a name of the zoo, or a file")
     parser.add_argument("--epochs", type=int)
     parser.add_argument("--precision", choices=["float32", "bfloat16", "float16"])
     parser.add_argument("--compile", action="store_true", default=None, help="torch.compile the network")
@@ -99,8 +114,11 @@ def main(arguments: list[str] | None = None) -> None:
     recipe = replace(RECIPES[options.recipe], **given)
     out = options.out or Path("runs") / options.recipe
     try:
-        train(recipe, out, options.data, workers=options.workers, device=options.device, download=options.download)
-    except (data.DataMissing, FloatingPointError) as error:
+        train(
+            recipe, out, options.data, workers=options.workers, device=options.device, download=options.download,
+            init=options.init,
+        )  # fmt: skip
+    except (CheckpointRefused, data.DataMissing, FloatingPointError) as error:
         sys.exit(str(error))
 
 

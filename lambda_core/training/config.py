@@ -38,7 +38,7 @@ RECIPES: dict[str, Recipe] = {
     "imagenette-128": Recipe(
         model="lambda_resnet_mini",
         overrides={"num_classes": 10},
-        sizes=((0, 96), (28, 128)),
+        sizes=((0, 96), (29, 128)),
         epochs=30,
     ),
 }

@@ -106,6 +106,16 @@ class Run:
         self.epoch, self.step, self.history = state["epoch"], state["step"], state["history"]
         return True
 
+    def start_from(self, other: nn.Module) -> None:
+        """Take over the weights of a network of the same shape. Raises ValueError, in a sentence, for another shape."""
+        try:
+            self.model.load_state_dict(other.state_dict())
+        except RuntimeError as error:
+            raise ValueError(
+                "the weights to start from belong to a network of another shape than the recipe's"
+            ) from error
+        self.average.module.load_state_dict(other.state_dict())
+
     def train_epoch(self, data: Repeatable, workers: int, total_steps: int) -> dict[str, float]:
         recipe = self.recipe
         data.epoch = self.epoch

@@ -62,7 +62,7 @@ function featureMap(model) {
   const { channels, H, W, N } = model;
   return {
     headline: `The layer sees the photo as ${plural(channels, "small map")}.`,
-    text: `<p>The layers before this one have turned the photo into a grid of ${times(H, W)} pixels. Each tile is one channel: dark where that channel responds. The pixel that you point at is one spot in every tile. Read through all the tiles, it is a list of ${plural(channels, "number")}, ${sym("pixelInput")}.</p>`,
+    text: `<p>The layers before this one have turned the photo into a grid of ${times(H, W)} pixels. Each tile is one channel, strongest where that channel responds. The pixel that you point at is one spot in every tile. Read through all the tiles, it is a list of ${plural(channels, "number")}, ${sym("pixelInput")}.</p>`,
     equation: equation("x n is X at pixel n, all channels", sym("pixelInput"), sign("="), sym("input"), upright("[:,\u2006"), italic("n"), upright("]")),
     einsum: [`${code("input", "X")}.shape == (${channels}, ${H}, ${W})`, `${code("pixelInput", "x_n")} = ${code("input", "X")}.flatten(1)[:, n]`],
     shapes: [
