@@ -14,6 +14,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
+from lambda_core.checkpoints import CheckpointRefused
 from lambda_core.data import IMAGENET_MEAN, IMAGENET_STD, IMAGENETTE_CLASSES, Repeatable, normalize
 from lambda_core.training.config import Recipe
 
@@ -107,13 +108,11 @@ class Run:
         return True
 
     def start_from(self, other: nn.Module) -> None:
-        """Take over the weights of a network of the same shape. Raises ValueError, in a sentence, for another shape."""
+        """Take over the weights of a network of the same shape. Raises CheckpointRefused for another shape."""
         try:
             self.model.load_state_dict(other.state_dict())
         except RuntimeError as error:
-            raise ValueError(
-                "the weights to start from belong to a network of another shape than the recipe's"
-            ) from error
+            raise CheckpointRefused("the weights to start from belong to a network of another shape") from error
         self.average.module.load_state_dict(other.state_dict())
 
     def train_epoch(self, data: Repeatable, workers: int, total_steps: int) -> dict[str, float]:
