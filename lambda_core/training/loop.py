@@ -69,7 +69,7 @@ class Run:
         self.recipe, self.folder, self.device = recipe, folder, torch.device(device)
         self.memory_format = torch.channels_last if recipe.channels_last else torch.contiguous_format
         self.model = model.to(self.device).to(memory_format=self.memory_format)
-        self.forward = torch.compile(self.model) if recipe.compile else self.model
+        self.forward = torch.compile(self.model, dynamic=False) if recipe.compile else self.model
         self.average = AveragedModel(self.model, multi_avg_fn=get_ema_multi_avg_fn(recipe.ema), use_buffers=True)
         self.optimizer = torch.optim.AdamW(parameter_groups(self.model, recipe.weight_decay), lr=recipe.lr)
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=recipe.precision == "float16")
