@@ -15,7 +15,7 @@ st.title("Look inside a lambda layer")
 st.markdown(
     "A lambda layer lets every pixel use the whole picture without comparing all pairs of pixels. "
     "It sums the picture up in one small matrix, a **lambda**, and multiplies each pixel's query with it. "
-    "This one belongs to a trained network and runs on the picture at the left: move over the photo."
+    "This one belongs to a trained network and runs on your picture: move over the photo."
 )
 canvas.show(picture, traced, key="overview", mode="overview")
 tour.show(selection)

@@ -34,7 +34,8 @@ class Recipe:
 
 
 RECIPES: dict[str, Recipe] = {
-    # python -m lambda_core.training.classify imagenette-128 --data DIR
+    # python -m lambda_core.training.classify imagenette-128 --data DIR [--precision float32 --compile]
+    # Two CPU cores without bf16: 160 s an epoch at 96 px when nothing else runs, 84.0 % after 29 epochs at 96 px alone.
     "imagenette-128": Recipe(
         model="lambda_resnet_mini",
         overrides={"num_classes": 10},
