@@ -1,11 +1,10 @@
 """The canvas on a page: what it is sent, and what it says back."""
 
-import base64
 from dataclasses import asdict, replace
 
 import streamlit as st
 
-from explorer import images, state
+from explorer import images, loading, state
 from explorer.components.lambda_canvas import lambda_canvas, pack_trace
 from explorer.components.lambda_canvas.pack import AXES
 from explorer.loading import Traced
@@ -38,7 +37,7 @@ def show(picture: images.Picture, traced: Traced, *, key: str, mode: str = "step
 
 
 def _packed(picture: images.Picture, traced: Traced, version: int, selection: Selection, mode: str) -> bytes:
-    photo = {"title": picture.title, "jpeg": base64.b64encode(images.jpeg_bytes(picture.image, PHOTO_SIDE)).decode()}
+    photo = {"title": picture.title, "jpeg": loading.jpeg(picture, PHOTO_SIDE)}
     chosen = {name: value for name, value in asdict(selection).items() if name in NAMES}
     pinned = (selection.row, selection.column) != (Selection.row, Selection.column)
     chosen |= {"cell": selection.cell or None, "pinned": pinned, "version": version}

@@ -33,6 +33,7 @@ def _snippet(selection: Selection, traced: Traced) -> str:
 
 def downloads(selection: Selection, picture: images.Picture, traced: Traced) -> None:
     """Figure as PNG or SVG, tensors as NPZ, and the Python that computes them; made when they are asked for."""
+    program = _snippet(selection, traced)
     name = f"lambda_{selection.layer.replace('.', '_')}_{selection.row + 1}_{selection.column + 1}"
     with st.popover("Export", icon=":material/download:", width="stretch"):
         for kind in ("png", "svg"):
@@ -45,7 +46,7 @@ def downloads(selection: Selection, picture: images.Picture, traced: Traced) -> 
             key="export_npz", on_click="ignore", width="stretch",
         )  # fmt: skip
         st.download_button(
-            "Python", _snippet(selection, traced), f"{name}.py",
+            "Python", program, f"{name}.py",
             key="export_python", on_click="ignore", width="stretch",
         )  # fmt: skip
-        st.code(_snippet(selection, traced), language="python", height=240)
+        st.code(program, language="python", height=240)

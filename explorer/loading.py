@@ -1,5 +1,6 @@
 """Networks and traces, loaded once and shared by all sessions. Caches hold plain arrays; one lock guards a model."""
 
+import base64
 import hashlib
 import threading
 from collections.abc import Mapping
@@ -89,6 +90,16 @@ def describe(layer: LambdaLayer, info: LayerInfo, tensors: Mapping[str, np.ndarr
         "content": layer.content, "position": layer.position,
         "norm_qv": isinstance(layer.norm_q, torch.nn.BatchNorm2d),
     }  # fmt: skip
+
+
+@st.cache_data(max_entries=128, show_spinner=False)
+def _jpeg(key: str, side: int, _image: Image.Image) -> str:
+    return base64.b64encode(images.jpeg_bytes(_image, side)).decode()
+
+
+def jpeg(picture: images.Picture, side: int) -> str:
+    """What the network sees of a picture, as base64 JPEG of side x side pixels; encoded once, not on every run."""
+    return _jpeg(picture.key, side, picture.image)
 
 
 @dataclass(frozen=True)

@@ -1,10 +1,8 @@
 """The sidebar, the same on every page: which picture, which network, which layer."""
 
-import base64
 from dataclasses import replace
 
 import streamlit as st
-from PIL import Image
 
 from explorer import images, loading, state
 from explorer.state import Selection
@@ -57,12 +55,6 @@ def _pick(name: str) -> None:
     state.choose(replace(state.current(), image=name))
 
 
-@st.cache_data(max_entries=64, show_spinner=False)
-def _face(key: str, _image: Image.Image) -> str:
-    """A thumbnail as base64 JPEG; `key` names the picture's content."""
-    return base64.b64encode(images.jpeg_bytes(_image, 104)).decode()
-
-
 def _thumbs(selection: Selection) -> None:
     """A button a picture, the picture as its face. The names are our own: nothing a visitor typed reaches the CSS."""
     brought = st.session_state.get("pictures", {})
@@ -72,7 +64,7 @@ def _thumbs(selection: Selection) -> None:
         for name in names:
             found = brought.get(name) or images.gallery_picture(name)
             st.button(found.title, key=f"pick_{name}", on_click=_pick, args=(name,), help=found.title)
-            face = _face(found.key, found.image)
+            face = loading.jpeg(found, 104)
             rules.append(f".st-key-pick_{name} button{{background-image:url(data:image/jpeg;base64,{face})}}")
     rules.append(f".st-key-pick_{selection.image} button{{outline:2px solid currentColor;outline-offset:2px}}")
     st.html("<style>" + "".join(rules) + "</style>")

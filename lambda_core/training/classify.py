@@ -59,12 +59,12 @@ def train(
             scores = evaluate(run.average.module, val_loader, device)
             row |= {"val_loss": scores["loss"], "val_top1": scores["top1"]}
             run.save()
-            export(run, recipe, out, scores["top1"])
+            export(run, recipe, out, scores["top1"], init)
         print(json.dumps(row), file=sys.stderr, flush=True)
     return run.history[-1] if run.history else {}
 
 
-def export(run: Run, recipe: Recipe, out: Path, top1: float) -> None:
+def export(run: Run, recipe: Recipe, out: Path, top1: float, init: str | None) -> None:
     """The averaged weights with a model card that says what they are and how to measure them again."""
     name = next((name for name, known in RECIPES.items() if known.model == recipe.model), "RECIPE")
     card = {
@@ -72,6 +72,7 @@ def export(run: Run, recipe: Recipe, out: Path, top1: float) -> None:
         "data": "Imagenette at 160 px: trained on its train split (9,469 photographs), measured on val (3,925)",
         "command": f"python -m lambda_core.training.classify {name} --data DIR --precision {recipe.precision}",
         "recipe": asdict(recipe),
+        "init": init or "random weights",
         "seed": recipe.seed,
         "epochs": run.epoch,
         "hours": round(sum(row["seconds"] for row in run.history) / 3600, 2),
