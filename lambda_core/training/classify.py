@@ -96,6 +96,14 @@ def export(run: Run, recipe: Recipe, out: Path, top1: float, init: str | None) -
     )
 
 
+def sizes(text: str) -> tuple[tuple[int, int], ...]:
+    """ "0:96,18:128" -> ((0, 96), (18, 128))."""
+    plan = tuple(tuple(int(number) for number in part.split(":")) for part in text.split(","))
+    if any(len(part) != 2 for part in plan) or plan[0][0] != 0:
+        raise argparse.ArgumentTypeError(f"'{text}' should read as 0:96,18:128: pairs of epoch and side, from epoch 0")
+    return plan  # type: ignore[return-value]
+
+
 def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m lambda_core.training.classify", description=__doc__)
     parser.add_argument("recipe", choices=RECIPES)
@@ -103,6 +111,8 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--out", type=Path, help="folder of the run (runs/RECIPE)")
     parser.add_argument("--init", metavar="CHECKPOINT", help="start from these weights: a name of the zoo, or a file")
     parser.add_argument("--epochs", type=int)
+    parser.add_argument("--lr", type=float, help="peak learning rate")
+    parser.add_argument("--sizes", type=sizes, metavar="EPOCH:SIDE,...", help="image side by epoch, as 0:96,18:128")
     parser.add_argument("--precision", choices=["float32", "bfloat16", "float16"])
     parser.add_argument("--compile", action="store_true", default=None, help="torch.compile the network")
     parser.add_argument("--seed", type=int)
@@ -110,7 +120,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--download", action="store_true", help="fetch the data set if it is missing")
     options = parser.parse_args(arguments)
-    names = ("epochs", "precision", "seed", "compile")
+    names = ("epochs", "lr", "sizes", "precision", "seed", "compile")
     given: dict[str, Any] = {name: getattr(options, name) for name in names if getattr(options, name) is not None}
     recipe = replace(RECIPES[options.recipe], **given)
     out = options.out or Path("runs") / options.recipe
