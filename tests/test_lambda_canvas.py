@@ -105,6 +105,19 @@ def test_bundle_joins_in_order(tmp_path):
     assert "import" not in text and text.count("export") == 1
 
 
+def test_bundle_takes_modules_of_the_component_beside_it(tmp_path):
+    mine, other = tmp_path / "mine", tmp_path / "other"
+    mine.mkdir(), other.mkdir()
+    (other / "colour.js").write_text('import { base } from "./base.js";\nexport const red = base + 1;\n')
+    (other / "base.js").write_text("export const base = 1;\n")
+    (mine / "main.js").write_text(
+        'import { red } from "../other/colour.js";\nimport { base } from "../other/base.js";\nexport default red + base;\n'
+    )
+    text = bundle(mine)
+    assert text.index("const base") < text.index("const red") < text.index("export default")
+    assert text.count("const base") == 1 and "import" not in text
+
+
 @pytest.mark.parametrize(
     ("files", "message"),
     [

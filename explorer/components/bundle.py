@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-_IMPORT = re.compile(r'^import\s*\{([^}]*)\}\s*from\s*["\']\./([\w-]+\.js)["\'];?[ \t]*\n', re.MULTILINE)
+_IMPORT = re.compile(r'^import\s*\{([^}]*)\}\s*from\s*["\'](\./[\w-]+\.js|\.\./\w+/[\w-]+\.js)["\'];?[ \t]*\n', re.MULTILINE)
 _ANY_IMPORT = re.compile(r"^import\b.*$", re.MULTILINE)
 _EXPORT = re.compile(r"^export (?!default\b)(?=(?:async |const |let |function |class ))", re.MULTILINE)
 _NAME = re.compile(r"^(?:export )?(?:default )?(?:async )?(?:function\*?|class) (\w+)", re.MULTILINE)
@@ -18,31 +18,33 @@ class BundleError(ValueError):
 def bundle(folder: Path, entry: str = "main.js") -> str:
     """The source of `entry` and of everything it imports, dependencies first, as one module.
 
-    Imports must be `import { names } from "./file.js";` without renaming, at the start of a line; top-level names must
-    be unique over all files. Only the entry may have a default export, and it alone stays exported.
+    Imports must be `import { names } from "./file.js";`, or from "../component/file.js" for a module of a component
+    beside this one, without renaming, at the start of a line; top-level names must be unique over all files. Only the
+    entry may have a default export, and it alone stays exported.
     """
+    folder = folder.resolve()
     order: list[str] = []
     sources: dict[str, str] = {}
 
-    def visit(name: str, path: tuple[str, ...]) -> None:
+    def visit(file: Path, path: tuple[str, ...]) -> None:
+        name = file.name if file.parent == folder else f"{file.parent.name}/{file.name}"
         if name in path:
             raise BundleError(f"circular import: {' -> '.join((*path, name))}")
         if name in order:
             return
-        file = folder / name
         if not file.is_file():
             raise BundleError(f"{path[-1] if path else folder}: no module {name}")
         text = file.read_text(encoding="utf-8")
         for names, wanted in _IMPORT.findall(text):
             if re.search(r"\bas\b", names):
                 raise BundleError(f"{name}: `import {{ a as b }}` from {wanted} cannot be joined, import plain names")
-            visit(wanted, (*path, name))
+            visit((file.parent / wanted).resolve(), (*path, name))
         sources[name] = _IMPORT.sub("", text)
         if left := _ANY_IMPORT.search(sources[name]):
             raise BundleError(f"{name}: only named relative imports can be joined, not `{left.group()}`")
         order.append(name)
 
-    visit(entry, ())
+    visit(folder / entry, ())
     owner: dict[str, str] = {}
     for name in order:
         if name != entry and "export default" in sources[name]:
