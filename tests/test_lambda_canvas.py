@@ -111,7 +111,8 @@ def test_bundle_takes_modules_of_the_component_beside_it(tmp_path):
     (other / "colour.js").write_text('import { base } from "./base.js";\nexport const red = base + 1;\n')
     (other / "base.js").write_text("export const base = 1;\n")
     (mine / "main.js").write_text(
-        'import { red } from "../other/colour.js";\nimport { base } from "../other/base.js";\nexport default red + base;\n'
+        'import { red } from "../other/colour.js";\nimport { base } from "../other/base.js";\n'
+        "export default red + base;\n"
     )
     text = bundle(mine)
     assert text.index("const base") < text.index("const red") < text.index("export default")

@@ -3,7 +3,9 @@
 import re
 from pathlib import Path
 
-_IMPORT = re.compile(r'^import\s*\{([^}]*)\}\s*from\s*["\'](\./[\w-]+\.js|\.\./\w+/[\w-]+\.js)["\'];?[ \t]*\n', re.MULTILINE)
+_IMPORT = re.compile(
+    r'^import\s*\{([^}]*)\}\s*from\s*["\'](\./[\w-]+\.js|\.\./\w+/[\w-]+\.js)["\'];?[ \t]*\n', re.MULTILINE
+)
 _ANY_IMPORT = re.compile(r"^import\b.*$", re.MULTILINE)
 _EXPORT = re.compile(r"^export (?!default\b)(?=(?:async |const |let |function |class ))", re.MULTILINE)
 _NAME = re.compile(r"^(?:export )?(?:default )?(?:async )?(?:function\*?|class) (\w+)", re.MULTILINE)
