@@ -414,3 +414,16 @@ def test_compiled_to_machine_code():
     compiled = torch.compile(layer, fullgraph=True, dynamic=False, options={"compile_threads": 1})
     with torch.no_grad():
         torch.testing.assert_close(compiled(x), layer(x))
+
+
+def test_a_centred_pooling_window():
+    """pool_size=3 is the average of 3 x 3 with a border of zeros, taken at every second position."""
+    torch.manual_seed(0)
+    plain, pooled = LambdaLayer(8, dim_k=4, scope=3), LambdaLayer(8, dim_k=4, scope=3, stride=2, pool_size=3)
+    pooled.load_state_dict(plain.state_dict())
+    x = torch.randn(2, 8, 7, 6)
+    padded = torch.nn.functional.pad(plain.eval()(x), (1, 1, 1, 1))
+    expected = padded.unfold(2, 3, 2).unfold(3, 3, 2).mean((-2, -1))
+    torch.testing.assert_close(pooled.eval()(x), expected)
+    with pytest.raises(ValueError, match="pool_size must be an odd positive integer"):
+        LambdaLayer(8, stride=2, pool_size=2)

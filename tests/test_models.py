@@ -131,7 +131,7 @@ def test_a_global_network_has_a_size_a_stage():
 @pytest.mark.parametrize("name", FAMILY)
 def test_every_network_builds_and_runs(name):
     small = {"num_classes": 5, "widths": (8, 8, 8, 8), "dim_k": 2, "scope": 3}
-    model = build(name, depths=(1, 1, 1, 1), **small).eval()
+    model = build(name, **small).eval()
     with torch.no_grad():
         assert model(torch.randn(1, 3, 33, 40)).shape == (1, 5)
         features = model.forward_features(torch.randn(1, 3, 64, 64))
@@ -161,3 +161,32 @@ def test_state_dict_names_of_a_network():
     for part in ("to_q.weight", "to_k.weight", "to_v.weight", "norm_q.weight", "norm_v.weight", "embeddings"):
         assert f"{block}.mix.{part}" in keys
     assert {"stem.0.weight", "stages.1.0.mix.weight", f"{block}.shortcut.0.weight", "classify.bias"} <= keys
+
+
+@pytest.mark.parametrize(
+    ("name", "count"),
+    [("lambda_resnet26t", 10_958_272), ("lambda_resnet26rpt_256", 10_988_688), ("lambda_resnet50ts", 21_536_832)],
+)
+def test_the_networks_of_timm_have_its_counts(name, count):
+    """The counts that timm's models report."""
+    assert parameters(name) == count
+
+
+def test_a_block_may_have_options_of_its_own():
+    layer = {"scope": 3, "4": {"scope": 5, "2": {"scope": 7}}}  # numbers as JSON has them
+    with torch.device("meta"):
+        model = build("resnet26", stages="CCLL", layer=layer)
+    assert [block.mix.scope for stage in model.stages[2:] for block in stage] == [3, 3, 5, 7]
+    with pytest.raises(ValueError, match="block 3, but the blocks are numbered 1 to 2"):
+        build("resnet26", stages="CCLL", layer={4: {3: {"scope": 5}}})
+    with pytest.raises(TypeError, match="no lambda layer has the option 'scop'"):
+        build("resnet26", stages="CCLL", layer={4: {2: {"scop": 5}}})
+
+
+def test_the_activation_is_everywhere():
+    with torch.device("meta"):
+        model = build("resnet26", act="silu")
+    acts = {type(m) for m in model.modules()} & {torch.nn.ReLU, torch.nn.SiLU}
+    assert acts == {torch.nn.SiLU}
+    with pytest.raises(ValueError, match="act must be one of relu, silu"):
+        build("resnet26", act="gelu")

@@ -27,8 +27,9 @@ class LambdaLayer(nn.Module):
     content, position: with False that half is not built; on a layer that has both, the attributes of these names
     switch one off and on. norm_qv: batch norm on queries and values. position_bias: a number b_k added to every
     λp_n[k, v], as implementations with a convolution for E have it. stride: average pooling of the output, after the
-    layer has run at full resolution. engine: the order of the position sum, see `lambda_core.engines`; all give the
-    same result. Sums over positions run in float32 at least, also under autocast.
+    layer has run at full resolution. pool_size: the side of its window, by default the stride; an odd one that is set
+    overlaps the next and counts zeros around the map. engine: the order of the position sum, see
+    `lambda_core.engines`; all give the same result. Sums over positions run in float32 at least, also under autocast.
 
     Every step is a tap (`lambda_core.trace` lists their names), so `layer.content_output` can be hooked.
 
@@ -57,6 +58,7 @@ class LambdaLayer(nn.Module):
         norm_qv: bool = True,
         position_bias: bool = False,
         stride: int = 1,
+        pool_size: int | None = None,
         engine: str = "auto",
     ) -> None:
         super().__init__()
@@ -73,6 +75,8 @@ class LambdaLayer(nn.Module):
             raise ValueError("position_bias=True has no meaning with position=False")
         if stride < 1:
             raise ValueError(f"stride must be at least 1, not {stride}")
+        if pool_size is not None and (pool_size < 1 or pool_size % 2 == 0):
+            raise ValueError(f"pool_size must be an odd positive integer, or None for the stride, not {pool_size}")
         if engine != "auto" and engine not in engines.ENGINES:
             raise ValueError(f"engine must be auto or one of {', '.join(engines.ENGINES)}, not {engine!r}")
         size = None if size is None else tuple(size)
@@ -89,7 +93,9 @@ class LambdaLayer(nn.Module):
         self.norm_v = self.Norm(self.dim_v * dim_u) if norm_qv else nn.Identity()
         self.embeddings = nn.Parameter(torch.empty(dim_k, dim_u, *entries)) if position else None
         self.position_bias = nn.Parameter(torch.zeros(dim_k)) if position_bias else None
-        self.pool = self.Pool(stride, ceil_mode=True) if stride > 1 else nn.Identity()
+        self.pool: nn.Module = nn.Identity()
+        if stride > 1:
+            self.pool = self.Pool(pool_size or stride, stride, (pool_size or 0) // 2, ceil_mode=pool_size is None)
 
         self.input, self.q, self.k, self.keys, self.v = Tap(), Tap(), Tap(), Tap(), Tap()
         self.content_lambda, self.position_lambda = Tap(), Tap()

@@ -6,14 +6,22 @@ from torch import Tensor, nn
 
 
 class Bottleneck(nn.Module):
-    """relu(shortcut(x) + norm(1x1(act(norm(mix(act(norm(1x1(x)))))))), widths dim -> width -> width -> dim_out.
+    """act(shortcut(x) + norm(1x1(act(norm(mix(act(norm(1x1(x)))))))), widths dim -> width -> width -> dim_out.
 
     `mix(width, stride=stride)` makes the layer in the middle, which carries the stride. The shortcut is the identity
     where shapes allow it, else a strided 1x1 convolution with norm (He et al. 2016). The last norm starts at zero, so
     that a block starts as its shortcut.
     """
 
-    def __init__(self, dim: int, width: int, dim_out: int, stride: int, mix: Callable[..., nn.Module]) -> None:
+    def __init__(
+        self,
+        dim: int,
+        width: int,
+        dim_out: int,
+        stride: int,
+        mix: Callable[..., nn.Module],
+        act: Callable[..., nn.Module] = nn.ReLU,
+    ) -> None:
         super().__init__()
         self.reduce = nn.Conv2d(dim, width, 1, bias=False)
         self.norm1 = nn.BatchNorm2d(width)
@@ -21,7 +29,7 @@ class Bottleneck(nn.Module):
         self.norm2 = nn.BatchNorm2d(width)
         self.expand = nn.Conv2d(width, dim_out, 1, bias=False)
         self.norm3 = nn.BatchNorm2d(dim_out)
-        self.act = nn.ReLU(inplace=True)
+        self.act = act(inplace=True)
         self.shortcut = nn.Sequential()
         if stride > 1 or dim != dim_out:
             self.shortcut = nn.Sequential(nn.Conv2d(dim, dim_out, 1, stride, bias=False), nn.BatchNorm2d(dim_out))

@@ -11,14 +11,17 @@ from torch import Tensor, nn
 from lambda_core.layers import LAYERS, LambdaLayer
 from lambda_core.models.blocks import Bottleneck
 
+ACTS: dict[str, type[nn.Module]] = {"relu": nn.ReLU, "silu": nn.SiLU}
+
 
 @dataclass(frozen=True)
 class Config:
     """A ResNet: `depths` blocks a stage, `widths` of their bottlenecks (outputs are `expansion` times wider).
 
     stages: see `parse_stages`. stem: (kernel, channels, stride) of each convolution, then a 3x3 max-pool of stride 2
-    if `pool`. strides: of the first block of each stage. layer: options of the lambda layers, for all stages, and
-    under a stage's number (from 1) those that differ there. num_classes=0 leaves out the classifier.
+    if `pool`. strides: of the first block of each stage. act: the activation, a name in ACTS. layer: options of the
+    lambda layers, for all stages, and under a stage's number (from 1) those that differ there; in these, under a
+    block's number, those that differ in that block. num_classes=0 leaves out the classifier.
     """
 
     depths: tuple[int, ...]
@@ -28,6 +31,7 @@ class Config:
     strides: tuple[int, ...] = (1, 2, 2, 2)
     stem: tuple[tuple[int, int, int], ...] = ((7, 64, 2),)
     pool: bool = True
+    act: str = "relu"
     num_classes: int = 1000
     dropout: float = 0.0
     layer: Mapping[Any, Any] = field(default_factory=dict)
@@ -40,9 +44,21 @@ _RESNETS = {
     "resnet152": Config((3, 8, 36, 3)),
 }
 
+# The lambda networks of timm, with its weights: `lambda_core.checkpoints.from_timm`.
+_TIMM = Config(
+    (2, 2, 2, 2),
+    stages="C-C-CL-L",
+    stem=((3, 24, 2), (3, 32, 1), (3, 64, 1)),
+    layer={"scope": 9, "position_bias": True},
+)
+_TIMM_GLOBAL = {"scope": None, 3: {"size": (16, 16)}, 4: {"size": (16, 16), 2: {"size": (8, 8)}}}  # at 256 px
+
 FAMILY: dict[str, Config] = {
     **_RESNETS,
     **{f"lambda_{name}": replace(config, stages="LLLL") for name, config in _RESNETS.items()},
+    "lambda_resnet26t": _TIMM,
+    "lambda_resnet26rpt_256": replace(_TIMM, layer=_TIMM_GLOBAL),
+    "lambda_resnet50ts": replace(_TIMM, depths=(3, 4, 6, 3), stages="C-CCCL-CL-CLC", act="silu"),
     # For photographs of 96 to 160 px: two strided 3x3 convolutions for a stem, the third stage at a stride of 8.
     "lambda_resnet_mini": Config(
         (1, 2, 2, 2),
@@ -77,18 +93,20 @@ def parse_stages(stages: str, depths: tuple[int, ...]) -> list[str]:
     return [part * (depth // len(part)) for part, depth in zip(parts, depths, strict=True)]
 
 
-def layer_options(layer: Mapping[Any, Any], stage: int, stages: int) -> dict[str, Any]:
+def layer_options(layer: Mapping[Any, Any], number: int, count: int, of: str = "stage") -> dict[Any, Any]:
     """Options of the lambda layers in one stage, counted from 1: those for all stages, then those under its number.
 
-    Numbers may be text, as JSON has them. Raises TypeError for an option that no lambda layer has, ValueError for a
-    stage that does not exist.
+    What a stage has under the numbers of its blocks is kept, and is read by another call, of="block". Numbers may be
+    text, as JSON has them. Raises TypeError for an option that no lambda layer has, ValueError for a stage or a block
+    that does not exist.
     """
     numbered = {int(name): value for name, value in layer.items() if str(name).isdigit()}
-    if wrong := sorted(set(numbered) - set(range(1, stages + 1))):
-        raise ValueError(f"layer has options for stage {wrong[0]}, but the stages are numbered 1 to {stages}")
-    options = {name: value for name, value in layer.items() if not str(name).isdigit()} | dict(numbered.get(stage, {}))
+    if wrong := sorted(set(numbered) - set(range(1, count + 1))):
+        raise ValueError(f"layer has options for {of} {wrong[0]}, but the {of}s are numbered 1 to {count}")
+    options = {name: value for name, value in layer.items() if not str(name).isdigit()}
+    options |= dict(numbered.get(number, {}))
     known = set(signature(LambdaLayer).parameters) - {"dim", "dim_out", "stride"}
-    if unknown := sorted(set(options) - known):
+    if unknown := sorted(name for name in map(str, options) if name not in known and not name.isdigit()):
         raise TypeError(f"no lambda layer has the option {unknown[0]!r}; there are {', '.join(sorted(known))}")
     return options
 
@@ -96,21 +114,26 @@ def layer_options(layer: Mapping[Any, Any], stage: int, stages: int) -> dict[str
 class ResNet(nn.Module):
     """stem -> stages -> average pool -> linear.  (b, 3, H, W) -> (b, num_classes), raw scores.
 
-    Raises ValueError for a stage string that does not fit, TypeError for an option that no lambda layer has.
+    Raises ValueError for a stage string or an activation that does not fit, TypeError for an option that no lambda
+    layer has.
     """
 
     def __init__(self, config: Config) -> None:
         super().__init__()
+        if config.act not in ACTS:
+            raise ValueError(f"act must be one of {', '.join(ACTS)}, not {config.act!r}")
         self.config = config
         self.stem, dim = _stem(config), config.stem[-1][1]
         self.stages = nn.Sequential()
         for index, letters in enumerate(parse_stages(config.stages, config.depths)):
-            options = layer_options(config.layer, index + 1, len(config.depths))
+            of_stage = layer_options(config.layer, index + 1, len(config.depths))
             width, dim_out = config.widths[index], config.widths[index] * config.expansion
             blocks = []
             for number, letter in enumerate(letters):
+                options = layer_options(of_stage, number + 1, len(letters), of="block")
                 mix = partial(LAYERS[letter], **(options if LAYERS[letter] is LambdaLayer else {}))
-                blocks.append(Bottleneck(dim, width, dim_out, config.strides[index] if number == 0 else 1, mix))
+                stride = config.strides[index] if number == 0 else 1
+                blocks.append(Bottleneck(dim, width, dim_out, stride, mix, ACTS[config.act]))
                 dim = dim_out
             self.stages.append(nn.Sequential(*blocks))
         self.dropout = nn.Dropout(config.dropout)
@@ -135,7 +158,7 @@ def _stem(config: Config) -> nn.Sequential:
         parts += [
             nn.Conv2d(dim, channels, kernel, stride, kernel // 2, bias=False),
             nn.BatchNorm2d(channels),
-            nn.ReLU(inplace=True),
+            ACTS[config.act](inplace=True),
         ]
         dim = channels
     if config.pool:
