@@ -1,0 +1,28 @@
+"""The window of positions around each position, for the local layers."""
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+
+def check_window(window: int) -> None:
+    """ValueError unless a window has a middle."""
+    if window < 1 or window % 2 == 0:
+        raise ValueError(f"window must be an odd positive integer, not {window}")
+
+
+def neighbours(x: Tensor, window: int, mode: str = "constant") -> Tensor:
+    """(b, c, H, W) -> (b, c, window², n): what lies around each position, row by row; `mode` says what lies outside."""
+    reach = window // 2
+    return F.unfold(F.pad(x, (reach,) * 4, mode=mode), window).unflatten(1, (x.shape[1], -1))
+
+
+def inside(x: Tensor, window: int) -> Tensor:
+    """(window², n), True where a neighbour lies on the map."""
+    return neighbours(x.new_ones((1, 1, *x.shape[2:])), window)[0, 0] > 0
+
+
+def offsets(window: int, device: torch.device | str | None = None) -> Tensor:
+    """(2, window²): rows and columns from the middle of a window to each place in it, row by row."""
+    steps = torch.arange(window, device=device) - window // 2
+    return torch.stack(torch.meshgrid(steps, steps, indexing="ij")).flatten(1)
