@@ -13,9 +13,10 @@ from lambda_core.data import square
 def _figure(kind: str, selection: Selection, picture: images.Picture, traced: Traced) -> bytes:
     from explorer import plots  # matplotlib takes half a second to import: only who exports waits for it
 
-    size = int(loading.checkpoint().preprocess["size"])
+    preprocess = loading.checkpoint().preprocess
+    seen = square(picture.image, int(preprocess["size"]), preprocess.get("crop", 1.0))
     figure = plots.step_figure(
-        traced.tensors, traced.layer, square(picture.image, size),
+        traced.tensors, traced.layer, seen,
         row=selection.row, column=selection.column, step=selection.step,
     )  # fmt: skip
     return plots.save(figure, kind)

@@ -136,10 +136,10 @@ def read_image(data: bytes, *, name: str = "image") -> Picture:
     return Picture(image, _title(name), " ".join(notes) or None, key)
 
 
-def jpeg_bytes(image: Image.Image, side: int = 512) -> bytes:
+def jpeg_bytes(image: Image.Image, side: int = 512, crop: float = 1.0) -> bytes:
     """The same crop as a JPEG of side × side pixels, for the canvas."""
     buffer = BytesIO()
-    square(image, side).save(buffer, "JPEG", quality=90)
+    square(image, side, crop).save(buffer, "JPEG", quality=90)
     return buffer.getvalue()
 
 

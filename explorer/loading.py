@@ -93,13 +93,13 @@ def describe(layer: LambdaLayer, info: LayerInfo, tensors: Mapping[str, np.ndarr
 
 
 @st.cache_data(max_entries=128, show_spinner=False)
-def _jpeg(key: str, side: int, _image: Image.Image) -> str:
-    return base64.b64encode(images.jpeg_bytes(_image, side)).decode()
+def _jpeg(key: str, side: int, crop: float, _image: Image.Image) -> str:
+    return base64.b64encode(images.jpeg_bytes(_image, side, crop)).decode()
 
 
 def jpeg(picture: images.Picture, side: int) -> str:
     """What the network sees of a picture, as base64 JPEG of side x side pixels; encoded once, not on every run."""
-    return _jpeg(picture.key, side, picture.image)
+    return _jpeg(picture.key, side, checkpoint().preprocess.get("crop", 1.0), picture.image)
 
 
 @dataclass(frozen=True)

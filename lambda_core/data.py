@@ -7,7 +7,7 @@ Nothing is downloaded unless asked: the folder comes from `--data`, else from th
 import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import torch
@@ -22,11 +22,23 @@ IMAGENETTE_CLASSES = (
     "tench", "English springer", "cassette player", "chain saw", "church",
     "French horn", "garbage truck", "gas pump", "golf ball", "parachute",
 )  # fmt: skip
+CIFAR10_CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+
+
+def imagenet_classes() -> tuple[str, ...]:
+    """The thousand classes of ImageNet, in the usual order."""
+    from torchvision.models import get_model_weights
+
+    return tuple(get_model_weights("resnet50").DEFAULT.meta["categories"])
 
 
 class DataMissing(FileNotFoundError):
     """A data set is not where it was looked for; the message says what is missing and how to get it."""
+
+
+class DataBroken(ValueError):
+    """A file of a data set cannot be read; the message names it."""
 
 
 def data_folder(path: str | Path | None = None) -> Path:
@@ -50,11 +62,98 @@ def imagenette(split: str, folder: str | Path | None = None, *, download: bool =
     return Imagenette(root, split, "160px", download=download and not present)
 
 
-def train_transform(size: int, scale: tuple[float, float] = (0.35, 1.0)) -> Callable[[Tensor], Tensor]:
-    """Random-resized crop and flip of a photograph (3, H, W) uint8 -> (3, size, size) uint8."""
+def imagefolder(split: str, folder: str | Path | None = None, *, download: bool = False) -> Dataset:
+    """FOLDER/train and FOLDER/val with a folder of pictures for each class, as ImageNet is kept."""
+    root = data_folder(folder)
+    if not (root / split).is_dir():
+        raise DataMissing(
+            f"there is no {root / split}: --data must hold the folders train and val, each with a folder of pictures a "
+            "class; a set of this kind cannot be downloaded"
+        )
+    from torchvision.datasets import ImageFolder
+
+    return ImageFolder(root / split)
+
+
+def cifar10(split: str, folder: str | Path | None = None, *, download: bool = False) -> Dataset:
+    """CIFAR-10: 50,000 and 10,000 pictures of 32 px in 10 classes."""
+    from torchvision.datasets import CIFAR10
+
+    root = data_folder(folder)
+    try:
+        return CIFAR10(root, train=split == "train", download=download)
+    except RuntimeError as error:
+        raise DataMissing(
+            f"CIFAR-10 is not in {root}: expected {root / 'cifar-10-batches-py'}; pass --data FOLDER or set "
+            "LAMBDA_DATA, or add --download to fetch it (170 MB)"
+        ) from error
+
+
+def digits(split: str, folder: str | Path | None = None, *, download: bool = False) -> Dataset:
+    """The 1,797 handwritten digits of 8 x 8 pixels that scikit-learn ships; every fifth one is held out for "val"."""
+    from sklearn.datasets import load_digits
+
+    found = load_digits()
+    held = np.arange(len(found.target)) % 5 == 4
+    chosen = held if split == "val" else ~held
+    pixels = (found.images[chosen] * (255 / 16)).astype(np.uint8)
+    return _Pictures([Image.fromarray(image) for image in pixels], found.target[chosen].tolist())
+
+
+class _Pictures(Dataset):
+    """Pictures and labels that lie in memory."""
+
+    def __init__(self, pictures: list[Image.Image], labels: list[int]) -> None:
+        self.pictures, self.labels = pictures, labels
+
+    def __len__(self) -> int:
+        return len(self.pictures)
+
+    def __getitem__(self, index: int) -> tuple[Image.Image, int]:
+        return self.pictures[index], self.labels[index]
+
+
+class DataSet(NamedTuple):
+    """How a data set is loaded, and what a model card says of it. classes: None for those that its folders name."""
+
+    load: Callable[..., Dataset]
+    title: str
+    classes: tuple[str, ...] | None
+    cache: bool  # small enough to be kept in memory, decoded
+
+    def class_names(self, loaded: Dataset) -> tuple[str, ...]:
+        """The classes, by label."""
+        return self.classes if self.classes is not None else tuple(loaded.classes)  # type: ignore[attr-defined]
+
+
+DATASETS: dict[str, DataSet] = {
+    "imagenette": DataSet(imagenette, "Imagenette at 160 px", IMAGENETTE_CLASSES, True),
+    "imagefolder": DataSet(imagefolder, "A folder of pictures", None, False),
+    "cifar10": DataSet(cifar10, "CIFAR-10", CIFAR10_CLASSES, True),
+    "digits": DataSet(digits, "The digits of scikit-learn", tuple("0123456789"), True),
+}
+
+
+def train_transform(
+    size: int,
+    scale: tuple[float, float] = (0.35, 1.0),
+    *,
+    pad: int = 0,
+    flip: bool = True,
+    randaugment: tuple[int, int] | None = None,
+) -> Callable[[Tensor], Tensor]:
+    """(3, H, W) uint8 -> (3, size, size) uint8: a random crop, a mirror image half of the time, RandAugment if asked.
+
+    The crop has `scale` of the area and is resized; with pad > 0 it is cut from the picture with `pad` pixels of zeros
+    around it. randaugment: (operations, magnitude of 30), Cubuk et al. 2019.
+    """
     from torchvision.transforms import v2
 
-    return v2.Compose([v2.RandomResizedCrop(size, scale=scale, antialias=True), v2.RandomHorizontalFlip()])
+    crop = v2.RandomCrop(size, padding=pad) if pad else v2.RandomResizedCrop(size, scale=scale, antialias=True)
+    steps: list[Any] = [crop, *[v2.RandomHorizontalFlip()] * flip]
+    if randaugment:
+        steps.append(v2.RandAugment(*randaugment))
+    return v2.Compose(steps)
 
 
 def eval_transform(size: int) -> Callable[[Tensor], Tensor]:
@@ -70,25 +169,30 @@ def normalize(images: Tensor, mean: Sequence[float] = IMAGENET_MEAN, std: Sequen
     return (images.float() / 255 - centre) / spread
 
 
-def square(image: Image.Image, size: int) -> Image.Image:
-    """What a network sees of a picture: shorter side to `size` (bicubic), then the centre crop, as in `eval_transform`.
+def square(image: Image.Image, size: int, crop: float = 1.0, interpolation: str = "bicubic") -> Image.Image:
+    """What a network sees of a picture: shorter side to `size` / `crop`, then the centre crop, as in `eval_transform`.
 
     Only the crop is computed, so a picture of 1 x 50,000 pixels costs no more than any other.
     """
     shorter = min(image.size)
 
     def span(side: int) -> tuple[float, float]:
-        scaled = int(size * side / shorter)
+        scaled = int(int(size / crop) * side / shorter)
         start = round((scaled - size) / 2)  # whole pixels of the scaled picture, which is never made
         return start * side / scaled, (start + size) * side / scaled
 
     (left, right), (top, bottom) = span(image.width), span(image.height)
-    return image.convert("RGB").resize((size, size), Image.Resampling.BICUBIC, box=(left, top, right, bottom))
+    method = Image.Resampling[interpolation.upper()]
+    return image.convert("RGB").resize((size, size), method, box=(left, top, right, bottom))
 
 
 def prepare(image: Image.Image, preprocess: Mapping[str, Any]) -> Tensor:
-    """The input of a network, (1, 3, size, size) float32. preprocess: a checkpoint's {size, mean, std}."""
-    pixels = decode(square(image, int(preprocess["size"])))
+    """The input of a network, (1, 3, size, size) float32.
+
+    preprocess: a checkpoint's {size, mean, std}; some add {crop, interpolation}, see `square`.
+    """
+    options = {name: preprocess[name] for name in ("crop", "interpolation") if name in preprocess}
+    pixels = decode(square(image, int(preprocess["size"]), **options))
     return normalize(pixels, preprocess["mean"], preprocess["std"])[None]
 
 
@@ -112,8 +216,21 @@ class Repeatable(Dataset):
         return len(self.source)  # type: ignore[arg-type]
 
     def _load(self, index: int) -> tuple[Tensor, int]:
-        image, label = self.source[index]
-        return decode(image), label
+        try:
+            image, label = self.source[index]
+            return decode(image), label
+        except (OSError, SyntaxError, ValueError) as error:
+            raise DataBroken(
+                f"{self._name(index)} cannot be decoded ({error}): replace or remove it, then run the same command "
+                "again"
+            ) from error
+
+    def _name(self, index: int) -> str:
+        """The file of a picture where its data set tells, else its number."""
+        for name in ("samples", "_samples"):
+            if files := getattr(self.source, name, None):
+                return str(files[index][0])
+        return f"picture {index} of {type(self.source).__name__}"
 
     def __getitem__(self, index: int) -> tuple[Tensor, int]:
         image, label = self._load(index) if self.cache is None else self.cache[index]
