@@ -1,5 +1,6 @@
 """The canvas on a page: what it is sent, and what it says back."""
 
+from collections.abc import Collection
 from dataclasses import asdict, replace
 
 import streamlit as st
@@ -12,6 +13,7 @@ from explorer.state import Selection
 
 PHOTO_SIDE = 512
 NAMES = ("row", "column", "head", "key", "value", "step", "cell")
+TENSORS = tuple(name for name in AXES if name not in ("content_output", "position_output"))  # what the steps need
 
 
 def fitted(selection: Selection, traced: Traced) -> Selection:
@@ -30,23 +32,29 @@ def fitted(selection: Selection, traced: Traced) -> Selection:
 def show(picture: images.Picture, traced: Traced, *, key: str, mode: str = "steps") -> None:
     """Draw the canvas. What the visitor commits to there becomes the session's selection before the next run."""
     version, selection = state.pushed()
-    packed = _packed(picture, traced, version, selection, mode)
-    result = lambda_canvas(packed, key=key, on_selection_change=lambda: _follow(key))
+    sent = packed(picture, traced, version, selection, mode=mode)
+    result = lambda_canvas(sent, key=key, on_selection_change=lambda: follow(key))
     done = st.session_state.setdefault("tasks_done", set())
     done.update(result.tasks or ())
 
 
-def _packed(picture: images.Picture, traced: Traced, version: int, selection: Selection, mode: str) -> bytes:
+def packed(
+    picture: images.Picture, traced: Traced, version: int, selection: Selection, *, mode: str = "steps",
+    names: Collection[str] = TENSORS,
+) -> bytes:  # fmt: skip
+    """What a canvas is sent: the tensors of `names` that the layer has, the photo, and the selection."""
     photo = {"title": picture.title, "jpeg": loading.jpeg(picture, PHOTO_SIDE)}
     chosen = {name: value for name, value in asdict(selection).items() if name in NAMES}
     pinned = (selection.row, selection.column) != (Selection.row, Selection.column)
     chosen |= {"cell": selection.cell or None, "pinned": pinned, "version": version}
-    tensors = {name: tensor for name, tensor in traced.tensors.items() if name in AXES and tensor.ndim == AXES[name]}
+    tensors = {name: tensor for name, tensor in traced.tensors.items() if name in names and tensor.ndim == AXES[name]}
     return pack_trace(tensors, traced.layer, photo, chosen, mode)
 
 
-def _follow(key: str) -> None:
+def follow(key: str) -> None:
+    """Make what the canvas `key` reports the session's selection."""
     said = st.session_state[key].get("selection") or {}
     known = {name: said[name] for name in NAMES if name in said}
-    known["cell"] = known.get("cell") or ""
+    if "cell" in known:
+        known["cell"] = known["cell"] or ""
     state.choose(replace(state.current(), **known), from_canvas=True)

@@ -13,6 +13,7 @@ REQUIRED = ("input", "q", "v", "output")
 AXES = {
     "input": 3, "q": 3, "k": 3, "keys": 3, "v": 3,
     "content_lambda": 2, "embeddings": 4, "position_bias": 1, "output": 3,
+    "content_output": 3, "position_output": 3,
 }  # fmt: skip
 
 

@@ -2,6 +2,7 @@
 import { pageHtml, stepsHtml, headHtml, textHtml, mathHtml, shapesHtml, positionSumHtml, rowSumHtml, legendsHtml, choiceHtml, checkHtml, whereHtml } from "./panels.js";
 import { activeCell, sumsRows, overlayChoices, overlayOf, isByRow } from "./view.js";
 import { escapeHtml } from "./symbols.js";
+import { loadFonts } from "./fonts.js";
 
 const OVERLAY_WORDS = { photo: "Photo", content: "Content", position: "Position", sum: "Sum" };
 
@@ -79,14 +80,4 @@ export function createPage(parent) {
     renderSweep: (app) => find('[data-do="sweep"]').setAttribute("aria-pressed", app.state.sweep),
   };
   return page;
-}
-
-// @font-face does nothing inside a shadow root, so the fonts go into the document, once.
-function loadFonts(parent) {
-  const id = "lambda-canvas-fonts", source = parent.querySelector("template[data-fonts]");
-  if (!source || document.getElementById(id)) return;
-  const style = document.createElement("style");
-  style.id = id;
-  style.textContent = source.content.textContent;
-  document.head.appendChild(style);
 }

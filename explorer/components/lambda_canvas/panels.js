@@ -132,12 +132,12 @@ export function legendsHtml(model, palette, step, cell) {
   return note + bars.join("");
 }
 
-function ticks(scale) {
+export function ticks(scale) {
   const text = scale.toFixed(scale >= 10 ? 0 : scale >= 0.3 ? 1 : scale >= 0.02 ? 2 : 3);
   return [`−${text}`, "0", text];
 }
 
-function legend(name, css, from, labels) {
+export function legend(name, css, from, labels) {
   const stops = Array.from({ length: 9 }, (_, i) => css[Math.round(from + ((css.length - 1 - from) * i) / 8)]);
   return `<div class="legend"><span class="of">${name}</span><span class="ramp" style="background:linear-gradient(to right,${stops})"></span><span class="ticks">${labels.map((t) => `<span>${t}</span>`).join("")}</span></div>`;
 }
