@@ -427,3 +427,21 @@ def test_a_centred_pooling_window():
     torch.testing.assert_close(pooled.eval()(x), expected)
     with pytest.raises(ValueError, match="pool_size must be an odd positive integer"):
         LambdaLayer(8, stride=2, pool_size=2)
+
+
+@pytest.mark.parametrize("layer_type", [LambdaLayer, LambdaLayer1d])
+@pytest.mark.parametrize("engine", ["auto", *ENGINES])
+def test_gradients_of_one_sample_are_those_of_a_batch(layer_type, engine):
+    """Batch norm's backward pass once took the gradient of a batch of one for another layout."""
+    torch.manual_seed(0)
+    layer = layer_type(8, heads=2, dim_k=4, scope=3, engine=engine).eval()
+    torch.nn.init.normal_(layer.embeddings)
+    x = torch.randn(1, 8, *(7, 5)[: layer.dims])
+    way = torch.randn(1, 8, *x.shape[2:])
+
+    def gradient(batch):
+        batch = batch.clone().requires_grad_()
+        (layer(batch) * way).sum().backward()
+        return batch.grad
+
+    torch.testing.assert_close(gradient(x), gradient(torch.cat([x, x]))[:1])

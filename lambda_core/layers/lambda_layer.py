@@ -122,12 +122,12 @@ class LambdaLayer(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         size = self._map_size(x)
         x = self.input(x)
-        q = self.norm_q(self.to_q(x)).flatten(2).unflatten(1, (self.heads, self.dim_k)).transpose(2, 3)
+        q = _plain_gradient(self.norm_q(self.to_q(x))).flatten(2).unflatten(1, (self.heads, self.dim_k)).transpose(2, 3)
         q = self.q(q.softmax(-1) if self.key_norm == "softmax_keys_queries" else q)  # (b, h, n, k)
         keys = None
         if self.content and self.to_k is not None:
             keys = self._keys(self.k(_slices(self.to_k(x), self.dim_k)))  # (b, m, k, u)
-        v = self.v(_slices(self.norm_v(self.to_v(x)), self.dim_v))  # (b, m, v, u)
+        v = self.v(_slices(_plain_gradient(self.norm_v(self.to_v(x))), self.dim_v))  # (b, m, v, u)
         with _without_autocast(x.device.type):
             wide_q, wide_v = wide(q), wide(v)
             nothing = wide_v.new_zeros(()).expand(*q.shape[:3], self.dim_v)
@@ -189,6 +189,17 @@ class LambdaLayer(nn.Module):
 def _slices(x: Tensor, depth: int) -> Tensor:
     """The u slices of keys or values: (b, depth u, H, W) -> (b, m, depth, u)"""
     return x.flatten(2).unflatten(1, (depth, -1)).permute(0, 3, 1, 2)
+
+
+def _plain_gradient(x: Tensor) -> Tensor:
+    """x, whose gradient arrives as a contiguous tensor where the batch is one.
+
+    The stride of an axis of length one is arbitrary, and the backward pass of batch norm on the CPU takes a gradient
+    with strides (c, 1, W c, c) for another layout: its numbers land at wrong positions (seen in torch 2.15).
+    """
+    if len(x) == 1 and x.requires_grad and not torch.compiler.is_compiling():
+        x.register_hook(Tensor.contiguous)
+    return x
 
 
 def _without_autocast(device: str) -> AbstractContextManager[None]:
