@@ -1,0 +1,11 @@
+"""Parameters, FLOPs and memory: `profile(network, 224)` module by module, `memory(kind, side=...)` layer against layer.
+
+Every number carries its formula, with letters and with numbers for them.
+"""
+
+from lambda_core.cost.formulas import FORMULAS
+from lambda_core.cost.memory import MEMORY, Memory, memory
+from lambda_core.cost.profiling import Cost, Row, profile
+from lambda_core.cost.terms import Term, Terms, total
+
+__all__ = ["FORMULAS", "MEMORY", "Cost", "Memory", "Row", "Term", "Terms", "memory", "profile", "total"]

@@ -1,0 +1,285 @@
+"""Costs against PyTorch's own count of FLOPs, parameters against `numel`, memory against what autograd really saves."""
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.utils.flop_counter import FlopCounterMode
+
+from lambda_core import LambdaLayer, LambdaLayer1d, build, trace
+from lambda_core.cost import FORMULAS, MEMORY, Term, memory, profile
+from lambda_core.cost.memory import ENGINE_KEEPS
+from lambda_core.cost.profiling import meta_copy
+from lambda_core.cost.terms import of_shape
+from lambda_core.engines import ENGINES
+from lambda_core.layers import LAYERS, ConvolutionThen, LocalRelation, PatchwiseAttention
+
+WITHIN_LAMBDA = "lambda times queries"
+
+
+def counted(module, *shape):
+    """FLOPs by PyTorch's counter, on the meta device."""
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        meta_copy(module).eval()(torch.empty(1, *shape, device="meta"))
+    return counter.get_total_flops()
+
+
+def term(cost, name):
+    return next(t.value for row in cost.rows for t in row.flops if t.name == name)
+
+
+def test_a_term_is_its_own_derivation():
+    position = Term("position lambda", "2·n·m·k·v·u", {"n": 3136, "m": 529, "k": 16, "v": 16, "u": 1})
+    assert position.value == 2 * 3136 * 529 * 256
+    assert str(position) == "position lambda: 2·n·m·k·v·u = 2·3136·529·16·16·1 = 849,379,328"
+    assert Term("sum", "r²·k + 3·k + 1", {"r": 5, "k": 2}).value == 57
+    assert str(Term("bias", "d", {"d": 8})) == "bias: d = 8"
+    with pytest.raises(KeyError):
+        _ = Term("no value", "k", {}).value
+
+
+@pytest.mark.parametrize(
+    ("shape", "formula"),
+    [
+        ((8, 4, 3, 3), "d·c·r²"), ((8, 4, 1, 1), "d·c"), ((8, 4, 3, 5), "d·c·r·s"),
+        ((8, 4, 1, 7), "d·c·s"), ((8, 4, 5), "d·c·r"), ((8,), "d"), ((1, 1), "d·c"),
+    ],
+)  # fmt: skip
+def test_shapes_as_formulas(shape, formula):
+    found = of_shape("weight", "dcrs"[: len(shape)], shape)
+    assert (found.formula, found.value) == (formula, torch.Size(shape).numel())
+
+
+@pytest.mark.parametrize(("name", "flops"), [("resnet50", 8_178_368_512), ("resnet101", None)])
+def test_a_plain_resnet_counts_as_pytorch_does(name, flops):
+    with torch.device("meta"):
+        model = build(name)
+    cost = profile(model, 224)
+    assert cost.flops == counted(model, 3, 224, 224)
+    assert flops in (None, cost.flops)
+    assert cost.stored == 0 and not cost.uncounted
+    assert cost.params == sum(p.numel() for p in model.parameters())
+
+
+MODULES = {
+    "strided, grouped": (nn.Conv2d(6, 9, (3, 5), stride=2, groups=3), (6, 11, 13)),
+    "transposed": (nn.ConvTranspose2d(6, 4, 3, stride=2), (6, 5, 4)),
+    "on sequences": (nn.Conv1d(4, 6, 3), (4, 9)),
+    "linear, one vector": (nn.Linear(5, 7), (5,)),
+    "linear, many vectors": (nn.Linear(5, 7), (4, 5)),
+}
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_simple_layers_count_as_pytorch_does(name):
+    module, (channels, *sides) = MODULES[name]
+    cost = profile(module, tuple(sides), channels=channels)
+    assert cost.flops == counted(module, channels, *sides)
+    assert cost.params == sum(p.numel() for p in module.parameters())
+
+
+@pytest.mark.parametrize(
+    ("engine", "options"),
+    [
+        ("einsum", {"scope": 13}),  # it sums over all pairs, as m = min(r, H)² does where r is at least H
+        ("einsum", {"scope": None, "size": (7, 7), "dim_u": 2}),
+        ("convolution", {"scope": 5, "dim_u": 3, "position_bias": True}),  # over the whole window: r is at most H
+        ("convolution", {"scope": 7, "stride": 2, "dim_out": 8, "norm_qv": False, "dim_u": 2}),
+    ],
+)
+def test_a_lambda_layer_counts_as_pytorch_does(engine, options):
+    """But for one thing: the layer multiplies λc and λp with the queries apart, the formula their sum."""
+    layer = LambdaLayer(12, **{"dim_out": 12, **options}, dim_k=3, heads=2, engine=engine)
+    cost = profile(layer, 7, channels=12)
+    assert cost.flops + term(cost, WITHIN_LAMBDA) == counted(layer, 12, 7, 7)
+    assert cost.params == sum(p.numel() for p in layer.parameters())
+
+
+ALONE = [layer for letter, layer in LAYERS.items() if letter not in "CL"]
+SUM = "weights times values"  # a product and a sum, not an einsum: PyTorch counts nothing for it
+
+
+@pytest.mark.parametrize("layer", ALONE)
+@pytest.mark.parametrize("sides", [(8, 8), (9, 6)])
+def test_every_other_layer_counts_as_pytorch_does(layer, sides):
+    module = layer(16, 32, stride=2)
+    cost = profile(module, sides, channels=16)
+    flops = [t for row in cost.rows for t in row.flops]
+    assert any(t.name == SUM for t in flops) == (layer in (LocalRelation, PatchwiseAttention))
+    assert sum(t.value for t in flops if t.name != SUM) == counted(module, 16, *sides)
+    assert cost.params == sum(p.numel() for p in module.parameters())
+    assert not cost.uncounted
+    twice = profile(module, sides, channels=16, batch=2)
+    assert twice.stored == 2 * cost.stored and twice.flops == cost.flops
+
+
+def test_every_layer_has_a_formula():
+    known = {*FORMULAS, ConvolutionThen}  # the last is two layers in a row
+    assert all(known.intersection(layer.__mro__) for layer in LAYERS.values())
+
+
+def test_the_halves_of_a_lambda_layer():
+    def flops(**options):
+        return profile(LambdaLayer(8, dim_k=4, scope=3, **options), 6, channels=8).flops
+
+    n, k, v = 36, 4, 2
+    assert flops() - flops(content=False) == 2 * n * 8 * k + 2 * n * k * v  # keys' projection and λc
+    assert flops() - flops(position=False) == 2 * n * 9 * k * v
+    layer = LambdaLayer(8, dim_k=4, scope=3)
+    layer.position = False  # the switch
+    assert profile(layer, 6, channels=8).flops == flops(position=False)
+
+
+def test_the_context_counts_what_the_map_holds():
+    def m(layer, *sides):
+        flops = {t.name: t for t in profile(layer, sides, channels=4).rows[0].flops}
+        return flops["position lambda"].values["m"]
+
+    assert m(LambdaLayer(4, scope=5), 9, 3) == 15
+    assert m(LambdaLayer(4, scope=None, size=(8, 8)), 6, 4) == 24
+    assert m(LambdaLayer1d(4, scope=5), 9) == 5
+    assert m(LambdaLayer1d(4, scope=5, causal=True), 9) == 3
+    assert m(LambdaLayer1d(4, scope=None, size=12, causal=True), 9) == 9
+
+
+def test_a_row_for_each_layer_of_a_network():
+    with torch.device("meta"):
+        model = build("resnet50", stages="CCLL")
+    cost = profile(model, (160, 128), batch=2)
+    rows = {row.path: row for row in cost.rows}
+    mix = rows["stages.2.0.mix"]
+    assert (mix.kind, mix.output) == ("LambdaLayer", (256, 10, 8))
+    assert [t.name for t in mix.flops] == [
+        "to_q", "to_k", "to_v", "content lambda", "position lambda", WITHIN_LAMBDA,
+    ]  # fmt: skip
+    assert {t.name: t.formula for t in mix.params}["embeddings"] == "k·u·r²"
+    assert not any(row.path.startswith("stages.2.0.mix.") for row in cost.rows)
+    block = cost.under("stages.2.0")
+    assert 0 < block.flops < cost.under("stages.2").flops < cost.flops
+    assert cost.activations == 2 * profile(model, (160, 128)).activations
+
+
+def test_profiling_leaves_a_model_alone():
+    model = build("lambda_resnet_mini", num_classes=3).train()
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    seen = []
+    model.stages[2][0].mix.q.register_forward_hook(lambda *_: seen.append(1))
+    profile(model, 64)
+    assert not seen and model.training and len(model.stem[0]._forward_hooks) == 0
+    assert all(value.equal(before[name]) for name, value in model.state_dict().items())
+    assert "stages.2.0.mix.q" in trace(model.eval(), torch.randn(1, 3, 32, 32))
+
+
+def test_what_has_no_formula_is_said():
+    class Scale(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.scale = nn.Parameter(torch.ones(3, 1, 1))
+            self.conv = nn.Conv2d(3, 3, 1)
+
+        def forward(self, x):
+            return self.conv(x * self.scale)
+
+    cost = profile(nn.Sequential(Scale()), 4)
+    assert cost.uncounted == ("0",)
+    assert (cost.params, cost.flops) == (3 + 12, 2 * 16 * 9)
+
+
+def test_a_shared_parameter_counts_once():
+    model = nn.Sequential(nn.Linear(4, 4), nn.Linear(4, 4))
+    model[1].weight = model[0].weight
+    cost = profile(model, (), channels=4)
+    assert cost.params == 16 + 8
+    assert str(cost.rows[1].params[0]) == "weight, shared with 0: 0·d·c = 0·4·4 = 0"
+    twice = nn.Linear(4, 4)
+    assert profile(nn.Sequential(twice, twice), (), channels=4).flops == 2 * 2 * 16
+
+
+def saved(function, *tensors):
+    """Numbers that autograd keeps for the backward pass: a storage counts once, index tensors not at all."""
+    kept = {}
+
+    def pack(tensor):
+        if tensor.dtype.is_floating_point:
+            kept[tensor.untyped_storage().data_ptr()] = tensor  # the tensor, so that its storage is not used again
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+        y = function(*tensors)
+    own = {tensor.untyped_storage().data_ptr() for tensor in tensors if isinstance(tensor, Tensor)}
+    inside = sum(t.untyped_storage().nbytes() // t.element_size() for p, t in kept.items() if p not in own)
+    return inside, y.numel()
+
+
+def draw(*shapes):
+    return [torch.randn(*shape, requires_grad=True) for shape in shapes]
+
+
+@given(
+    st.sampled_from(sorted(ENGINE_KEEPS)),
+    st.tuples(*[st.integers(1, 4)] * 5),
+    st.sampled_from([1, 3, 9]),
+    st.integers(3, 6),
+)
+def test_engines_keep_what_their_formulas_say(engine, sizes, r, side):
+    b, h, k, v, u = sizes
+    n = side**2
+    q, values, table = draw((b, h, n, k), (b, n, v, u), (k, u, r, r))
+    # the table may be cropped or padded into a copy, and q and v may be copied into another layout
+    inside, _ = saved(ENGINES[engine], q, values, table, (side, side))
+    letters = {"b": b, "h": h, "n": n, "k": k, "v": v, "u": u}
+    formulas = sum(Term(name, formula, letters).value for name, formula in ENGINE_KEEPS[engine].items())
+    slack = q.numel() + values.numel() + k * u * (2 * side - 1) ** 2
+    assert formulas <= inside <= formulas + slack
+
+
+ATTENTIONS = {
+    "global attention": lambda q, k, v: (q @ k.mT).softmax(-1) @ v,
+    "linear attention": lambda q, k, v: q.softmax(-1) @ (k.softmax(-2).mT @ v),
+    "flash attention": lambda q, k, v: F.scaled_dot_product_attention(q, k, v),
+}
+
+
+@pytest.mark.parametrize("kind", ATTENTIONS)
+def test_attention_keeps_what_its_formula_says(kind):
+    b, h, side, depth = 2, 3, 6, 8
+    tensors = draw(*[(b, h, side**2, depth)] * 3)
+    inside, output = saved(ATTENTIONS[kind], *tensors)
+    if kind == "flash attention":
+        inside -= output  # PyTorch's kernel keeps its output
+    found = memory(kind, side=side, batch=b, heads=h, k=depth, v=depth, bytes_an_entry=1)
+    inputs = sum(t.value for t in found.rest if t.name in ("queries", "keys", "values", "output"))
+    formulas = found.bytes - inputs
+    assert formulas <= inside <= formulas + 3 * tensors[0].numel()  # at most a copy of each input
+
+
+def test_memory_of_the_papers_layers():
+    sizes = {"side": 56, "batch": 128, "layers": 3}
+    maps = memory("global attention", **sizes).maps
+    assert str(maps[0]) == "attention maps: l·b·h·n² = 3·128·8·3136² = 30,211,571,712"
+    assert memory("axial attention", **sizes).map_bytes * 56 == memory("global attention", **sizes).map_bytes * 2
+    assert memory("local attention", scope=99, **sizes).map_bytes == memory("global attention", **sizes).map_bytes
+    assert memory("flash attention", **sizes).map_bytes == memory("lambda, convolution", **sizes).map_bytes == 0
+    apart, shared = (memory("lambda, einsum", shared=s, **sizes).map_bytes for s in (False, True))
+    assert apart == 3 * shared == 3 * 3136**2 * 16 * 4
+    both = memory("linear attention", side=4) + memory("linear attention", side=2)
+    assert both.bytes == memory("linear attention", side=4).bytes + memory("linear attention", side=2).bytes
+
+
+@pytest.mark.parametrize("kind", MEMORY)
+def test_memory_grows_with_every_size(kind):
+    smaller = memory(kind, side=8, batch=2, heads=2, k=4, v=4, layers=2)
+    for larger in ({"side": 9}, {"batch": 3}, {"k": 5}, {"v": 5}, {"layers": 3}):
+        sizes = {"side": 8, "batch": 2, "heads": 2, "k": 4, "v": 4, "layers": 2} | larger
+        assert memory(kind, **sizes).bytes > smaller.bytes, larger
+
+
+def test_memory_says_what_it_does_not_know():
+    with pytest.raises(
+        ValueError, match=r"^no memory formula is called 'attention'; there are global attention, axial"
+    ):
+        memory("attention", side=8)
+    with pytest.raises(ValueError, match=r"^b must be at least 1, not 0$"):
+        memory("global attention", side=8, batch=0)
