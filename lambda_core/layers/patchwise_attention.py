@@ -8,7 +8,7 @@ from lambda_core.layers.neighbours import check_window, neighbours
 
 
 class PatchwiseAttention(nn.Module):
-    """y_n = sum over m of γ(q_n, k_1 ... k_M)_m ⊙ v_m over a window of M: (b, dim, H, W) -> (b, dim_out, H / stride, ...).
+    """y_n = sum over m of γ(q_n, k_1 ... k_M)_m ⊙ v_m over a window of M: (b, dim, H, W) -> (b, dim_out, ...).
 
     γ sees the query and all keys of its window, (M + 1) dim_k channels: norm, relu, 1x1, norm, relu, 1x1, which gives M
     weights for each group of `share` value channels; no softmax. dim_k: a quarter of dim_out where not given. stride:

@@ -1,154 +1,124 @@
 """ResNets in which any stage, or any block, may carry another layer than the 3x3 convolution."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable
 from functools import partial
-from inspect import signature
 from typing import Any
 
 from torch import Tensor, nn
 
-from lambda_core.layers import LAYERS, LambdaLayer
+from lambda_core.layers import LAYERS, Convolution, ConvolutionThen, LambdaLayer
 from lambda_core.models.blocks import Bottleneck
+from lambda_core.models.config import Config, layer_options, options_by_letter, parse_stages, takes
+from lambda_core.positions import Size
 
 ACTS: dict[str, type[nn.Module]] = {"relu": nn.ReLU, "silu": nn.SiLU}
-
-
-@dataclass(frozen=True)
-class Config:
-    """A ResNet: `depths` blocks a stage, `widths` of their bottlenecks (outputs are `expansion` times wider).
-
-    stages: see `parse_stages`. stem: (kernel, channels, stride) of each convolution, then a 3x3 max-pool of stride 2
-    if `pool`. strides: of the first block of each stage. act: the activation, a name in ACTS. layer: options of the
-    lambda layers, for all stages, and under a stage's number (from 1) those that differ there; in these, under a
-    block's number, those that differ in that block. num_classes=0 leaves out the classifier.
-    """
-
-    depths: tuple[int, ...]
-    stages: str = "CCCC"
-    widths: tuple[int, ...] = (64, 128, 256, 512)
-    expansion: int = 4
-    strides: tuple[int, ...] = (1, 2, 2, 2)
-    stem: tuple[tuple[int, int, int], ...] = ((7, 64, 2),)
-    pool: bool = True
-    act: str = "relu"
-    num_classes: int = 1000
-    dropout: float = 0.0
-    layer: Mapping[Any, Any] = field(default_factory=dict)
-
-
-_RESNETS = {
-    "resnet26": Config((2, 2, 2, 2)),
-    "resnet50": Config((3, 4, 6, 3)),
-    "resnet101": Config((3, 4, 23, 3)),
-    "resnet152": Config((3, 8, 36, 3)),
-}
-
-# The lambda networks of timm, with its weights: `lambda_core.checkpoints.from_timm`.
-_TIMM = Config(
-    (2, 2, 2, 2),
-    stages="C-C-CL-L",
-    stem=((3, 24, 2), (3, 32, 1), (3, 64, 1)),
-    layer={"scope": 9, "position_bias": True},
-)
-_TIMM_GLOBAL = {"scope": None, 3: {"size": (16, 16)}, 4: {"size": (16, 16), 2: {"size": (8, 8)}}}  # at 256 px
-
-FAMILY: dict[str, Config] = {
-    **_RESNETS,
-    **{f"lambda_{name}": replace(config, stages="LLLL") for name, config in _RESNETS.items()},
-    "lambda_resnet26t": _TIMM,
-    "lambda_resnet26rpt_256": replace(_TIMM, layer=_TIMM_GLOBAL),
-    "lambda_resnet50ts": replace(_TIMM, depths=(3, 4, 6, 3), stages="C-CCCL-CL-CLC", act="silu"),
-    # For photographs of 96 to 160 px: two strided 3x3 convolutions for a stem, the third stage at a stride of 8.
-    "lambda_resnet_mini": Config(
-        (1, 2, 2, 2),
-        stages="CCLL",
-        widths=(32, 64, 128, 192),
-        strides=(1, 2, 1, 2),
-        stem=((3, 32, 2), (3, 64, 2)),
-        pool=False,
-        layer={"scope": 11},
-    ),
-}
-
-
-def parse_stages(stages: str, depths: tuple[int, ...]) -> list[str]:
-    """The letter of each block, one string a stage.
-
-    "CCLL" has a letter a stage. "C-C-CL-L" has a dash between stages and, in each, one letter for all its blocks or
-    a pattern whose length divides their number: CL in a stage of six blocks is CLCLCL. Raises ValueError for a string
-    that does not fit.
-    """
-    parts = stages.split("-") if "-" in stages else list(stages)
-    if len(parts) != len(depths):
-        raise ValueError(f"stages={stages!r} names {len(parts)} stages, but this network has {len(depths)}")
-    for number, (part, depth) in enumerate(zip(parts, depths, strict=True), start=1):
-        unknown = sorted(set(part) - set(LAYERS))
-        if unknown or not part:
-            found = f"the unknown letter {unknown[0]!r}" if unknown else "no letter"
-            known = ", ".join(f"{letter} ({layer.__name__})" for letter, layer in LAYERS.items())
-            raise ValueError(f"stages={stages!r} has {found} in stage {number}; there are {known}")
-        if depth % len(part):
-            raise ValueError(f"stages={stages!r} has {len(part)} letters for the {depth} blocks of stage {number}")
-    return [part * (depth // len(part)) for part, depth in zip(parts, depths, strict=True)]
-
-
-def layer_options(layer: Mapping[Any, Any], number: int, count: int, of: str = "stage") -> dict[Any, Any]:
-    """Options of the lambda layers in one stage, counted from 1: those for all stages, then those under its number.
-
-    What a stage has under the numbers of its blocks is kept, and is read by another call, of="block". Numbers may be
-    text, as JSON has them. Raises TypeError for an option that no lambda layer has, ValueError for a stage or a block
-    that does not exist.
-    """
-    numbered = {int(name): value for name, value in layer.items() if str(name).isdigit()}
-    if wrong := sorted(set(numbered) - set(range(1, count + 1))):
-        raise ValueError(f"layer has options for {of} {wrong[0]}, but the {of}s are numbered 1 to {count}")
-    options = {name: value for name, value in layer.items() if not str(name).isdigit()}
-    options |= dict(numbered.get(number, {}))
-    known = set(signature(LambdaLayer).parameters) - {"dim", "dim_out", "stride"}
-    if unknown := sorted(name for name in map(str, options) if name not in known and not name.isdigit()):
-        raise TypeError(f"no lambda layer has the option {unknown[0]!r}; there are {', '.join(sorted(known))}")
-    return options
 
 
 class ResNet(nn.Module):
     """stem -> stages -> average pool -> linear.  (b, 3, H, W) -> (b, num_classes), raw scores.
 
-    Raises ValueError for a stage string or an activation that does not fit, TypeError for an option that no lambda
-    layer has.
+    out_channels, out_strides: of the map after each stage, as `forward_pyramid` returns them.
+
+    Raises ValueError for a stage string, an activation or a drop_path that does not fit, TypeError for an option that
+    a layer does not have.
     """
 
     def __init__(self, config: Config) -> None:
         super().__init__()
         if config.act not in ACTS:
             raise ValueError(f"act must be one of {', '.join(ACTS)}, not {config.act!r}")
+        if not 0 <= config.drop_path < 1:
+            raise ValueError(f"drop_path must be at least 0 and below 1, not {config.drop_path}")
         self.config = config
         self.stem, dim = _stem(config), config.stem[-1][1]
+        stride = 2 if config.pool else 1
+        for _, _, step in config.stem:
+            stride *= step
         self.stages = nn.Sequential()
+        self.out_channels: list[int] = []
+        self.out_strides: list[int] = []
+        by_letter, blocks_before = options_by_letter(config), 0
         for index, letters in enumerate(parse_stages(config.stages, config.depths)):
-            of_stage = layer_options(config.layer, index + 1, len(config.depths))
-            width, dim_out = config.widths[index], config.widths[index] * config.expansion
+            of_stage = {
+                letter: layer_options(options, index + 1, len(config.depths), kind=LAYERS[letter])
+                for letter, options in by_letter.items()
+            }
+            width, dim_out = config.widths[index], round(config.widths[index] * config.expansion)
             blocks = []
             for number, letter in enumerate(letters):
-                options = layer_options(of_stage, number + 1, len(letters), of="block")
-                mix = partial(LAYERS[letter], **(options if LAYERS[letter] is LambdaLayer else {}))
-                stride = config.strides[index] if number == 0 else 1
-                blocks.append(Bottleneck(dim, width, dim_out, stride, mix, ACTS[config.act]))
-                dim = dim_out
+                kind, step = LAYERS[letter], config.strides[index] if number == 0 else 1
+                options = layer_options(of_stage[letter], number + 1, len(letters), of="block", kind=kind)
+                mix, end = _parts(kind, _sized(kind, options, _map(config.image_size, stride)))
+                drop = config.drop_path * blocks_before / max(1, sum(config.depths) - 1)
+                blocks.append(Bottleneck(dim, width, dim_out, step, mix, ACTS[config.act], end, drop))
+                dim, stride, blocks_before = dim_out, stride * step, blocks_before + 1
             self.stages.append(nn.Sequential(*blocks))
+            self.out_channels.append(dim)
+            self.out_strides.append(stride)
         self.dropout = nn.Dropout(config.dropout)
         self.classify = nn.Linear(dim, config.num_classes) if config.num_classes else nn.Identity()
         self.num_features = dim
         for module in self.modules():
             if isinstance(module, nn.Conv2d) and module.kernel_size != (1, 1):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+        self._share()
 
     def forward_features(self, x: Tensor) -> Tensor:
         """The map before the average pool: (b, num_features, H / 32, W / 32) in a ResNet-50."""
         return self.stages(self.stem(x))
 
+    def forward_pyramid(self, x: Tensor) -> dict[str, Tensor]:
+        """The map after each stage, "0" to "3" in a ResNet-50: (b, out_channels[i], H / out_strides[i], W / ...).
+
+        The names are those of torchvision's detection models, whose FeaturePyramidNetwork takes this dict, and
+        `out_channels` as its in_channels_list.
+        """
+        maps = {}
+        x = self.stem(x)
+        for name, stage in self.stages.named_children():
+            maps[name] = x = stage(x)
+        return maps
+
     def forward(self, x: Tensor) -> Tensor:
         return self.classify(self.dropout(self.forward_features(x).mean((2, 3))))
+
+    def _share(self) -> None:
+        """One parameter for the embeddings of equal shape in a stage, where the configuration asks for it."""
+        if not self.config.share_embeddings:
+            return
+        for stage in self.stages:
+            tables: dict[tuple[int, ...], nn.Parameter] = {}
+            for layer in stage.modules():
+                if isinstance(layer, LambdaLayer) and layer.embeddings is not None:
+                    layer.embeddings = tables.setdefault(tuple(layer.embeddings.shape), layer.embeddings)
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> "ResNet":
+        """As `nn.Module` does it for `.to(device)` and its like; from the meta device it makes new parameters."""
+        super()._apply(fn, recurse)
+        self._share()
+        return self
+
+
+def _parts(kind: type[nn.Module], options: dict[str, Any]) -> tuple[Callable[..., nn.Module], Any]:
+    """What a block of this kind has in its middle and, where it has something there, at its end."""
+    if issubclass(kind, ConvolutionThen):
+        return Convolution, partial(kind.Unit, **options)
+    return partial(kind, **options), None
+
+
+def _map(image_size: int | tuple[int, int] | None, stride: int) -> Size | None:
+    """The map of an image at a stride, every step of which rounds up."""
+    if image_size is None:
+        return None
+    height, width = (image_size, image_size) if isinstance(image_size, int) else image_size
+    return -(-height // stride), -(-width // stride)
+
+
+def _sized(kind: type[nn.Module], options: dict[str, Any], size: Size | None) -> dict[str, Any]:
+    """Options with the size of the map, if it is known and this layer has embeddings for every offset of a map."""
+    if size is None or "size" not in takes(kind) or "size" in options:
+        return options
+    return options if {**takes(kind), **options}.get("scope") is not None else {**options, "size": size}
 
 
 def _stem(config: Config) -> nn.Sequential:

@@ -1,0 +1,105 @@
+"""What a network of the family is: depths, widths, and the layer of every block with its options."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from inspect import signature
+from typing import Any
+
+from torch import nn
+
+from lambda_core.layers import LAYERS, ConvolutionThen, LambdaLayer
+
+
+@dataclass(frozen=True)
+class Config:
+    """A ResNet: `depths` blocks a stage, `widths` of their bottlenecks (outputs are `expansion` times wider).
+
+    stages: see `parse_stages`. stem: (kernel, channels, stride) of each convolution, then a 3x3 max-pool of stride 2
+    if `pool`. strides: of the first block of each stage. act: the activation, a name in ACTS. num_classes=0 leaves
+    out the classifier.
+
+    layers: options under the letter of a layer, {"G": {"heads": 4}}; there, under a stage's number (from 1), those
+    that differ in that stage, and in these, under a block's number, those that differ in that block. layer: the same
+    for the lambda layers, without a letter, on top of layers["L"]. image_size: the side, or (height, width), of the
+    largest image to come: layers whose embeddings cover a whole map take their `size` from it where they are given
+    none. share_embeddings: the lambda layers of a stage have one table of embeddings together (one for each shape).
+
+    dropout: before the classifier. drop_path: the share of images for which the last block is its shortcut, in
+    training; it grows linearly from 0 at the first block (Huang et al. 2016, "Deep Networks with Stochastic Depth").
+    """
+
+    depths: tuple[int, ...]
+    stages: str = "CCCC"
+    widths: tuple[int, ...] = (64, 128, 256, 512)
+    expansion: float = 4
+    strides: tuple[int, ...] = (1, 2, 2, 2)
+    stem: tuple[tuple[int, int, int], ...] = ((7, 64, 2),)
+    pool: bool = True
+    act: str = "relu"
+    num_classes: int = 1000
+    dropout: float = 0.0
+    drop_path: float = 0.0
+    layer: Mapping[Any, Any] = field(default_factory=dict)
+    layers: Mapping[str, Mapping[Any, Any]] = field(default_factory=dict)
+    image_size: int | tuple[int, int] | None = None
+    share_embeddings: bool = False
+
+
+def parse_stages(stages: str, depths: tuple[int, ...]) -> list[str]:
+    """The letter of each block, one string a stage.
+
+    "CCLL" has a letter a stage. "C-C-CL-L" has a dash between stages and, in each, one letter for all its blocks or
+    a pattern whose length divides their number: CL in a stage of six blocks is CLCLCL. Raises ValueError for a string
+    that does not fit.
+    """
+    parts = stages.split("-") if "-" in stages else list(stages)
+    if len(parts) != len(depths):
+        raise ValueError(f"stages={stages!r} names {len(parts)} stages, but this network has {len(depths)}")
+    for number, (part, depth) in enumerate(zip(parts, depths, strict=True), start=1):
+        unknown = sorted(set(part) - set(LAYERS))
+        if unknown or not part:
+            found = f"the unknown letter {unknown[0]!r}" if unknown else "no letter"
+            known = ", ".join(f"{letter} ({layer.__name__})" for letter, layer in LAYERS.items())
+            raise ValueError(f"stages={stages!r} has {found} in stage {number}; there are {known}")
+        if depth % len(part):
+            raise ValueError(f"stages={stages!r} has {len(part)} letters for the {depth} blocks of stage {number}")
+    return [part * (depth // len(part)) for part, depth in zip(parts, depths, strict=True)]
+
+
+@cache
+def takes(kind: type[nn.Module]) -> Mapping[str, Any]:
+    """The options of a kind of layer, with their defaults."""
+    parameters = signature(kind.Unit if issubclass(kind, ConvolutionThen) else kind).parameters
+    return {name: p.default for name, p in parameters.items() if name not in ("dim", "dim_out", "stride")}
+
+
+def layer_options(
+    layer: Mapping[Any, Any], number: int, count: int, of: str = "stage", kind: type[nn.Module] = LambdaLayer
+) -> dict[Any, Any]:
+    """Options of one kind of layer in one stage, counted from 1: those for all stages, then those under its number.
+
+    What a stage has under the numbers of its blocks is kept, and is read by another call, of="block". Numbers may be
+    text, as JSON has them. Raises TypeError for an option that no such layer has, ValueError for a stage or a block
+    that does not exist.
+    """
+    numbered = {int(name): value for name, value in layer.items() if str(name).isdigit()}
+    if wrong := sorted(set(numbered) - set(range(1, count + 1))):
+        raise ValueError(f"layer has options for {of} {wrong[0]}, but the {of}s are numbered 1 to {count}")
+    options = {name: value for name, value in layer.items() if not str(name).isdigit()}
+    options |= dict(numbered.get(number, {}))
+    known = takes(kind)
+    if unknown := sorted(name for name in map(str, options) if name not in known and not name.isdigit()):
+        layers = "lambda layer" if kind is LambdaLayer else kind.__name__
+        choices = f"there are {', '.join(sorted(known))}" if known else "it has none"
+        raise TypeError(f"no {layers} has the option {unknown[0]!r}; {choices}")
+    return options
+
+
+def options_by_letter(config: Config) -> dict[str, Mapping[Any, Any]]:
+    """Options of every letter, `layer` laid over layers["L"]. Raises ValueError for an unknown letter."""
+    if unknown := sorted(set(config.layers) - set(LAYERS)):
+        raise ValueError(f"layers has options for the unknown letter {unknown[0]!r}; there are {', '.join(LAYERS)}")
+    return {letter: config.layers.get(letter, {}) for letter in LAYERS} | {
+        "L": {**config.layers.get("L", {}), **config.layer}
+    }
