@@ -38,12 +38,12 @@ def pack_trace(tensors: dict[str, np.ndarray], layer: dict, photo: dict, selecti
         "mode": mode, "trace": digest.hexdigest(), "layer": layer, "photo": photo, "selection": selection,
         "tensors": table,
     }  # fmt: skip
-    return _join(header, b"".join(parts))
+    return join(header, b"".join(parts))
 
 
 def unpack_trace(packed: bytes) -> tuple[dict, dict[str, np.ndarray]]:
     """The header and the tensors of a packed trace."""
-    header, body = _split(packed)
+    header, body = split(packed)
     tensors = {}
     for name, place in header["tensors"].items():
         count = int(np.prod(place["shape"]))
@@ -53,16 +53,18 @@ def unpack_trace(packed: bytes) -> tuple[dict, dict[str, np.ndarray]]:
 
 def with_mode(packed: bytes, mode: str) -> bytes:
     """The same trace for another mode of the component."""
-    header, body = _split(packed)
-    return packed if header["mode"] == mode else _join({**header, "mode": mode}, body)
+    header, body = split(packed)
+    return packed if header["mode"] == mode else join({**header, "mode": mode}, body)
 
 
-def _join(header: dict, body: bytes) -> bytes:
+def join(header: dict, body: bytes) -> bytes:
+    """One message: header length, header, body."""
     text = json.dumps(header, separators=(",", ":")).encode()
     text += b" " * (-len(text) % 4)
     return struct.pack("<I", len(text)) + text + body
 
 
-def _split(packed: bytes) -> tuple[dict, bytes]:
+def split(packed: bytes) -> tuple[dict, bytes]:
+    """The header and the body of a message."""
     (length,) = struct.unpack_from("<I", packed)
     return json.loads(packed[4 : 4 + length]), packed[4 + length :]
