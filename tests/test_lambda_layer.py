@@ -445,3 +445,44 @@ def test_gradients_of_one_sample_are_those_of_a_batch(layer_type, engine):
         return batch.grad
 
     torch.testing.assert_close(gradient(x), gradient(torch.cat([x, x]))[:1])
+
+
+@pytest.mark.parametrize("layer_type", [LambdaLayer, LambdaLayer1d])
+@pytest.mark.parametrize("options", [{"scope": 3, "dim_u": 2}, {"position": False, "key_norm": "l2"}], ids=str)
+def test_a_context_of_its_own(layer_type, options):
+    layer = randomize(layer_type(6, 8, dim_context=5, dim_k=3, heads=2, **options))
+    sides = (4, 3)[: layer.dims]
+    other = sides if layer.position else (2, 5)[: layer.dims]
+    x, context = torch.randn(2, 6, *sides, dtype=torch.float64), torch.randn(2, 5, *other, dtype=torch.float64)
+    q = layer.norm_q(layer.to_q(x)).flatten(2).unflatten(1, (2, 3)).transpose(2, 3)
+    k = layer.to_k(context).flatten(2).unflatten(1, (3, -1)).permute(0, 3, 1, 2)
+    v = layer.norm_v(layer.to_v(context)).flatten(2).unflatten(1, (4, -1)).permute(0, 3, 1, 2)
+    pairs = None
+    if layer.position:
+        table = layer.embeddings if layer.dims == 2 else layer.embeddings[:, :, None]
+        pairs = positions.gather(table, (1, *sides)[-2:]).permute(2, 3, 0, 1)
+    expected = lambda_layer(q, k, v, pairs, key_norm=layer.key_norm).transpose(2, 3).reshape(2, 8, *sides)
+    torch.testing.assert_close(layer(x, context), expected, rtol=0, atol=1e-10)
+
+
+def test_a_context_is_the_input_where_none_is_given():
+    layer = randomize(LambdaLayer1d(4, dim_k=2, heads=2, scope=3, causal=True))
+    x = torch.randn(2, 4, 6, dtype=torch.float64)
+    assert torch.equal(layer(x, x), layer(x))
+    assert not torch.allclose(layer(x, x.flip(2)), layer(x))
+
+
+def test_contexts_that_do_not_fit():
+    layer, x = LambdaLayer(8, dim_k=3, heads=2, scope=3), torch.randn(2, 8, 4, 5)
+    with pytest.raises(ValueError, match=r"^the context is \(3, 5\) and the queries \(4, 5\): between"):
+        layer(x, torch.randn(2, 8, 3, 5))
+    with pytest.raises(ValueError, match=r"^the context must be \(2, 8, H, W\), not \(2, 7, 4, 5\)$"):
+        layer(x, torch.randn(2, 7, 4, 5))
+    with pytest.raises(ValueError, match=r"^the context must be \(2, 8, H, W\), not \(1, 8, 4, 5\)$"):
+        layer(x, torch.randn(1, 8, 4, 5))
+    with pytest.raises(ValueError, match=r"^the context must be \(2, 3, n\), not \(2, 8, 4\)$"):
+        LambdaLayer1d(8, dim_context=3)(torch.randn(2, 8, 4))
+    with pytest.raises(ValueError, match=r"^the context is \(5,\) and the queries \(4,\)"):
+        LambdaLayer1d(8, position=False, causal=True)(torch.randn(2, 8, 4), torch.randn(2, 8, 5))
+    layer.position = False  # the content half takes any context
+    assert layer(x, torch.randn(2, 8, 3, 2)).shape == (2, 8, 4, 5)

@@ -1,7 +1,7 @@
 """The lambda layer on feature maps.
 
 Letters, here and everywhere: b batch, h heads, k depth of queries and keys, v depth of values, u intra-depth,
-n query positions, m context positions (here the same H x W grid).
+n query positions, m context positions (here the same H x W grid, unless there is content alone).
 """
 
 from contextlib import AbstractContextManager, nullcontext
@@ -22,6 +22,10 @@ class LambdaLayer(nn.Module):
     λc = sum over m, u of K̄_mku V_mvu is shared by all queries; λp_n = sum over m, u of E_(m-n)ku V_mvu moves with n.
     Queries have h heads; keys and values are shared by the heads, v = dim_out / h (Bello 2021, section 3).
 
+    `layer(x, context)` takes keys and values from another tensor, (b, dim_context, H, W), dim_context = dim where not
+    given. It lies on the grid of x, where E tells how far the two positions are apart; without the position part it may
+    have any size.
+
     dim_k, heads, dim_u: k, h, u. scope: r, an odd integer, for a context of r x r around the query; None is global and
     needs size=(H, W), the largest map to come. key_norm: softmax | softmax_keys_queries | l2 | none, over positions.
     content, position: with False that half is not built; on a layer that has both, the attributes of these names
@@ -33,8 +37,8 @@ class LambdaLayer(nn.Module):
 
     Every step is a tap (`lambda_core.trace` lists their names), so `layer.content_output` can be hooked.
 
-    Raises ValueError for arguments that do not fit together, for an input that is not (b, dim, H, W), and for one
-    larger than `size` under a global scope.
+    Raises ValueError for arguments that do not fit together, for an input that is not (b, dim, H, W), for one larger
+    than `size` under a global scope, and for a context that does not fit.
     """
 
     dims: ClassVar[int] = 2  # axes of a map
@@ -47,6 +51,7 @@ class LambdaLayer(nn.Module):
         dim: int,
         dim_out: int | None = None,
         *,
+        dim_context: int | None = None,
         dim_k: int = 16,
         heads: int = 4,
         dim_u: int = 1,
@@ -63,7 +68,9 @@ class LambdaLayer(nn.Module):
     ) -> None:
         super().__init__()
         dim_out = dim if dim_out is None else dim_out
-        for name, value in {"dim": dim, "dim_out": dim_out, "dim_k": dim_k, "heads": heads, "dim_u": dim_u}.items():
+        dim_context = dim if dim_context is None else dim_context
+        counts = {"dim": dim, "dim_out": dim_out, "dim_context": dim_context}
+        for name, value in (counts | {"dim_k": dim_k, "heads": heads, "dim_u": dim_u}).items():
             if value < 1:
                 raise ValueError(f"{name} must be at least 1, not {value}")
         if dim_out % heads:
@@ -81,14 +88,15 @@ class LambdaLayer(nn.Module):
             raise ValueError(f"engine must be auto or one of {', '.join(engines.ENGINES)}, not {engine!r}")
         size = None if size is None else tuple(size)
         entries = positions.table_size(scope, size, self.dims) if position else ()
-        self.dim, self.dim_out, self.dim_k, self.heads, self.dim_u = dim, dim_out, dim_k, heads, dim_u
+        self.dim, self.dim_out, self.dim_context = dim, dim_out, dim_context
+        self.dim_k, self.heads, self.dim_u = dim_k, heads, dim_u
         self.dim_v = dim_out // heads
         self.scope, self.size, self.key_norm, self.stride, self.engine = scope, size, key_norm, stride, engine
         self.content, self.position = content, position
 
         self.to_q = self.Projection(dim, heads * dim_k, 1, bias=False)
-        self.to_k = self.Projection(dim, dim_k * dim_u, 1, bias=False) if content else None
-        self.to_v = self.Projection(dim, self.dim_v * dim_u, 1, bias=False)
+        self.to_k = self.Projection(dim_context, dim_k * dim_u, 1, bias=False) if content else None
+        self.to_v = self.Projection(dim_context, self.dim_v * dim_u, 1, bias=False)
         self.norm_q = self.Norm(heads * dim_k) if norm_qv else nn.Identity()
         self.norm_v = self.Norm(self.dim_v * dim_u) if norm_qv else nn.Identity()
         self.embeddings = nn.Parameter(torch.empty(dim_k, dim_u, *entries)) if position else None
@@ -103,10 +111,10 @@ class LambdaLayer(nn.Module):
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        """Projections from normal(dim^-1/2), embeddings from normal(0.02), the position bias zero."""
+        """Projections from normal(inputs^-1/2), embeddings from normal(0.02), the position bias zero."""
         for projection in (self.to_q, self.to_k, self.to_v):
             if projection is not None:
-                nn.init.normal_(projection.weight, std=self.dim**-0.5)
+                nn.init.normal_(projection.weight, std=projection.in_channels**-0.5)
         if self.embeddings is not None:
             nn.init.normal_(self.embeddings, std=0.02)
         if self.position_bias is not None:
@@ -119,15 +127,16 @@ class LambdaLayer(nn.Module):
             f"key_norm={self.key_norm}, content={self.content}, position={self.position}, engine={self.engine}"
         )
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, context: Tensor | None = None) -> Tensor:
         size = self._map_size(x)
         x = self.input(x)
+        context = self._check_context(x if context is None else context, x)
         q = _plain_gradient(self.norm_q(self.to_q(x))).flatten(2).unflatten(1, (self.heads, self.dim_k)).transpose(2, 3)
         q = self.q(q.softmax(-1) if self.key_norm == "softmax_keys_queries" else q)  # (b, h, n, k)
         keys = None
         if self.content and self.to_k is not None:
-            keys = self._keys(self.k(_slices(self.to_k(x), self.dim_k)))  # (b, m, k, u)
-        v = self.v(_slices(_plain_gradient(self.norm_v(self.to_v(x))), self.dim_v))  # (b, m, v, u)
+            keys = self._keys(self.k(_slices(self.to_k(context), self.dim_k)))  # (b, m, k, u)
+        v = self.v(_slices(_plain_gradient(self.norm_v(self.to_v(context))), self.dim_v))  # (b, m, v, u)
         with _without_autocast(x.device.type):
             wide_q, wide_v = wide(q), wide(v)
             nothing = wide_v.new_zeros(()).expand(*q.shape[:3], self.dim_v)
@@ -159,6 +168,22 @@ class LambdaLayer(nn.Module):
         if self.position and self.scope is None and any(a > b for a, b in zip(sides, self.size or (), strict=True)):
             raise ValueError(f"this global lambda layer was made for inputs up to size={self.size}, not {sides}")
         return (1, *sides)[-2], sides[-1]
+
+    def _same_grid(self) -> bool:
+        """Whether queries and context must lie on one grid: without it, no relative position is defined."""
+        return self.position
+
+    def _check_context(self, context: Tensor, x: Tensor) -> Tensor:
+        """A context that fits the queries' map; ValueError for another."""
+        if context.dim() != x.dim() or context.shape[:2] != (len(x), self.dim_context):
+            axes = "H, W" if self.dims == 2 else "n"
+            raise ValueError(f"the context must be ({len(x)}, {self.dim_context}, {axes}), not {tuple(context.shape)}")
+        if self._same_grid() and context.shape[2:] != x.shape[2:]:
+            raise ValueError(
+                f"the context is {tuple(context.shape[2:])} and the queries {tuple(x.shape[2:])}: between two grids no "
+                "relative position is defined, so only a layer with content alone takes them (position=False)"
+            )
+        return context
 
     def _table(self) -> Tensor:
         """The embeddings as engines take them: (k, u, R, C)."""

@@ -16,7 +16,8 @@ class LambdaLayer1d(LambdaLayer):
     size: the longest sequence, an integer, for a global scope. causal: query n sees the context m <= n alone. Its keys
     are normalised over what it sees, so λc_n depends on n, and only the offsets up to 0 have embeddings, r // 2 + 1 of
     them, or `size` under a global scope. With a stride, an output sees to the end of the positions that it averages.
-    The other options are those of `LambdaLayer`; embeddings are (k, u, R).
+    A causal layer takes a context only of the queries' length, since what is past must be defined. The other options
+    are those of `LambdaLayer`; embeddings are (k, u, R).
 
     Traced, a causal layer has content_lambda (b, n, k, v) and keys (b, n, m, k, u), made for the trace alone.
     """
@@ -37,6 +38,9 @@ class LambdaLayer1d(LambdaLayer):
 
     def extra_repr(self) -> str:
         return f"{super().extra_repr()}, causal={self.causal}"
+
+    def _same_grid(self) -> bool:
+        return super()._same_grid() or self.causal
 
     def _table(self) -> Tensor:
         table = super()._table()

@@ -10,6 +10,8 @@ from torch import nn
 
 from lambda_core.layers import LAYERS, ConvolutionThen, LambdaLayer
 
+GIVEN = ("dim", "dim_out", "dim_context", "stride")  # arguments of a layer that its block decides
+
 
 @dataclass(frozen=True)
 class Config:
@@ -71,7 +73,7 @@ def parse_stages(stages: str, depths: tuple[int, ...]) -> list[str]:
 def takes(kind: type[nn.Module]) -> Mapping[str, Any]:
     """The options of a kind of layer, with their defaults."""
     parameters = signature(kind.Unit if issubclass(kind, ConvolutionThen) else kind).parameters
-    return {name: p.default for name, p in parameters.items() if name not in ("dim", "dim_out", "stride")}
+    return {name: p.default for name, p in parameters.items() if name not in GIVEN}
 
 
 def layer_options(
