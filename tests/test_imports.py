@@ -19,7 +19,7 @@ ORDER = (
 CORE_DEPENDENCIES = {"numpy", "PIL", "safetensors", "torch", "torchvision", "tqdm"}
 # Everything else is optional: imported inside the functions that need it, and only in these files.
 OPTIONAL = {
-    "captum": {"attribution.py"},
+    "captum": {"attribution/methods.py"},
     "triton": {"engines/fused.py"},
     "timm": {"benchmark.py", "checkpoints/files.py", "checkpoints/from_timm.py"},
     "lambda_networks": {"benchmark.py"},

@@ -1,0 +1,76 @@
+"""How long attributions take here, with the network that ships: python -m lambda_core.attribution [--json FILE]
+
+The median of several runs on one picture of 128 px, after one to warm up, beside its target. The status is 1 if one
+misses it.
+"""
+
+import argparse
+import datetime
+import json
+import os
+import platform
+import statistics
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+
+from lambda_core.attribution import METHODS, attribute, halves
+from lambda_core.attribution.heat import layer_path
+from lambda_core.checkpoints import load_checkpoint
+
+TARGETS = {"prediction": 0.1, "Integrated Gradients": 1.5, "Grad-CAM": 0.3}  # seconds
+
+
+def seconds(work: Callable[[], object], repeats: int) -> float:
+    """The median time of `work`."""
+    work()
+    times = []
+    for _ in range(repeats):
+        start = time.perf_counter()
+        work()
+        times.append(time.perf_counter() - start)
+    return statistics.median(times)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--checkpoint", default="lambda_resnet_mini", help="a network of the zoo, or a file")
+    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there too")
+    options = parser.parse_args()
+
+    checkpoint = load_checkpoint(options.checkpoint)
+    side = int(checkpoint.preprocess["size"])
+    x = torch.randn(1, 3, side, side, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        figures = {"prediction": seconds(lambda: checkpoint.model(x), options.repeats)}
+    for name, method in METHODS.items():
+        figures[method.title] = seconds(
+            lambda name=name: attribute(checkpoint.model, x, 0, method=name), options.repeats
+        )  # type: ignore[misc]
+    last = layer_path(checkpoint.model, None)
+    figures["λ halves of one layer"] = seconds(lambda: halves(checkpoint.model, x, 0, last), options.repeats)
+
+    result = {
+        "command": "python -m lambda_core.attribution",
+        "date": datetime.date.today().isoformat(),
+        "machine": {
+            "cpu": platform.machine(),
+            "threads": torch.get_num_threads(),
+            "load": round(os.getloadavg()[0], 1),
+        },
+        "seconds": {name: round(value, 3) for name, value in figures.items()},
+    }
+    for name, value in figures.items():
+        target = TARGETS.get(name)
+        print(f"{name:24} {value:7.3f} s" + (f"   target {target} s" if target else ""))
+    if options.json:
+        options.json.write_text(json.dumps(result, indent=2, ensure_ascii=False) + "\n")
+    return int(any(figures[name] > target for name, target in TARGETS.items()))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
