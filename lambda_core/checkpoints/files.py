@@ -1,9 +1,12 @@
-"""Weights with a model card in one safetensors file. Loading one reads numbers and text; it executes nothing."""
+"""Weights with a model card in one safetensors file. Loading one reads numbers and text; it executes nothing.
+
+Files of other projects are recognised by their keys.
+"""
 
 import io
 import json
 import pickle
-import zipfile
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,25 +16,29 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load as load_safetensors
 from safetensors.torch import save_file
-from torch import Tensor, nn
+from torch import nn
 
-from lambda_core.models import build
+from lambda_core.checkpoints import skeleton
+from lambda_core.checkpoints.dialect import State, plain
+from lambda_core.checkpoints.fit import CheckpointRefused, check_fit
+from lambda_core.checkpoints.from_d_li14 import D_LI14_FILES
+from lambda_core.checkpoints.from_lucidrains import is_lucidrains
+from lambda_core.checkpoints.from_timm import NETWORKS, TIMM_FILES, from_hub
+from lambda_core.data import imagenet_classes
 
 ZOO = Path(__file__).with_name("zoo")
+IMAGENET_COUNT = 1000
 UNSAFE = "and could run code, so it was not opened: write a .safetensors file with lambda_core.save_checkpoint"
-MAX_BLOCKS = 1000  # a header may ask for any depth; no network of the family comes near this
-
-
-class CheckpointRefused(ValueError):
-    """A file that cannot be used as a checkpoint; the message says why, and what would fit."""
+OTHERS = {"timm": TIMM_FILES, "d-li14/lambda.pytorch": D_LI14_FILES}  # projects whose networks are read as well
+ROW_OF_PICKLES = pickle.dumps(0x1950A86A20F9469CFC6C, 2)  # how torch began its files before it had ZIP archives
 
 
 @dataclass(frozen=True)
 class Checkpoint:
     """A network ready to use: the model in eval mode, its class names, its preprocessing and its card.
 
-    preprocess: {"size": side in pixels, "mean": [r, g, b], "std": [r, g, b]}. card: free text and figures, and under
-    "architecture" the arguments of `build`.
+    preprocess: {"size": side in pixels, "mean": [r, g, b], "std": [r, g, b]}, and for some {"crop": share of the
+    shorter side, "interpolation"}. card: free text and figures, and under "architecture" the arguments of `build`.
     """
 
     model: nn.Module
@@ -61,9 +68,11 @@ def save_checkpoint(
     """
     path = Path(path)
     weights = {
-        name: (t.to(dtype) if t.is_floating_point() and t.dim() > 1 else t).detach().cpu().contiguous()
+        name: (t.to(dtype) if t.is_floating_point() and t.dim() > 1 else t).detach().cpu()
         for name, t in model.state_dict().items()
     }
+    # copies, since safetensors refuses shared memory: layers may share their embeddings
+    weights = {name: t.clone(memory_format=torch.contiguous_format) for name, t in weights.items()}
     header = {
         "architecture": dict(architecture),
         "classes": list(classes),
@@ -76,38 +85,47 @@ def save_checkpoint(
 
 
 def load_checkpoint(path_or_name: str | Path, device: torch.device | str | None = None) -> Checkpoint:
-    """A checkpoint by the name of a network in the zoo, or from a local .safetensors or .pt file.
+    """A checkpoint by name, or from a local file: .safetensors, .pt or .pth.
 
-    Raises CheckpointRefused, in one sentence, for a name that is not there or a file that does not fit.
+    Names are those of the zoo, and timm's lambda networks as "timm/lambda_resnet26t.c1_in1k", which the package timm
+    fetches. Files are those that `save_checkpoint` and training write, and state dicts of timm's and d-li14's lambda
+    networks, which their keys give away. Raises CheckpointRefused, in one sentence, for a name that is not there or a
+    file that does not fit.
     """
-    path = zoo().get(str(path_or_name), Path(path_or_name))
+    name = str(path_or_name)
+    path = zoo().get(name, Path(path_or_name))
     if not path.is_file():
+        if name.startswith("timm/"):
+            weights, architecture, preprocess = from_hub(name.removeprefix("timm/"))
+            return _load(weights, _header(architecture, preprocess, name), device)
         raise CheckpointRefused(
-            f"there is no checkpoint {str(path_or_name)!r}: give a .safetensors or .pt file, "
-            f"or a network of the zoo ({', '.join(zoo()) or 'empty'})"
+            f"there is no checkpoint {name!r}: give a .safetensors or .pt file, "
+            f"a network of the zoo ({', '.join(zoo()) or 'empty'}), or one of timm's "
+            f"({', '.join(f'timm/{network}' for network in NETWORKS)})"
         )
     return read_checkpoint(path.read_bytes(), device)
 
 
 def read_checkpoint(content: bytes, device: torch.device | str | None = None) -> Checkpoint:
     """A checkpoint from the bytes of a file. What kind of file it is, the bytes say, not the name."""
-    if content[8:9] == b"{":  # safetensors first: its length field may begin like any other file
-        weights, header = _read_safetensors(content)
-    elif content[:2] == b"PK":
-        weights, header = _read_torch(content)
-    elif content[:1] == b"\x80":
-        raise CheckpointRefused(f"the file is a bare pickle {UNSAFE}")
-    else:
-        weights, header = _read_safetensors(content)
-    model = _build(header)
-    _check_fit(weights, model.state_dict())
-    model = model.to_empty(device=device or "cpu")
-    model.load_state_dict(weights)
+    # A safetensors file begins with its length, which may look like the mark of any other: its brace comes first.
+    is_torch = content[8:9] != b"{" and (content[:2] == b"PK" or content[:1] == b"\x80")
+    weights, header = _read_torch(content) if is_torch else _read_safetensors(content)
+    return _load(weights, header, device)
+
+
+def _load(weights: State, header: Mapping[str, Any], device: torch.device | str | None) -> Checkpoint:
+    if not isinstance(header.get("architecture"), Mapping):
+        raise CheckpointRefused("the checkpoint's architecture cannot be built: its header does not tell it")
+    model = skeleton.network(header["architecture"])
+    check_fit(weights, model.state_dict(), "the architecture in the file's header")
     card = {**header.get("card", {}), "architecture": header["architecture"]}
-    return Checkpoint(model.eval(), tuple(header.get("classes", ())), header.get("preprocess", {}), card)
+    return Checkpoint(
+        skeleton.filled(model, weights, device), tuple(header.get("classes", ())), header.get("preprocess", {}), card
+    )
 
 
-def _read_safetensors(content: bytes) -> tuple[dict[str, Tensor], dict[str, Any]]:
+def _read_safetensors(content: bytes) -> tuple[State, dict[str, Any]]:
     try:
         weights = load_safetensors(content)
         length = int.from_bytes(content[:8], "little")
@@ -116,58 +134,58 @@ def _read_safetensors(content: bytes) -> tuple[dict[str, Tensor], dict[str, Any]
         raise CheckpointRefused(
             "the file is not a whole safetensors file (truncated, or of another kind): download or save it again"
         ) from error
-    if "lambda_core" not in metadata:
-        raise CheckpointRefused(
-            "the file holds weights but not the architecture they belong to: "
-            "write it with lambda_core.save_checkpoint, which keeps both"
-        )
-    return weights, json.loads(metadata["lambda_core"])
+    if "lambda_core" in metadata:
+        return weights, json.loads(metadata["lambda_core"])
+    return _read_state(weights)
 
 
-def _read_torch(content: bytes) -> tuple[dict[str, Tensor], dict[str, Any]]:
+def _read_torch(content: bytes) -> tuple[State, dict[str, Any]]:
+    if content[:2] != b"PK" and not content.startswith(ROW_OF_PICKLES):
+        raise CheckpointRefused(f"the file is a bare pickle {UNSAFE}")
     try:
-        state = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of marks in damaged files
+            state = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise CheckpointRefused(f"the file holds more than weights {UNSAFE}") from error
-    except (RuntimeError, EOFError, zipfile.BadZipFile) as error:
+    except Exception as error:  # reading a damaged file fails in any way
         raise CheckpointRefused("the .pt file is truncated or damaged: save it again") from error
-    if not isinstance(state, dict) or not {"architecture", "average"} <= set(state):
+    if isinstance(state, dict) and {"architecture", "average"} <= set(state):
+        prefix = "module."
+        return {k.removeprefix(prefix): v for k, v in state["average"].items() if k.startswith(prefix)}, state
+    return _read_state(state)
+
+
+def _read_state(content: Any) -> tuple[State, dict[str, Any]]:
+    """Weights and header of a state dict from another project, recognised by its keys."""
+    state = plain(content)
+    if not state:
         raise CheckpointRefused(
-            "the .pt file has no architecture beside its weights: take the state.pt of a training run, "
-            "or a .safetensors file written with lambda_core.save_checkpoint"
+            "the file holds no weights: give a state dict, or what lambda_core.save_checkpoint writes"
         )
-    prefix = "module."
-    weights = {k.removeprefix(prefix): v for k, v in state["average"].items() if k.startswith(prefix)}
-    return weights, state
-
-
-def _build(header: Mapping[str, Any]) -> nn.Module:
-    """The network that a header asks for, on the meta device: no memory is spent before the shapes are compared."""
-    try:
-        architecture = header["architecture"]
-        overrides = {name: _tuples(value) for name, value in architecture.get("overrides", {}).items()}
-        if sum(overrides.get("depths", ())) > MAX_BLOCKS:
-            raise ValueError(f"it asks for more than {MAX_BLOCKS} blocks")
-        with torch.device("meta"):
-            return build(architecture["name"], **overrides)
-    except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
-        raise CheckpointRefused(f"the checkpoint's architecture cannot be built: {error}") from error
-
-
-def _tuples(value: Any) -> Any:
-    return tuple(map(_tuples, value)) if isinstance(value, list) else value
-
-
-def _check_fit(weights: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> None:
-    missing, unknown = sorted(set(expected) - set(weights)), sorted(set(weights) - set(expected))
-    shapes = [
-        f"{name} is {tuple(weights[name].shape)} and should be {tuple(t.shape)}"
-        for name, t in expected.items()
-        if name in weights and weights[name].shape != t.shape
-    ]
-    wrong = [f"missing {name}" for name in missing] + [f"unknown {name}" for name in unknown] + shapes
-    if wrong:
-        rest = f", and {len(wrong) - 3} more" if len(wrong) > 3 else ""
+    for project, files in OTHERS.items():
+        if files.recognise(state):
+            weights, architecture = files.translate(state)
+            return weights, _header(architecture, files.preprocess(architecture), project)
+    if is_lucidrains(state):
         raise CheckpointRefused(
-            f"the weights do not fit the architecture in the file's header: {'; '.join(wrong[:3])}{rest}"
+            "the file holds one lambda layer of lucidrains' lambda_networks, not a network: "
+            "read it with lambda_core.checkpoints.from_lucidrains"
         )
+    raise CheckpointRefused(
+        "the file holds weights but not the architecture they belong to, and its keys are not those of a lambda "
+        f"network of {' or '.join(OTHERS)}: take the state.pt of a training run, or a .safetensors file written with "
+        "lambda_core.save_checkpoint, which keeps both"
+    )
+
+
+def _header(architecture: Mapping[str, Any], preprocess: Mapping[str, Any], source: str) -> dict[str, Any]:
+    """What the card of another project's network can say. Other than ImageNet's thousand, classes have numbers."""
+    count = architecture["overrides"]["num_classes"]
+    classes = imagenet_classes() if count == IMAGENET_COUNT else tuple(f"class {n}" for n in range(count))
+    return {
+        "architecture": architecture,
+        "classes": classes,
+        "preprocess": preprocess,
+        "card": {"source": source},
+    }

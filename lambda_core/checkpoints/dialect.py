@@ -1,0 +1,126 @@
+"""State dicts of other projects: a table of names, and a rule for what a lambda layer stores otherwise."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from lambda_core.checkpoints.fit import check_fit
+from lambda_core.layers import LambdaLayer
+from lambda_core.models import Config, ResNet
+
+State = dict[str, Tensor]
+NESTED = ("state_dict", "model", "model_state_dict")  # where training scripts put the weights
+COUNTER = "num_batches_tracked"  # of a batch norm; files older than it lack it, and evaluation never reads it
+
+
+@dataclass(frozen=True)
+class Dialect:
+    """How a project names the modules of a ResNet with lambda layers, and stores the weights of such a layer.
+
+    outside: its names for our stem and classifier. block: for the block of a stage, both from 0. parts: inside a
+    block; convolution and attention: those that it has only around a 3x3 convolution or a lambda layer, which is
+    called `layer`. store, read: the weights of one lambda layer, ours to theirs and back.
+    """
+
+    outside: Callable[[Config], dict[str, str]]
+    block: Callable[[int, int], str]
+    parts: Mapping[str, str]
+    convolution: Mapping[str, str]
+    attention: Mapping[str, str]
+    layer: str
+    store: Callable[[State], State]
+    read: Callable[[State, LambdaLayer], State]
+
+    def write(self, model: ResNet) -> State:
+        """The weights of a network of ours under their names."""
+        state = model.state_dict()
+        theirs = renamed(state, self._names(model))
+        for ours, name, _ in self._lambda_layers(model):
+            theirs |= below(self.store(under(state, ours)), name)
+        return theirs
+
+    def parse(self, theirs: State, model: ResNet) -> State:
+        """`write` backwards, for weights that fit `model`."""
+        state = renamed(theirs, {name: ours for ours, name in self._names(model).items()})
+        for ours, name, layer in self._lambda_layers(model):
+            state |= below(self.read(under(theirs, name), layer), ours)
+        return state
+
+    def _names(self, model: ResNet) -> dict[str, str]:
+        """Their name for each module of ours that has weights, lambda layers aside."""
+        names = self.outside(model.config)
+        for s, stage in enumerate(model.stages):
+            for b, block in enumerate(stage.children()):
+                parts = {**self.parts, **(self.attention if isinstance(block.mix, LambdaLayer) else self.convolution)}
+                names |= {f"stages.{s}.{b}.{ours}": f"{self.block(s, b)}.{theirs}" for ours, theirs in parts.items()}
+        return names
+
+    def _lambda_layers(self, model: ResNet) -> list[tuple[str, str, LambdaLayer]]:
+        """Our name, theirs, and the layer."""
+        return [
+            (f"stages.{s}.{b}.mix", f"{self.block(s, b)}.{self.layer}", block.mix)
+            for s, stage in enumerate(model.stages)
+            for b, block in enumerate(stage.children())
+            if isinstance(block.mix, LambdaLayer)
+        ]
+
+
+class Files(NamedTuple):
+    """How the files of a project are read.
+
+    recognise: whether these keys are its. translate: weights under our names, and the arguments of `build`.
+    preprocess: of these arguments, how a picture is prepared.
+    """
+
+    recognise: Callable[[State], bool]
+    translate: Callable[[State], tuple[State, dict[str, Any]]]
+    preprocess: Callable[[Mapping[str, Any]], Mapping[str, Any]]
+
+
+def plain(content: Any) -> State:
+    """The tensors of a state dict, whichever of the usual ways it is wrapped in. Empty if there are none."""
+    while isinstance(content, Mapping) and (name := next((n for n in NESTED if n in content), None)):
+        content = content[name]
+    if not isinstance(content, Mapping):
+        return {}
+    state = {str(key): value for key, value in content.items() if isinstance(value, Tensor)}
+    while state and all(key.startswith("module.") for key in state):
+        state = {key.removeprefix("module."): value for key, value in state.items()}
+    return state
+
+
+def under(state: Mapping[str, Tensor], name: str) -> State:
+    """The weights of one submodule, under its own names."""
+    return {key.removeprefix(f"{name}."): value for key, value in state.items() if key.startswith(f"{name}.")}
+
+
+def below(state: Mapping[str, Tensor], name: str) -> State:
+    """The weights of a module, as its parent names them."""
+    return {f"{name}.{key}": value for key, value in state.items()}
+
+
+def renamed(state: Mapping[str, Tensor], names: Mapping[str, str]) -> State:
+    """The weights of those modules that `names` has, under the names that it gives them."""
+    parts = [(*key.rpartition(".")[::2], value) for key, value in state.items()]
+    return {f"{names[module]}.{leaf}": value for module, leaf, value in parts if module in names}
+
+
+def checked(state: State, expected: Mapping[str, Tensor], network: str) -> State:
+    """The weights if they are those expected, with counters that old files lack; CheckpointRefused otherwise."""
+    counters = {key: torch.tensor(0) for key in expected if key.endswith(COUNTER) and key not in state}
+    check_fit(state | counters, expected, network)
+    return state | counters
+
+
+def joined(ours: State) -> Tensor:
+    """Queries, keys and values as one convolution."""
+    return torch.cat([ours[f"to_{part}.weight"] for part in "qkv"])
+
+
+def split(weight: Tensor, layer: LambdaLayer) -> State:
+    """`joined` backwards, for a layer with u = 1."""
+    depths = [layer.heads * layer.dim_k, layer.dim_k, layer.dim_v]
+    return {f"to_{part}.weight": rows for part, rows in zip("qkv", weight.split(depths), strict=True)}

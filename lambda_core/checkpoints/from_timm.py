@@ -1,0 +1,166 @@
+"""timm's lambda networks and its lambda layer as ours, and back: the same weights under other names, the same outputs.
+
+timm keeps queries, keys and values in one convolution, has u = 1, and stores E as a 3d convolution with a bias (local)
+or as a table (global, at 256 px alone). Its layer works with dim_out = dim only. timm itself is needed by `fetch`
+alone: the translation reads names and shapes.
+"""
+
+from collections.abc import Mapping
+from typing import Any, cast
+
+from torch import Tensor, nn
+
+from lambda_core.checkpoints import skeleton
+from lambda_core.checkpoints.dialect import Dialect, Files, State, checked, joined, plain, renamed, split
+from lambda_core.checkpoints.fit import CheckpointRefused, compare
+from lambda_core.data import IMAGENET_MEAN, IMAGENET_STD
+from lambda_core.layers import LambdaLayer
+from lambda_core.models import Config, ResNet
+
+NETWORKS = {"lambda_resnet26t": 0.94, "lambda_resnet26rpt_256": 0.94, "lambda_resnet50ts": 0.95}  # share of a picture
+_NORMS = {"norm_q": "norm_q", "norm_v": "norm_v"}
+
+
+def is_timm(state: Mapping[str, Tensor]) -> bool:
+    """Whether these keys are those of a network of timm's that has lambda layers."""
+    return any(key.endswith("self_attn.norm_v.weight") for key in state)
+
+
+def translate(state: State, name: str | None = None) -> tuple[State, dict[str, Any]]:
+    """timm's state dict -> (ours, the arguments of `build`).
+
+    name: one of NETWORKS; without it, the one whose keys fit best. Raises CheckpointRefused, with every key that does
+    not fit, for weights of another shape.
+    """
+    overrides = {"num_classes": len(state["head.fc.weight"]) if "head.fc.weight" in state else 0}
+    candidates = [name] if name else list(NETWORKS)
+    models = {n: cast(ResNet, skeleton.network({"name": n, "overrides": overrides})) for n in candidates}
+    expected = {n: to_timm(model) for n, model in models.items()}
+    name = min(models, key=lambda n: len(compare(state, expected[n])))
+    state = checked(state, expected[name], f"timm's {name}")
+    return TIMM.parse(state, models[name]), {"name": name, "overrides": overrides}
+
+
+def from_timm(source: nn.Module | Mapping[str, Any]) -> ResNet | LambdaLayer:
+    """A network or a lambda layer of timm's as ours, in eval mode, with the same outputs.
+
+    source: a module of timm's, or its state dict. Activation and stride are not part of a state dict: a network is
+    taken to be one of NETWORKS, a layer to have stride 1. Raises CheckpointRefused, with every key that does not fit.
+    """
+    module = source if isinstance(source, nn.Module) else None
+    state = plain(source.state_dict() if isinstance(source, nn.Module) else source)
+    if "qkv.weight" in state:
+        return _layer(state, stride=getattr(getattr(module, "pool", None), "stride", 1))
+    if not is_timm(state):
+        raise CheckpointRefused(f"these are not the weights of a lambda network of timm's: {', '.join(NETWORKS)}")
+    name = (getattr(module, "pretrained_cfg", None) or {}).get("architecture")
+    ours, architecture = translate(state, name if name in NETWORKS else None)
+    if module is not None:
+        silu = any(isinstance(part, nn.SiLU) for part in module.modules())
+        architecture["overrides"]["act"] = "silu" if silu else "relu"
+    return cast(ResNet, skeleton.filled(skeleton.network(architecture), ours))
+
+
+def to_timm(model: ResNet | LambdaLayer) -> State:
+    """The state dict that timm's module of the same shape loads with strict=True: `from_timm` backwards."""
+    return _store(model.state_dict()) if isinstance(model, LambdaLayer) else TIMM.write(model)
+
+
+def fetch(name: str) -> nn.Module:
+    """timm's network with its trained weights: from its cache, else from the hub that timm downloads from."""
+    import timm
+
+    return timm.create_model(name, pretrained=True)
+
+
+def from_hub(name: str) -> tuple[State, dict[str, Any], dict[str, Any]]:
+    """(weights, architecture, preprocess) of a network by timm's name, as lambda_resnet26t.c1_in1k.
+
+    Raises CheckpointRefused, in one sentence, for another name, without timm, and where the weights cannot be fetched.
+    """
+    network = name.partition(".")[0]
+    if network not in NETWORKS:
+        raise CheckpointRefused(f"timm has no lambda network {network!r}; there are {', '.join(NETWORKS)}")
+    try:
+        module = fetch(name)
+    except ImportError as error:
+        raise CheckpointRefused(
+            f"timm/{name} is known, but the package timm, which fetches its weights, is not installed: pip install timm"
+        ) from error
+    except Exception as error:  # each way of downloading has errors of its own
+        raise CheckpointRefused(
+            f"timm/{name} is known, but its weights could not be fetched ({type(error).__name__}): "
+            "connect to the internet once, and timm keeps them, or give a file with its state dict"
+        ) from error
+    found = cast(Mapping[str, Any], module.pretrained_cfg)
+    preprocess = {
+        "size": found["input_size"][-1], "crop": found["crop_pct"], "interpolation": found["interpolation"],
+        "mean": list(found["mean"]), "std": list(found["std"]),
+    }  # fmt: skip
+    return *translate(plain(module.state_dict()), network), preprocess
+
+
+def _preprocess(architecture: Mapping[str, Any]) -> dict[str, Any]:
+    """How timm prepares a picture for the weights that it has."""
+    return {
+        "size": 256, "crop": NETWORKS[architecture["name"]], "interpolation": "bicubic",
+        "mean": list(IMAGENET_MEAN), "std": list(IMAGENET_STD),
+    }  # fmt: skip
+
+
+def _outside(config: Config) -> dict[str, str]:
+    names = {"classify": "head.fc"}
+    for number in range(len(config.stem)):  # ours has convolution, norm, activation in a row
+        names[f"stem.{3 * number}"] = f"stem.conv{number + 1}.conv"
+        names[f"stem.{3 * number + 1}"] = f"stem.conv{number + 1}.bn"
+    return names
+
+
+def _store(ours: State) -> State:
+    theirs = renamed(ours, _NORMS) | {"qkv.weight": joined(ours)}
+    table = ours["embeddings"]  # (k, 1, R, C)
+    if "position_bias" in ours:
+        return theirs | {"conv_lambda.weight": table[..., None], "conv_lambda.bias": ours["position_bias"]}
+    return theirs | {"pos_emb": table[:, 0].permute(1, 2, 0)}
+
+
+def _read(theirs: State, layer: LambdaLayer) -> State:
+    ours = renamed(theirs, _NORMS) | split(theirs["qkv.weight"], layer)
+    if "pos_emb" in theirs:
+        return ours | {"embeddings": theirs["pos_emb"].permute(2, 0, 1)[:, None]}
+    return ours | {"embeddings": theirs["conv_lambda.weight"][..., 0], "position_bias": theirs["conv_lambda.bias"]}
+
+
+TIMM = Dialect(
+    outside=_outside,
+    block=lambda stage, block: f"stages.{stage}.{block}",
+    parts={
+        "reduce": "conv1_1x1.conv", "norm1": "conv1_1x1.bn", "expand": "conv3_1x1.conv", "norm3": "conv3_1x1.bn",
+        "shortcut.0": "shortcut.conv", "shortcut.1": "shortcut.bn",
+    },
+    convolution={"mix": "conv2_kxk.conv", "norm2": "conv2_kxk.bn"},
+    attention={"norm2": "post_attn"},
+    layer="self_attn",
+    store=_store,
+    read=_read,
+)  # fmt: skip
+
+TIMM_FILES = Files(is_timm, translate, _preprocess)
+
+
+def _layer(state: State, stride: int) -> LambdaLayer:
+    """A lambda layer alone; everything but its stride can be read off the shapes."""
+
+    def make() -> LambdaLayer:
+        options: dict[str, Any] = {"stride": stride}
+        if "pos_emb" in state:
+            *sides, k = state["pos_emb"].shape
+            options |= {"scope": None, "size": [(side + 1) // 2 for side in sides]}
+        else:
+            k, _, scope = state["conv_lambda.weight"].shape[:3]
+            options |= {"scope": scope, "position_bias": True}
+        heads, v = len(state["norm_q.weight"]) // k, len(state["norm_v.weight"])
+        return LambdaLayer(state["qkv.weight"].shape[1], heads * v, dim_k=k, heads=heads, **options)
+
+    layer = skeleton.on_meta(make)
+    return skeleton.filled(layer, _read(checked(state, to_timm(layer), "a lambda layer of timm's"), layer))
