@@ -16,6 +16,7 @@ class Selection:
 
     image: a picture of the gallery, or "upload" or "camera". layer: a lambda layer's path in the network, empty for
     the first. step: 0 the overview, 1 to 8 the steps. cell: the matrix whose cell (key, value) is open, or none.
+    scope: the r that the scope page draws, 0 for the layer's own.
     """
 
     image: str = "coffee"
@@ -27,6 +28,7 @@ class Selection:
     value: int = 0
     step: int = 0
     cell: str = ""
+    scope: int = 0
 
 
 NAMES = tuple(field.name for field in fields(Selection))

@@ -12,7 +12,7 @@ ROOT = Path(__file__).parent.parent
 
 # In lambda_core a module may import those before it, and itself.
 ORDER = (
-    "positions", "functional", "tracing", "engines", "layers", "switching", "models", "data", "checkpoints",
+    "positions", "functional", "tracing", "engines", "layers", "switching", "surgery", "footprint", "models", "data", "checkpoints",
     "cost", "attribution", "training", "tables", "benchmark", "predict",
 )  # fmt: skip
 

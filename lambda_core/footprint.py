@@ -1,0 +1,130 @@
+"""Which positions a pixel's output depends on, measured: the size of its derivatives, by autograd.
+
+Letters as everywhere: h heads, n query position, m context position, v depth of values.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+
+from lambda_core.layers import LambdaLayer
+
+PARTS = ("position", "content", "both")
+
+
+def implied_weights(layer: LambdaLayer, x: Tensor, n: int) -> Tensor:
+    """∂y_n^h / ∂V_m of the position part, summed over u: (h, H, W), zero outside the scope.
+
+    x (1, dim, H, W). The same number for every v, since a lambda layer is linear in V; q_n · E_(m-n) by another way.
+    Zeros for a layer without a position part.
+    """
+    heads = range(layer.heads)
+    with _watched(layer) as seen, torch.enable_grad():
+        layer(x.detach().clone().requires_grad_())
+        if "position_output" not in seen:
+            return x.new_zeros(layer.heads, *x.shape[2:])
+        units = seen["position_output"][0, :, n, 0]  # (h,)
+        rows = [torch.autograd.grad(units[h], seen["v"], retain_graph=True)[0][0, :, 0].sum(-1) for h in heads]
+    return torch.stack(rows).unflatten(-1, x.shape[2:])
+
+
+def directions(depth: int, limit: int, seed: int = 0) -> Tensor:
+    """Orthogonal rows (count, depth) whose squared products with any vector sum to its squared length, on average.
+
+    The unit vectors where depth <= limit, so that the sum is exact; else `limit` random ones, longer by
+    sqrt(depth / limit).
+    """
+    if depth <= limit:
+        return torch.eye(depth)
+    noise = torch.randn(depth, limit, generator=torch.Generator().manual_seed(seed))
+    return torch.linalg.qr(noise).Q.T * (depth / limit) ** 0.5
+
+
+def footprint(output: Tensor, source: Tensor, limit: int = 32) -> Tensor:
+    """|∂y / ∂x_m|: for every position m of a map the length of all derivatives of `output`, root of their squares' sum.
+
+    output (v,), a vector that was computed from source (1, c, H, W) with gradients on -> (H, W). One backward pass for
+    each of v directions, at most `limit` (see `directions`); the graph stays.
+    """
+    total = source.new_zeros(source.shape[2:])
+    for way in directions(len(output), limit).to(output):
+        (slope,) = torch.autograd.grad(output, source, way, retain_graph=True, allow_unused=True)
+        if slope is not None:
+            total += slope[0].square().sum(0)
+    return total.sqrt()
+
+
+def footprints(
+    model: nn.Module, x: Tensor, path: str, n: int, head: int, part: str = "both", limits: tuple[int, int] = (32, 8)
+) -> tuple[dict[str, Tensor], Tensor, Tensor]:
+    """Footprints of the pixel n of one lambda layer in a network: {"layer": (H, W), "image": (H', W')}.
+
+    model: in eval mode. x (1, 3, H', W'). path: of the layer. The unit is y_n^h before pooling, all v of head `head`;
+    `part` takes its position part, its content part, or both. layer: with respect to the layer's input; image: to x.
+    limits: directions for either. Also gives the layer's output and what the model returns, both without gradient.
+
+    Through the position part y_n depends on V within the scope, and on q_n, which is the pixel itself: its footprint
+    in the layer ends with the window. The content part sees the whole map. Raises ValueError for another part.
+    """
+    if part not in PARTS:
+        raise ValueError(f"part must be one of {', '.join(PARTS)}, not {part!r}")
+    layer = cast(LambdaLayer, model.get_submodule(path))
+    image = x.detach().clone().requires_grad_()
+    wanted = [f"{name}_output" for name in PARTS[:2] if part in (name, "both")]
+    with _watched(layer) as seen, torch.enable_grad():
+        answer = model(image)
+    units = [seen[name][0, head, n] for name in wanted if name in seen]
+    maps = {"layer": seen["input"].new_zeros(seen["input"].shape[2:]), "image": image.new_zeros(image.shape[2:])}
+    if units:
+        unit = torch.stack(units).sum(0)  # (v,)
+        maps = {
+            "layer": footprint(unit, seen["input"], limits[0]),
+            "image": footprint(unit, image, limits[1]),
+        }
+    return maps, seen["output"].detach(), answer.detach()
+
+
+def receptive_field(model: nn.Module, x: Tensor, paths: list[str], limit: int = 4) -> dict[str, Tensor]:
+    """The effective receptive field of the centre of each module's output map, on the image: {path: (H', W')}.
+
+    |∂ unit / ∂ x| as in `footprint` (Luo et al. 2016 take the gradient of one unit); the unit is all channels of the
+    middle position, in `limit` random directions. paths: modules whose output is (1, c, H, W), in any order.
+    """
+    seen: dict[str, Tensor] = {}
+    handles = [model.get_submodule(path).register_forward_hook(_keep(seen, path)) for path in paths]
+    image = x.detach().clone().requires_grad_()
+    try:
+        with torch.enable_grad():
+            model(image)
+    finally:
+        for handle in handles:
+            handle.remove()
+    return {path: footprint(_middle(seen[path]), image, limit) for path in paths}
+
+
+def _middle(output: Tensor) -> Tensor:
+    return output[0, :, output.shape[2] // 2, output.shape[3] // 2]
+
+
+def _keep(seen: dict[str, Tensor], name: str) -> Callable[[nn.Module, Any, Tensor], Tensor]:
+    def hook(_module: nn.Module, _args: Any, output: Tensor) -> Tensor:
+        seen[name] = output
+        return output.clone()  # what follows may work in place
+
+    return hook
+
+
+@contextmanager
+def _watched(layer: LambdaLayer) -> Iterator[dict[str, Tensor]]:
+    """The tensors of a layer's taps with their graph, for one forward pass."""
+    seen: dict[str, Tensor] = {}
+    names = ("input", "v", "content_output", "position_output", "output")
+    handles = [layer.get_submodule(name).register_forward_hook(_keep(seen, name)) for name in names]
+    try:
+        yield seen
+    finally:
+        for handle in handles:
+            handle.remove()
