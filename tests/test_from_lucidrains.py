@@ -1,0 +1,82 @@
+"""lucidrains' lambda layer becomes ours and goes back, with equal outputs."""
+
+import warnings
+
+import pytest
+import torch
+from lambda_networks import LambdaLayer as TheirLayer
+from safetensors.torch import save
+
+from lambda_core.checkpoints import CheckpointRefused, from_lucidrains, read_checkpoint, to_lucidrains
+from tests.peers import randomize
+
+
+def layer(**options):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # its meshgrid call has no indexing argument
+        return TheirLayer(**options)
+
+
+@pytest.fixture(autouse=True)
+def no_gradients():
+    with torch.inference_mode():
+        yield
+
+
+LAYERS = [
+    {"dim": 8, "dim_k": 4, "r": 5},
+    {"dim": 8, "dim_k": 3, "r": 3, "dim_u": 3, "heads": 2, "dim_out": 12},
+    {"dim": 6, "dim_k": 4, "n": 5, "heads": 2},
+    {"dim": 6, "dim_k": 4, "n": 5, "heads": 2, "dim_u": 4, "dim_out": 10},
+]
+
+
+@pytest.mark.parametrize("options", LAYERS, ids=str)
+def test_layers_there_and_back(options):
+    torch.manual_seed(0)
+    theirs = randomize(layer(**options))
+    ours = from_lucidrains(theirs)
+    assert not ours.training
+    x = torch.randn(2, options["dim"], 5, 5)
+    expected = theirs.float()(x)
+    torch.testing.assert_close(ours(x), expected, rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(from_lucidrains(theirs.state_dict())(x), expected, rtol=1e-4, atol=1e-4)
+
+    again = layer(**options).eval()
+    again.load_state_dict(to_lucidrains(ours), strict=True)
+    assert torch.equal(again(x), expected)
+
+
+def test_the_order_of_the_slices_matters():
+    """With u > 1 a plain copy of the weights would give other outputs: the comparison sees it."""
+    torch.manual_seed(0)
+    theirs = randomize(layer(dim=8, dim_k=4, r=3, dim_u=2)).float()
+    ours = from_lucidrains(theirs)
+    ours.to_v.load_state_dict(theirs.to_v.state_dict())
+    x = torch.randn(1, 8, 5, 5)
+    assert (ours(x) - theirs(x)).abs().max() > 1e-2
+
+
+def test_mismatches_are_told_key_by_key():
+    state = dict(layer(dim=8, dim_k=4, r=3).state_dict())
+    del state["norm_v.bias"]
+    state["to_k.weight"] = torch.zeros(5, 8, 1, 1)
+    with pytest.raises(CheckpointRefused, match=r"lucidrains': missing norm_v\.bias; to_k\.weight is") as caught:
+        from_lucidrains(state)
+    assert [str(mismatch) for mismatch in caught.value.mismatches] == [
+        "missing norm_v.bias",
+        "to_k.weight is (5, 8, 1, 1) and should be (4, 8, 1, 1)",
+    ]
+
+
+@pytest.mark.parametrize("remove", ["to_q.weight", "norm_q.weight", "norm_v.weight", "pos_conv.weight"])
+def test_weights_without_their_shape_are_refused(remove):
+    state = dict(layer(dim=8, dim_k=4, r=3).state_dict())
+    del state[remove]
+    with pytest.raises(CheckpointRefused):
+        from_lucidrains(state)
+
+
+def test_a_layer_in_a_file_is_no_network():
+    with pytest.raises(CheckpointRefused, match="one lambda layer of lucidrains' lambda_networks, not a network"):
+        read_checkpoint(save(layer(dim=8, dim_k=4, r=3).state_dict()))
