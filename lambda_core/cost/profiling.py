@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Size, Tensor, nn
 
-from lambda_core.cost.formulas import DEFAULT, FORMULAS, PARAMETERS
+from lambda_core.cost.formulas import DEFAULT, FORMULAS, PARAMETERS, free
 from lambda_core.cost.terms import Counts, Formula, Term, Terms, of_shape, total
 
 
@@ -94,8 +94,11 @@ def profile(model: nn.Module, image_size: int | tuple[int, ...] = 224, *, batch:
             calls.setdefault(module, []).append(Call(inputs[0].shape, output.shape))
 
     for module in twin.modules():
-        if _formula(module):
+        formula = _formula(module)
+        if formula is not None:
             module.register_forward_hook(note)
+        if formula is free:
+            module.forward = nn.Identity().forward  # on the meta device norms take most of the time, and keep shapes
     with torch.no_grad():
         twin(torch.empty(1, channels, *sides, device="meta"))
     return Cost(tuple(_rows(twin, "", calls, batch, {})), batch)
