@@ -70,7 +70,13 @@ def _thumbs(selection: Selection) -> None:
     st.html("<style>" + "".join(rules) + "</style>")
 
 
-def _receive(name: str, key: str) -> None:
+def keep(name: str, found: images.Picture) -> None:
+    """Make a picture that a visitor brought, by `name` of SENT, the one that all pages show."""
+    st.session_state.setdefault("pictures", {})[name] = found
+    state.choose(replace(state.current(), image=name))
+
+
+def receive(name: str, key: str) -> None:
     """A picture came in: read it, or say what is wrong with it and keep what was there."""
     sent = st.session_state.get(key)
     if sent is None:
@@ -81,18 +87,17 @@ def _receive(name: str, key: str) -> None:
         st.session_state["picture_message"] = str(error)
         return
     st.session_state["picture_message"] = found.note or ""
-    st.session_state.setdefault("pictures", {})[name] = found
-    state.choose(replace(state.current(), image=name))
+    keep(name, found)
 
 
 def _bring_picture() -> None:
     with st.popover("Your picture", icon=":material/add:", width="stretch"):
         st.file_uploader(
             "A photograph: JPEG, PNG, WebP, GIF, BMP or TIFF, up to 30 MB",
-            key="upload", on_change=_receive, args=("upload", "upload"), max_upload_size=30,
+            key="upload", on_change=receive, args=("upload", "upload"), max_upload_size=30,
         )  # fmt: skip
         if st.toggle("Use the camera", key="camera_on"):
-            st.camera_input("A still", key="camera", on_change=_receive, args=("camera", "camera"))
+            st.camera_input("A still", key="camera", on_change=receive, args=("camera", "camera"))
     if message := st.session_state.get("picture_message"):
         st.info(message)
 

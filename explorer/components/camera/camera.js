@@ -1,0 +1,213 @@
+// One camera on the page. A frame goes to Python only when the one before it came back: nothing queues up, and a slow
+// server sees a slower camera. The picture on screen is the browser's own and never waits.
+import { readPalette, luminance } from "../lambda_canvas/colour.js";
+import { createFace } from "./face.js";
+import { createMeter } from "./meter.js";
+import { paintHeat } from "./heat.js";
+import { openStream, closeStream, grabFrame, SENTENCES } from "./stream.js";
+
+const FASTEST = 50, LOST = 4000, FROZEN_SIDE = 512; // ms between frames, ms until an answer is given up, px
+const ARROWS = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] };
+
+export function createCamera(parent) {
+  const face = createFace(parent), meter = createMeter(), scratch = document.createElement("canvas");
+  const state = { mode: "still", number: 0, row: 0, column: 0, grid: [1, 1], side: 128, wish: "", title: "", answered: 0 };
+  let send = () => {}, stream = null, waiting = null, frozen = null, palette = null, stillKey = "", said = "", pinVersion = null, timer = 0, attempt = 0, dead = false;
+
+  function setMode(mode) {
+    state.mode = mode;
+    face.showMode(mode, state.title);
+  }
+
+  function readTheme() {
+    const background = getComputedStyle(face.root).getPropertyValue("--st-background-color"), light = luminance(background || "#ffffff");
+    const dark = light !== null && light < 0.2;
+    if (palette && palette.dark === dark) return;
+    face.root.dataset.theme = dark ? "dark" : "light";
+    palette = readPalette(getComputedStyle(face.root), dark);
+  }
+
+  // ---- frames out
+  function next() {
+    clearTimeout(timer);
+    if (dead || state.mode !== "live") return;
+    const now = performance.now();
+    if (waiting && now - waiting.sent < LOST) return void (timer = setTimeout(next, LOST));
+    const rest = waiting ? 0 : FASTEST - (now - state.sentAt || Infinity);
+    if (rest > 0) return void (timer = setTimeout(next, rest));
+    const jpeg = grabFrame(face.video, scratch, state.side, 0.92);
+    if (!jpeg) return void (timer = setTimeout(next, FASTEST));
+    sendFrame(jpeg, false);
+    timer = setTimeout(next, LOST);
+  }
+
+  function sendFrame(jpeg, freeze) {
+    state.sentAt = performance.now();
+    waiting = { number: ++state.number, sent: state.sentAt };
+    send("frame", { number: state.number, jpeg, row: state.row, column: state.column, freeze });
+  }
+
+  // A still or frozen picture is answered again when the pin or the wish changed.
+  function again() {
+    if (state.mode === "frozen") sendFrame(frozen, true);
+    else if (state.mode === "still") sendFrame(null, false);
+  }
+
+  // ---- answers in
+  function update(data, trigger) {
+    send = trigger;
+    readTheme();
+    state.side = data.side;
+    if (data.still && data.still.key !== stillKey) {
+      stillKey = data.still.key;
+      state.title = data.still.title;
+      face.still.src = `data:image/jpeg;base64,${data.still.jpeg}`;
+      face.still.alt = data.still.title;
+      if (state.mode === "still") face.showMode("still", state.title);
+    }
+    const wished = data.wish !== state.wish;
+    state.wish = data.wish;
+    if (data.answer) receive(data.answer);
+    if (wished && state.mode === "frozen" && !waiting) again();
+  }
+
+  function receive(answer) {
+    const forStill = !answer.number;
+    if (forStill !== (state.mode === "still" || state.mode === "starting")) return;
+    if (!forStill) {
+      if (!waiting || answer.number !== waiting.number) return;
+      const now = performance.now();
+      meter.answered(now, now - waiting.sent, answer.ms);
+      state.answered++;
+    }
+    waiting = null;
+    state.grid = answer.grid;
+    if (answer.pin.version !== pinVersion) {
+      pinVersion = answer.pin.version;
+      [state.row, state.column] = [answer.pin.row, answer.pin.column];
+    }
+    show(answer);
+    if (state.mode === "live") {
+      face.showRate(meter.read());
+      next();
+    }
+  }
+
+  function show(answer) {
+    const { heat } = answer;
+    if (answer.refused) say(answer.refused);
+    if (answer.top) face.showTop(answer.top);
+    face.unlike.hidden = !answer.unlike;
+    face.unlike.textContent = answer.unlike || "";
+    face.root.dataset.heat = heat ? "on" : "off";
+    face.heat.hidden = !heat;
+    if (heat) paintHeat(face.heat, heat, palette.photo[heat.hue]);
+    face.showLegend(heat, heat && palette.photo[heat.hue]);
+    face.pin.hidden = !answer.pinned;
+    if (answer.pinned) face.showPin(state.row, state.column, state.grid);
+    if (answer.top?.length && state.mode !== "live") face.spoken.textContent = `${answer.top[0].name}, ${Math.round(100 * answer.top[0].p)} per cent`;
+  }
+
+  function say(sentence) {
+    if (said === sentence) return;
+    said = face.notice.textContent = sentence;
+  }
+
+  // ---- the camera
+  async function start() {
+    const mine = ++attempt;
+    setMode("starting");
+    say("");
+    try {
+      const opened = await openStream();
+      if (dead || mine !== attempt) return closeStream(opened);
+      stream = opened;
+      stream.getVideoTracks()[0].addEventListener("ended", () => stop("ended"));
+      face.video.srcObject = stream;
+      await face.video.play();
+      if (dead || mine !== attempt) return;
+      meter.clear();
+      waiting = null;
+      setMode("live");
+      send("status", "live");
+      timer = setTimeout(next, 120); // the fragment answers the status first
+    } catch (error) {
+      if (dead || mine !== attempt) return;
+      release();
+      setMode("still");
+      say(SENTENCES[error.reason || "busy"]);
+      send("status", error.reason || "busy");
+    }
+  }
+
+  function release() {
+    clearTimeout(timer);
+    closeStream(stream);
+    stream = waiting = frozen = null;
+    face.video.srcObject = null;
+  }
+
+  function stop(reason = "") {
+    if (!stream && state.mode !== "starting") return;
+    attempt++;
+    release();
+    setMode("still");
+    say(SENTENCES[reason] || "");
+    if (!dead) send("status", "still");
+  }
+
+  function freeze() {
+    if (state.mode === "frozen") {
+      frozen = waiting = null;
+      setMode("live");
+      face.video.play().catch(() => {});
+      meter.clear();
+      return next();
+    }
+    if (state.mode !== "live") return;
+    const side = Math.max(state.side, Math.min(FROZEN_SIDE, face.video.videoWidth, face.video.videoHeight));
+    frozen = grabFrame(face.video, face.frozen, side, 0.95);
+    if (!frozen) return;
+    clearTimeout(timer);
+    setMode("frozen");
+    sendFrame(frozen, true);
+  }
+
+  // ---- pinning
+  function pin(row, column) {
+    const [height, width] = state.grid;
+    const place = [Math.min(height - 1, Math.max(0, row)), Math.min(width - 1, Math.max(0, column))];
+    if (face.pin.hidden || (place[0] === state.row && place[1] === state.column)) return;
+    [state.row, state.column] = place;
+    face.showPin(state.row, state.column, state.grid);
+    again();
+  }
+
+  face.start.addEventListener("click", () => (stream ? stop() : start()));
+  face.freeze.addEventListener("click", freeze);
+  face.stage.addEventListener("pointerdown", (event) => {
+    const box = face.stage.getBoundingClientRect(), [height, width] = state.grid;
+    pin(Math.floor(((event.clientY - box.top) / box.height) * height), Math.floor(((event.clientX - box.left) / box.width) * width));
+  });
+  face.stage.addEventListener("keydown", (event) => {
+    const arrow = ARROWS[event.key];
+    if (arrow) pin(state.row + arrow[0], state.column + arrow[1]);
+    else if (event.key === " ") freeze();
+    else return;
+    event.preventDefault();
+  });
+  const hide = () => document.hidden && stop("hidden");
+  document.addEventListener("visibilitychange", hide);
+  setMode("still");
+
+  face.root.liveCamera = { state: () => ({ ...state }), rate: () => meter.read(), tracks: () => (stream ? stream.getTracks().map((track) => track.readyState) : []) };
+  return {
+    update,
+    destroy() {
+      dead = true;
+      release();
+      document.removeEventListener("visibilitychange", hide);
+      face.root.remove();
+    },
+  };
+}

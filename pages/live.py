@@ -1,0 +1,76 @@
+"""The camera through the network: predictions, Grad-CAM and the weights of a pinned pixel on the moving picture."""
+
+from dataclasses import replace
+
+import streamlit as st
+
+from explorer import canvas, live, loading, navigation, sidebar, state
+from explorer.look import OVERLAYS, PINNED
+
+PAGE = {"title": "Live", "group": "Inspect", "order": 3}
+
+FURTHER = {  # pages that show the frozen frame, by file
+    "lambda_layer": "Step through the layer",
+    "content_position": "Content and position apart",
+    "scope": "How far it looks",
+    "attributions": "Attributions",
+    "predictions": "Predictions",
+}
+
+
+def choose_head() -> None:
+    state.choose(replace(state.current(), head=st.session_state["live_head"]))
+
+
+@st.fragment
+def stage() -> None:
+    """Everything that follows the camera; a frame reruns this and nothing else."""
+    heads = traced.layer["heads"]
+    with st.container(horizontal=True, gap="medium", vertical_alignment="bottom"):
+        overlay = st.segmented_control(
+            "On the picture", list(OVERLAYS), format_func=lambda name: OVERLAYS[name][0],
+            default=live.Wish.overlay, key="live_overlay", required=True,
+        )  # fmt: skip
+        if overlay in PINNED and heads > 1:
+            st.session_state["live_head"] = min(state.current().head, heads - 1)
+            st.segmented_control(
+                "Head", range(heads), format_func=lambda head: str(head + 1),
+                key="live_head", on_change=choose_head, required=True,
+            )  # fmt: skip
+    live.show()
+    if live.status() in ("denied", "absent", "busy", "insecure"):
+        st.file_uploader(
+            "A picture instead", key="live_upload", on_change=sidebar.receive, args=("upload", "live_upload"),
+            max_upload_size=30,
+        )  # fmt: skip
+        if message := st.session_state.get("picture_message"):
+            st.info(message)
+    state.write_url(state.current())
+    if sidebar.picture(state.current()).key != picture.key:  # frozen or uploaded: the sidebar has to show it
+        st.rerun()
+
+
+selection = sidebar.existing()
+picture = sidebar.picture(selection)
+traced = loading.traced(picture, selection.layer)
+selection = canvas.fitted(selection, traced)
+
+st.title("A lambda layer, live")
+st.markdown(
+    "Start the camera and hold something up. Click on the picture to pin a pixel: the map shows "
+    "what that pixel takes from everywhere else. Freeze a frame to take it to any other page."
+)
+with st.container(key="live_stage"):
+    stage()
+if selection.image == "camera":
+    st.markdown("**The frozen frame on other pages**")
+    with st.container(horizontal=True, gap="medium"):
+        for file, label in FURTHER.items():
+            if (navigation.PAGES / f"{file}.py").exists():
+                st.page_link(f"../pages/{file}.py", label=label, query_params=state.to_query(state.current()))
+st.caption(
+    "Frames go to this app's own server and nowhere else. Each is answered and forgotten; "
+    "only a frame that you freeze is kept, for as long as this page is open in your browser."
+)
+sidebar.controls(selection)
+state.write_url(state.current())

@@ -1,0 +1,153 @@
+"""The live page in Chromium, with a camera that plays a file, and without one."""
+
+import io
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from PIL import Image
+from playwright.sync_api import Browser, Page
+
+from explorer import images
+from lambda_core import load_checkpoint
+from lambda_core.data import prepare
+from tests.browser.driver import EXCEPTION, Server, View, Watch, address, launch, settle
+
+FIND = """() => {
+  const visit = root => {
+    for (const element of root.querySelectorAll('*')) {
+      if (element.liveCamera) return element.liveCamera;
+      const found = element.shadowRoot && visit(element.shadowRoot);
+      if (found) return found;
+    }
+  };
+  return visit(document);
+}"""
+WATCH_CAMERA = """
+const open = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);
+navigator.mediaDevices.getUserMedia = async wish => (window.stream = await open(wish));
+"""
+REFUSE = "navigator.mediaDevices.getUserMedia = async () => { throw new DOMException('', '%s'); };"
+
+
+def film(path: Path) -> Path:
+    """A film of the cat of the gallery, so that its answer can be known: JPEGs one after another."""
+    frame, buffer = Image.new("RGB", (640, 480)), io.BytesIO()
+    frame.paste(images.gallery_picture("cat").image.resize((640, 480)))
+    frame.save(buffer, "JPEG", quality=95)
+    path.write_bytes(buffer.getvalue() * 4)
+    return path
+
+
+@pytest.fixture(scope="module")
+def cinema(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    """A browser whose camera plays that film."""
+    reel = film(tmp_path_factory.mktemp("film") / "cat.mjpeg")
+    chromium = launch(SimpleNamespace(chromium=browser.browser_type), f"--use-file-for-fake-video-capture={reel}")
+    yield chromium
+    chromium.close()
+
+
+def wait(page: Page, condition: str) -> None:
+    """Until a condition on the component's test face, `c`, holds."""
+    page.wait_for_function(f"() => {{ const c = ({FIND})(); return c && ({condition}); }}", timeout=30_000)
+
+
+def running(page: Page) -> bool:
+    """Whether a camera is on."""
+    return page.evaluate("() => !!window.stream && window.stream.getTracks().some(t => t.readyState === 'live')")
+
+
+@pytest.fixture
+def at_the_cinema(app: Server, cinema: Browser, watch: Watch) -> Iterator[Page]:
+    """The live page in front of the film, watched to its end."""
+    context = View().context(cinema)
+    context.add_init_script(WATCH_CAMERA)
+    page = context.new_page()
+    watch.follow(page)
+    page.goto(address(app, "live"))
+    settle(page)
+    wait(page, "c.state().grid[0] > 1")
+    yield page
+    exceptions = page.locator(EXCEPTION).all_inner_texts()
+    context.close()
+    assert not exceptions + watch.problems()
+
+
+def test_the_camera_is_answered_frame_by_frame_and_freezes_for_other_pages(at_the_cinema: Page) -> None:
+    page = at_the_cinema
+    assert not running(page), "the camera starts only when asked"
+    page.get_by_test_id("camera-start").click()
+    wait(page, "c.state().answered >= 4 && c.rate()")
+    assert running(page)
+    for _ in range(5):
+        assert page.evaluate(f"() => {{ const c = ({FIND})().state(); return c.number - c.answered; }}") <= 1
+        page.wait_for_timeout(50)
+    assert re.search(
+        r"[\d.]+ frames a second, each answered after \d+ ms", page.get_by_test_id("camera-rate").inner_text()
+    )
+
+    checkpoint = load_checkpoint("lambda_resnet_mini")
+    cat = images.gallery_picture("cat").image.resize((640, 480))
+    likely = checkpoint.model(prepare(cat, checkpoint.preprocess)).softmax(1)[0]
+    name, share = page.get_by_test_id("camera-top").locator("li").first.inner_text().split("\n")[:2]
+    assert name == checkpoint.classes[int(likely.argmax())]
+    assert float(share.rstrip(" %")) == pytest.approx(
+        100 * float(likely.max()), abs=15
+    )  # a JPEG of a JPEG, scaled twice
+
+    page.get_by_test_id("camera-freeze").click()
+    page.wait_for_url(re.compile("image=camera"), timeout=20_000)
+    link = page.get_by_text("Step through the layer").last
+    link.wait_for()
+    assert page.evaluate(f"() => ({FIND})().state().mode") == "frozen"
+    settle(page)
+    link.click()
+    page.wait_for_url(re.compile("lambda_layer.*image=camera"), timeout=20_000)
+    page.get_by_test_id("headline").wait_for(timeout=30_000)
+    assert not running(page), "leaving the page turns the camera off"
+
+
+def test_the_camera_goes_off_when_the_page_is_out_of_sight(at_the_cinema: Page) -> None:
+    page = at_the_cinema
+    page.get_by_test_id("camera-start").click()
+    wait(page, "c.state().answered >= 1")
+    page.evaluate(
+        "() => { Object.defineProperty(document, 'hidden', {value: true}); "
+        "document.dispatchEvent(new Event('visibilitychange')); }"
+    )
+    wait(page, "c.state().mode === 'still'")
+    assert not running(page)
+    assert "out of sight" in page.get_by_test_id("camera-notice").inner_text()
+
+
+@pytest.mark.parametrize(("error", "words"), [("NotAllowedError", "has not given"), ("NotFoundError", "No camera")])
+def test_without_a_camera_there_is_a_sentence_and_an_upload(
+    open_page: Callable[..., Page], page: Page, error: str, words: str
+) -> None:
+    page.add_init_script(REFUSE % error)
+    open_page("live")
+    page.get_by_test_id("camera-start").click()
+    page.get_by_text("A picture instead").wait_for(timeout=20_000)
+    assert words in page.get_by_test_id("camera-notice").inner_text()
+    page.locator(".st-key-live_upload input").set_input_files(
+        {"name": "cat.jpg", "mimeType": "image/jpeg", "buffer": images.jpeg_bytes(images.gallery_picture("cat").image)}
+    )
+    page.wait_for_url(re.compile("image=upload"), timeout=20_000)
+    settle(page)
+
+
+@pytest.mark.parametrize("view", [View(), View(width=400, height=860, color_scheme="dark")], ids=str)
+def test_a_pixel_is_pinned_by_click_and_by_key(open_page: Callable[..., Page], view: View) -> None:
+    page = open_page("live")
+    wait(page, "c.state().grid[0] === 16")
+    stage = page.get_by_role("group", name="Picture.")
+    stage.scroll_into_view_if_needed()
+    box = stage.bounding_box()
+    assert box
+    page.mouse.click(box["x"] + box["width"] * 2.5 / 16, box["y"] + box["height"] * 4.5 / 16)
+    page.wait_for_url(re.compile("row=5&column=3"), timeout=20_000)
+    stage.press("ArrowRight")
+    page.wait_for_url(re.compile("row=5&column=4"), timeout=20_000)

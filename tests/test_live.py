@@ -1,0 +1,199 @@
+"""Live: maps agree with other implementations, frames are checked before they are used, and a frozen one stays."""
+
+import base64
+import io
+import json
+import shutil
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from streamlit.testing.v1 import AppTest
+
+from explorer import images, live, navigation, theme
+from explorer.components.camera import assets
+from explorer.look import OVERLAYS, PINNED, look
+from lambda_core import build, load_checkpoint, trace
+from lambda_core.data import prepare
+
+NODE = shutil.which("node")
+COMPONENT = Path(live.__file__).parent / "components" / "camera"
+PATH = "stages.2.0.mix"
+
+
+@pytest.fixture(scope="module")
+def network():
+    return load_checkpoint("lambda_resnet_mini")
+
+
+@pytest.fixture(scope="module")
+def x(network):
+    return prepare(images.gallery_picture("coffee").image, network.preprocess)
+
+
+def test_gradcam_is_captums(network, x):
+    from captum.attr import LayerGradCam
+
+    seen = look(network.model, x, PATH, overlay="gradcam")
+    layer = network.model.get_submodule(PATH)
+    expected = LayerGradCam(network.model, layer.output).attribute(x, int(seen.logits.argmax()), relu_attributions=True)
+    np.testing.assert_allclose(seen.heat, expected[0, 0].detach(), atol=1e-6)
+    assert seen.heat.max() > 0
+
+
+@pytest.mark.parametrize(("row", "column", "head"), [(0, 0, 0), (7, 3, 2), (15, 15, 3)])
+def test_the_weights_of_a_pixel_make_its_output(network, x, row, column, head):
+    """The sum over positions of weight times value is what the layer gives for this pixel and head."""
+    taps = trace(network.model, x)
+    n, values = row * 16 + column, taps[f"{PATH}.v"][0, :, :, 0].numpy()
+    parts = {"content": ["content"], "position": ["position"], "sum": ["content", "position"]}
+    for overlay in PINNED:
+        seen = look(network.model, x, PATH, overlay=overlay, row=row, column=column, head=head)
+        expected = sum(taps[f"{PATH}.{part}_output"][0, head, n].numpy() for part in parts[overlay])
+        np.testing.assert_allclose(seen.heat.reshape(-1) @ values, expected, atol=1e-4)
+        np.testing.assert_allclose(seen.logits, taps["output"][0], atol=1e-5)
+
+
+def test_a_place_beyond_the_map_is_its_last(network, x):
+    last = look(network.model, x, PATH, overlay="sum", row=15, column=15, head=3)
+    beyond = look(network.model, x, PATH, overlay="sum", row=99, column=99, head=99)
+    np.testing.assert_array_equal(last.heat, beyond.heat)
+
+
+@pytest.mark.parametrize("half", ["content", "position"])
+def test_a_layer_with_one_half_shows_zero_for_the_other(half):
+    model = build("lambda_resnet_mini", num_classes=3, **{half: False}).eval()
+    seen = look(model, torch.randn(1, 3, 64, 64), PATH, overlay=half)
+    assert not seen.heat.any()
+    assert look(model, torch.randn(1, 3, 64, 64), PATH, overlay="sum").heat.any()
+
+
+def test_no_hook_stays(network, x):
+    for overlay in OVERLAYS:
+        look(network.model, x, PATH, overlay=overlay)
+    assert not any(module._forward_hooks for module in network.model.modules())
+
+
+def jpeg(side=128, colour=(200, 40, 40)):
+    buffer = io.BytesIO()
+    Image.new("RGB", (side, side), colour).save(buffer, "JPEG")
+    return base64.b64encode(buffer.getvalue()).decode()
+
+
+@pytest.mark.parametrize(
+    "text", [None, 7, ["x"], "no base64!", "", base64.b64encode(b"<svg>").decode(), "A" * (live.LARGEST + 4)]
+)
+def test_what_is_no_frame_is_refused_in_a_sentence(text):
+    with pytest.raises(images.ImageRefused) as refused:
+        live.decoded(text)
+    assert str(refused.value).endswith(".")
+
+
+def converse():
+    import streamlit as st
+
+    from explorer import live, sidebar
+
+    sidebar.existing()
+    if "frame" in st.session_state:
+        st.session_state[live.KEY] = {"frame": st.session_state["frame"]}
+        live._on_frame()
+
+
+def after(frame):
+    app = AppTest.from_function(converse, default_timeout=60)
+    app.session_state["frame"] = frame
+    app.run()
+    assert not app.exception
+    return app.session_state
+
+
+def test_a_frame_is_answered_and_forgotten():
+    session = after({"number": 3, "jpeg": jpeg(), "row": 2, "column": 5, "freeze": False})
+    answer = session["live_answer"]
+    assert answer["number"] == 3 and answer["grid"] == (16, 16) and answer["heat"]["hue"] == "lambda"
+    assert (answer["pin"]["row"], answer["pin"]["column"]) == (2, 5)
+    shares = [entry["p"] for entry in answer["top"]]
+    assert len(shares) == live.TOP and shares == sorted(shares, reverse=True) and 0.5 < sum(shares) <= 1
+    assert max(map(abs, answer["heat"]["data"])) == 127
+    assert "pictures" not in session and session["selection"].image == "coffee"
+    json.dumps(answer)
+
+
+def test_a_frozen_frame_is_the_camera_picture_of_every_page():
+    session = after({"number": 1, "jpeg": jpeg(512), "row": 0, "column": 0, "freeze": True})
+    assert session["selection"].image == "camera"
+    assert session["pictures"]["camera"].image.size == (512, 512)
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [
+        {}, {"number": "1"}, {"number": 1, "jpeg": "x"}, {"number": 1, "jpeg": 5, "row": "2", "column": None},
+        {"number": 1, "jpeg": None, "row": -5, "column": 10**9},
+    ],
+)  # fmt: skip
+def test_a_frame_that_makes_no_sense_breaks_nothing(frame):
+    session = after(frame)
+    assert session["selection"].image == "coffee"
+    if frame.get("jpeg"):
+        assert session["live_answer"]["refused"]
+
+
+def test_the_page_offers_every_map_and_says_where_frames_go():
+    app = AppTest.from_file(str(navigation.PAGES.parent / "explorer" / "app.py"), default_timeout=60).run()
+    app.switch_page("../pages/live.py").run()
+    assert not app.exception
+    for overlay in OVERLAYS:
+        app.button_group(key="live_overlay").set_value(overlay).run()
+        assert not app.exception
+    assert "own server and nowhere else" in " ".join(caption.value for caption in app.caption)
+
+
+def test_a_camera_that_is_refused_brings_the_upload():
+    app = AppTest.from_file(str(navigation.PAGES.parent / "explorer" / "app.py"), default_timeout=60).run()
+    app.session_state["live_status"] = "denied"
+    app.switch_page("../pages/live.py").run()
+    content = base64.b64decode(jpeg(300))
+    app.file_uploader(key="live_upload").upload("mine.jpg", content, "image/jpeg").run()
+    assert not app.exception
+    assert app.session_state["selection"].image == "upload"
+
+
+def test_the_component_is_whole_and_local(tmp_path):
+    parts = assets()
+    (tmp_path / "bundle.mjs").write_text(parts["js"])
+    done = subprocess.run([NODE, "--check", tmp_path / "bundle.mjs"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "http" not in parts["js"] + parts["css"]
+    assert parts["js"].count("getUserMedia(") == 1
+
+
+METER = """
+import { createMeter } from "./meter.js";
+const meter = createMeter();
+const early = meter.read();
+for (let i = 0; i <= 30; i++) meter.answered(1000 + 100 * i, 80 + (i % 3), 20);
+const fast = meter.read();
+meter.clear();
+for (let i = 0; i < 9; i++) meter.answered(1000 * i, 900, 800);
+console.log(JSON.stringify([early, fast, meter.read()]));
+"""
+
+
+def test_the_frame_rate_is_counted_over_the_last_seconds(tmp_path):
+    shutil.copy(COMPONENT / "meter.js", tmp_path)
+    (tmp_path / "package.json").write_text('{"type": "module"}')
+    (tmp_path / "try.js").write_text(METER)
+    done = subprocess.run([NODE, "try.js"], cwd=tmp_path, capture_output=True, text=True, check=True)
+    early, fast, slow = json.loads(done.stdout)
+    assert early is None
+    assert fast == {"rate": 10, "took": 81, "server": 20}
+    assert slow == {"rate": 1, "took": 900, "server": 800}
+
+
+def test_hues_of_the_maps_are_of_the_theme():
+    assert {hue for _, hue in OVERLAYS.values()} - {""} <= set(theme.PALETTE["light"])
