@@ -1,0 +1,126 @@
+"""What a network sees in a picture: python -m lambda_core.predict IMAGE ... [--checkpoint NAME_OR_FILE] [--top 5]
+
+Prints the likeliest classes with their probabilities as a table, or all of it as JSON.
+"""
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from lambda_core.checkpoints import Checkpoint, CheckpointRefused, load_checkpoint
+from lambda_core.data import prepare
+
+DEFAULT = "lambda_resnet_mini"
+
+
+class PictureRefused(ValueError):
+    """A file that is no picture; the message says which, and why."""
+
+
+def read_picture(path: str | Path) -> Image.Image:
+    """The picture in a file, turned the way its camera says. Raises PictureRefused, in one sentence."""
+    try:
+        with Image.open(path) as image:
+            return ImageOps.exif_transpose(image).convert("RGB")
+    except (FileNotFoundError, IsADirectoryError) as error:
+        raise PictureRefused(f"there is no picture {str(path)!r}: give the path of an image file") from error
+    except UnidentifiedImageError as error:
+        raise PictureRefused(
+            f"{str(path)!r} is not a picture: give a JPEG, PNG, WebP, GIF, BMP or TIFF file"
+        ) from error
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        raise PictureRefused(f"{str(path)!r} cannot be read, it is damaged or too large ({error})") from error
+
+
+@torch.inference_mode()
+def predict(checkpoint: Checkpoint, image: Image.Image, top: int = 5) -> list[dict[str, Any]]:
+    """The `top` likeliest classes, likeliest first: [{"class": name, "index": int, "probability": 0..1}, ...].
+
+    Probabilities are the softmax of the network's scores, whose input is `data.prepare` with the checkpoint's
+    preprocessing. More than there are classes gives all. Raises ValueError for top < 1, and CheckpointRefused for a
+    checkpoint that does not say how a picture is prepared.
+    """
+    if top < 1:
+        raise ValueError(f"top must be at least 1, not {top}")
+    if missing := [name for name in ("size", "mean", "std") if name not in checkpoint.preprocess]:
+        raise CheckpointRefused(
+            f"the checkpoint does not say how a picture is prepared: its preprocess lacks {', '.join(missing)}"
+        )
+    device = next(checkpoint.model.parameters()).device
+    scores = checkpoint.model(prepare(image, checkpoint.preprocess).to(device))[0].float()
+    probabilities, indices = scores.softmax(0).topk(min(top, len(scores)))
+    names = dict(enumerate(checkpoint.classes))
+    return [
+        {"class": names.get(index, f"class {index}"), "index": index, "probability": probability}
+        for index, probability in zip(indices.tolist(), probabilities.tolist(), strict=True)
+    ]
+
+
+def table(predictions: Sequence[dict[str, Any]]) -> str:
+    """One line a class: its probability in per cent, and its name."""
+    return "\n".join(f"{100 * found['probability']:7.2f} %  {found['class']}" for found in predictions)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(prog="python -m lambda_core.predict", description=__doc__)
+    parser.add_argument("images", nargs="+", metavar="IMAGE", help="a picture: JPEG, PNG, WebP, GIF, BMP or TIFF")
+    parser.add_argument(
+        "--checkpoint", default=DEFAULT, help="a network of the zoo, a file, or timm/NAME (%(default)s)"
+    )
+    parser.add_argument("--top", type=int, default=5, help="how many classes (%(default)s)")
+    parser.add_argument("--json", metavar="FILE", help="write the result to this file; - prints it, and no table")
+    parser.add_argument("--device", default="cpu", help="cpu, cuda, cuda:1, mps (%(default)s)")
+    options = parser.parse_args(arguments)
+    if options.top < 1:
+        parser.error(f"--top must be at least 1, not {options.top}")
+    sys.exit(run(options))
+
+
+def run(options: argparse.Namespace) -> int:
+    """The exit code: 2 if a picture, the checkpoint, the device or the JSON file could not be used, else 0.
+
+    A picture that cannot be read does not keep the others from their answer.
+    """
+    results: list[dict[str, Any]] = []
+    code = 0
+    try:
+        torch.empty(0, device=options.device)
+    except (RuntimeError, AssertionError):
+        return _refuse(f"this machine has no device {options.device!r}: take cpu, or cuda with an NVIDIA GPU")
+    try:
+        checkpoint = load_checkpoint(options.checkpoint, options.device)
+        for path in options.images:
+            try:
+                predictions = predict(checkpoint, read_picture(path), options.top)
+            except PictureRefused as error:
+                code = _refuse(str(error))
+                continue
+            results.append({"image": path, "predictions": predictions})
+            if options.json != "-":
+                print(f"{path}\n{table(predictions)}")
+    except CheckpointRefused as error:
+        return _refuse(str(error))
+    text = json.dumps({"checkpoint": options.checkpoint, "images": results}, indent=2, ensure_ascii=False)
+    if options.json == "-":
+        print(text)
+    elif options.json:
+        try:
+            Path(options.json).write_text(text + "\n", encoding="utf-8")
+        except OSError as error:
+            return _refuse(f"{options.json!r} cannot be written: {error.strerror}")
+    return code
+
+
+def _refuse(reason: str) -> int:
+    print(reason, file=sys.stderr)
+    return 2
+
+
+if __name__ == "__main__":
+    main()

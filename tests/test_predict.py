@@ -1,0 +1,138 @@
+"""The predict command: its figures are the network's own, and what cannot be used ends in a sentence."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+
+from lambda_core import build, load_checkpoint, save_checkpoint
+from lambda_core.checkpoints import CheckpointRefused
+from lambda_core.data import IMAGENETTE_CLASSES, prepare
+from lambda_core.predict import main, predict
+
+OVERRIDES = {"depths": (1, 1, 1, 1), "widths": (8, 8, 8, 8), "num_classes": 3, "scope": 3, "dim_k": 4}
+PREPROCESS = {"size": 32, "mean": [0.5, 0.5, 0.5], "std": [0.2, 0.2, 0.2]}
+
+
+@pytest.fixture
+def picture(tmp_path):
+    path = tmp_path / "a photograph.png"
+    Image.effect_noise((60, 40), 80).convert("RGB").save(path)
+    return path
+
+
+@pytest.fixture
+def network(tmp_path):
+    torch.manual_seed(0)
+    path = tmp_path / "net.safetensors"
+    model = build("lambda_resnet26", **OVERRIDES).eval()
+    for block in model.modules():
+        if hasattr(block, "norm3"):
+            torch.nn.init.ones_(block.norm3.weight)
+    save_checkpoint(
+        path, model, architecture={"name": "lambda_resnet26", "overrides": OVERRIDES},
+        classes=["ant", "bee"], preprocess=PREPROCESS,
+    )  # fmt: skip
+    return path
+
+
+def run(capsys, *arguments):
+    """(exit code, stdout, stderr)"""
+    with pytest.raises(SystemExit) as caught:
+        main(list(map(str, arguments)))
+    return caught.value.code, *capsys.readouterr()
+
+
+def test_the_figures_are_the_networks_own(picture, network, capsys):
+    code, out, _ = run(capsys, picture, "--checkpoint", network, "--json", "-", "--top", 9)
+    assert code == 0
+    found = json.loads(out)["images"][0]
+    loaded = load_checkpoint(network)
+    with torch.inference_mode():
+        expected = loaded.model(prepare(Image.open(picture), loaded.preprocess))[0].softmax(0)
+    assert found["image"] == str(picture)
+    assert [p["index"] for p in found["predictions"]] == expected.argsort(descending=True).tolist()
+    names = ("ant", "bee", "class 2")  # the card names two classes of three
+    for prediction in found["predictions"]:
+        assert prediction["probability"] == pytest.approx(float(expected[prediction["index"]]), abs=1e-6)
+        assert prediction["class"] == names[prediction["index"]]
+
+
+def test_a_table_of_the_network_that_ships(picture, tmp_path, capsys):
+    file = tmp_path / "result.json"
+    code, out, _ = run(capsys, picture, picture, "--top", 3, "--json", file)
+    first, *rows = out.splitlines()[:4]
+    assert code == 0 and first == str(picture) and len(out.splitlines()) == 8
+    shown = [row.split(" %  ") for row in rows]
+    predictions = json.loads(file.read_text())["images"][1]["predictions"]
+    assert [name for _, name in shown] == [p["class"] for p in predictions]
+    assert set(p["class"] for p in predictions) < set(IMAGENETTE_CLASSES)
+    for (per_cent, _), prediction in zip(shown, predictions, strict=True):
+        assert float(per_cent) == pytest.approx(100 * prediction["probability"], abs=0.006)
+
+
+def test_a_camera_may_have_been_turned(picture, network, tmp_path, capsys):
+    turned = tmp_path / "turned.png"
+    exif = Image.Exif()
+    exif[0x0112] = 6  # turn by 90 degrees to see it upright
+    Image.open(picture).transpose(Image.Transpose.ROTATE_90).save(turned, exif=exif)
+    _, out, _ = run(capsys, picture, turned, "--checkpoint", network, "--json", "-")
+    first, second = (found["predictions"] for found in json.loads(out)["images"])
+    assert first == second
+
+
+def broken(tmp_path, name, content):
+    path = tmp_path / name
+    path.write_bytes(content)
+    return path
+
+
+def test_pictures_that_are_none(picture, network, tmp_path, capsys):
+    """One sentence each, and the picture between them still has its answer."""
+    whole = picture.read_bytes()
+    text = broken(tmp_path, "notes.jpg", b"not a picture")
+    half = broken(tmp_path, "half.png", whole[: len(whole) // 2])
+    code, out, err = run(capsys, tmp_path / "nowhere.jpg", text, picture, half, tmp_path, "--checkpoint", network)
+    assert code == 2
+    assert out.startswith(str(picture)) and len(out.splitlines()) == 4
+    missing, none, damaged, folder = err.splitlines()
+    assert missing.startswith("there is no picture") and "nowhere.jpg" in missing
+    assert "notes.jpg' is not a picture: give a JPEG" in none
+    assert "half.png' cannot be read, it is damaged" in damaged
+    assert folder.startswith("there is no picture")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        (["--checkpoint", "nowhere"], "there is no checkpoint 'nowhere'"),
+        (["--device", "toaster"], "this machine has no device 'toaster'"),
+        (["--json", "no/such/folder/x.json"], "'no/such/folder/x.json' cannot be written"),
+        (["--top", "0"], "--top must be at least 1, not 0"),
+    ],
+)
+def test_what_cannot_be_used_is_told(picture, capsys, arguments, reason):
+    code, _, err = run(capsys, picture, *arguments)
+    assert code == 2
+    assert reason in err and "Traceback" not in err
+
+
+def test_a_checkpoint_must_say_how_a_picture_is_prepared(network):
+    loaded = load_checkpoint(network)
+    loaded.preprocess.pop("std")
+    with pytest.raises(CheckpointRefused, match="its preprocess lacks std"):
+        predict(loaded, Image.new("RGB", (8, 8)))
+
+
+def test_the_command(picture):
+    """The module runs as a program, from any folder, and its exit code is the shell's."""
+    root = Path(__file__).parent.parent
+    command = [sys.executable, "-m", "lambda_core.predict", picture, "nowhere.jpg", "--top", "1"]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=root, check=False)
+    assert done.returncode == 2
+    assert done.stdout.splitlines()[0] == str(picture)
+    assert done.stderr.count("\n") == 1 and "nowhere.jpg" in done.stderr
