@@ -1,11 +1,16 @@
 """Networks by name: exact parameter counts of the paper's tables, stage strings, and errors that help."""
 
+import copy
+
 import pytest
 import torch
+from torchvision.ops import FeaturePyramidNetwork
 
-from lambda_core.layers import Convolution, LambdaLayer
-from lambda_core.models import FAMILY, build, config_of
+from lambda_core import load_checkpoint, save_checkpoint
+from lambda_core.layers import LAYERS, Convolution, GlobalAttention, LambdaLayer, LocalAttention
+from lambda_core.models import FAMILY, SANS, Config, build, config_of
 from lambda_core.models.config import layer_options, parse_stages
+from lambda_core.models.family import evenly
 
 
 def parameters(name, **overrides):
@@ -52,12 +57,47 @@ def test_content_and_position_table(options, millions):
     assert parameters("lambda_resnet50", **options) / 1e6 == pytest.approx(millions, abs=5e-4)
 
 
-STEM_D = {"stem": ((3, 32, 2), (3, 32, 1), (3, 64, 1), (3, 64, 2)), "pool": False}
+# Millions, exactly as published; the paper's layers table has them to one decimal.
+LAYERS_TABLE = {
+    "se_resnet50": 28.088, "a2_resnet50": 32.897, "augmented_resnet50": 25.818, "san19": 20.518,
+    "local_resnet50": 18.039, "lambda_resnet50": 14.996,
+}  # fmt: skip
+LARGE = {
+    "resnet101_d": 44.605, "se_resnet101_d": 63.619, "hybrid_resnet101_d": 36.867, "lambda_resnet101_d": 25.982,
+    "resnet152_d": 60.249, "se_resnet152_d": 86.622, "hybrid_resnet152_d": 51.405, "lambda_resnet152_d": 35.077,
+}  # fmt: skip
 
 
-@pytest.mark.parametrize(("name", "millions"), [("resnet101", 44.605), ("resnet152", 60.249)])
-def test_large_resnets(name, millions):
-    assert parameters(name, **STEM_D) / 1e6 == pytest.approx(millions, abs=5e-4)
+@pytest.mark.parametrize(("name", "millions"), (LAYERS_TABLE | LARGE).items())
+def test_tables_of_layers_and_of_large_networks(name, millions):
+    assert parameters(name) / 1e6 == pytest.approx(millions, abs=5.1e-4)
+
+
+def test_counts_that_differ_from_the_paper():
+    """Hu et al.: 23.3 published. The source leaves its geometry network's width open, and has another stem."""
+    assert parameters("relation_resnet50") == 23_401_683
+    # a control: squeeze-excite on the other blocks of c4 too is not what the paper counts
+    stages = f"S-S-{evenly(23, 3).replace('C', 'S')}-L"
+    assert parameters("resnet101_d", stages=stages) / 1e6 == pytest.approx(47.4, abs=0.05)
+
+
+DEPTHS = {"200": (3, 24, 36, 3), "270": (4, 29, 53, 4), "350": (4, 36, 72, 4), "420": (4, 44, 87, 4)}
+
+
+@pytest.mark.parametrize("number", DEPTHS)
+def test_the_deeper_networks(number):
+    config = FAMILY[f"hybrid_resnet{number}_d"]
+    assert config.depths == DEPTHS[number]
+    assert abs(3 * sum(config.depths) + 2 - int(number)) <= 2  # three layers a block, the stem and the classifier
+    *_, third, fourth = parse_stages(config.stages, config.depths)
+    assert (third.count("L"), fourth) == (-(-config.depths[2] // 6), "L" * config.depths[3])
+
+
+@pytest.mark.parametrize(
+    ("depth", "lambdas", "letters"), [(6, 2, "CCLCCL"), (5, 2, "CCLCL"), (3, 3, "LLL"), (2, 0, "CC")]
+)
+def test_lambdas_spread_evenly(depth, lambdas, letters):
+    assert evenly(depth, lambdas) == letters
 
 
 @pytest.mark.parametrize(
@@ -191,3 +231,147 @@ def test_the_activation_is_everywhere():
     assert acts == {torch.nn.SiLU}
     with pytest.raises(ValueError, match="act must be one of relu, silu"):
         build("resnet26", act="gelu")
+
+
+@pytest.mark.parametrize("letter", LAYERS)
+def test_every_letter_makes_a_network(letter):
+    torch.manual_seed(0)
+    small = {"depths": (1, 1, 1, 1), "widths": (16, 16, 16, 16), "num_classes": 3, "layer": {"scope": 3}}
+    model = build("resnet26", stages=letter * 4, **small)
+    with torch.no_grad():
+        for stage in model.stages:
+            stage[0].norm3.weight.fill_(1)  # else a block is its shortcut
+    y = model(torch.randn(2, 3, 45, 70))
+    assert y.shape == (2, 3)
+    y.square().sum().backward()
+    assert all(p.grad is not None and p.grad.isfinite().all() for p in model.parameters())
+    missing = {name for name, p in model.named_parameters() if not p.grad.any()}
+    assert not missing
+
+
+def test_options_by_letter():
+    layers = {"G": {"heads": 4, "4": {"heads": 2, "2": {"heads": 1}}}, "R": {"window": 3}, "L": {"scope": 5}}
+    with torch.device("meta"):
+        model = build("resnet26", stages="R-L-LG-G", layers=layers, dim_k=8, layer={3: {"scope": 7}})
+    kinds = {LocalAttention: "window", LambdaLayer: "scope", GlobalAttention: "heads"}
+    found = [[getattr(block.mix, kinds[type(block.mix)]) for block in stage] for stage in model.stages]
+    assert found == [[3, 3], [5, 5], [7, 4], [2, 1]]
+    assert model.stages[1][0].mix.dim_k == 8
+    config = config_of("se_resnet101_d", layers={"G": {"heads": 4}, "S": {2: {"ratio": 0.5}}})
+    assert config.layers == {"S": {"ratio": 0.25, 2: {"ratio": 0.5}}, "G": {"heads": 4}}
+
+
+@pytest.mark.parametrize(
+    ("layers", "error", "message"),
+    [
+        ({"Q": {}}, ValueError, "^layers has options for the unknown letter 'Q'; there are C, L, S,"),
+        ({"G": {"head": 4}}, TypeError, "^no GlobalAttention has the option 'head'; there are heads, size$"),
+        ({"C": {"heads": 4}}, TypeError, "^no Convolution has the option 'heads'; it has none$"),
+        ({"S": {"unit": 4}}, TypeError, "^no SqueezeExciteConvolution has the option 'unit'; there are ratio$"),
+        ({"L": {"dim_context": 4}}, TypeError, "^no lambda layer has the option 'dim_context'"),
+        ({"G": {"heads": 7}}, ValueError, "^dim_out=64 cannot be split over heads=7"),
+    ],
+)  # fmt: skip
+def test_bad_options_by_letter(layers, error, message):
+    with pytest.raises(error, match=message), torch.device("meta"):
+        build("resnet26", stages="GGGG", layers=layers)
+
+
+def test_layers_of_the_whole_map_know_its_size():
+    """A strided block runs its layer before the pooling: its first block has the map of the stage before."""
+    with torch.device("meta"):
+        model = build("resnet26", stages="LXGA", scope=None, image_size=(224, 100))
+    first, second, third, fourth = model.stages
+    assert [block.mix.size for block in first] == [(56, 25)] * 2
+    assert [block.mix.along_width.table.shape[1] for block in second] == [2 * 25 - 1, 2 * 13 - 1]
+    assert [block.mix.rows.shape[1] for block in third] == [2 * 28 - 1, 2 * 14 - 1]
+    assert [block.mix.columns.shape[1] for block in fourth] == [2 * 7 - 1, 2 * 4 - 1]
+    with torch.device("meta"):
+        model = build("resnet26", stages="LGGG", image_size=64, layers={"G": {3: {"size": (5, 5)}}})
+    assert model.stages[0][0].mix.size is None  # a local scope needs none
+    assert model.stages[2][1].mix.rows.shape[1] == 9
+
+
+SHARED = {
+    "depths": (1, 1, 3, 2), "widths": (8, 8, 8, 8), "num_classes": 3, "stages": "CCLL", "share_embeddings": True,
+    "layer": {"scope": 3, "dim_k": 4, "heads": 2, 3: {1: {"scope": 5}}},
+}  # fmt: skip
+
+
+def tables(model):
+    return [[block.mix.embeddings for block in stage] for stage in model.stages[2:]]
+
+
+def is_shared(model):
+    (a, b, c), (d, e) = tables(model)
+    return a is not b and b is c and d is e and c is not d
+
+
+def test_shared_embeddings():
+    torch.manual_seed(0)
+    model = build("resnet26", **SHARED).eval()
+    assert is_shared(model)
+    own = parameters("resnet26", **SHARED | {"share_embeddings": False})
+    assert own - sum(p.numel() for p in model.parameters()) == 2 * 4 * 3 * 3  # two tables fewer, of k r²
+    assert is_shared(copy.deepcopy(model))
+    assert is_shared(model.double()) and is_shared(model.to("meta").to_empty(device="cpu"))
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.float32])
+def test_shared_embeddings_come_back_from_a_file(tmp_path, dtype):
+    torch.manual_seed(0)
+    model = build("resnet26", **SHARED).to(dtype).float().eval()
+    architecture = {"name": "resnet26", "overrides": SHARED}
+    save_checkpoint(tmp_path / "net.safetensors", model, architecture=architecture, dtype=dtype)
+    back = load_checkpoint(tmp_path / "net.safetensors").model
+    assert is_shared(back)
+    x = torch.randn(1, 3, 32, 32)
+    torch.testing.assert_close(back(x), model(x), rtol=0, atol=1e-5)
+
+
+def test_drop_path_grows_and_leaves_shortcuts():
+    torch.manual_seed(0)
+    model = build("resnet26", depths=(1, 2, 1, 1), widths=(8,) * 4, num_classes=2, drop_path=0.4)
+    shares = [getattr(block.drop_path, "p", 0.0) for stage in model.stages for block in stage]
+    assert shares == pytest.approx([0, 0.1, 0.2, 0.3, 0.4])
+    block, x = model.stages[1][1], torch.randn(400, 32, 2, 2).relu()
+    with torch.no_grad():
+        block.norm3.weight.fill_(1)
+        skipped = (block(x) == x).flatten(1).all(1).float().mean()
+        assert skipped == pytest.approx(0.2, abs=0.08)
+        assert not (block.eval()(x) == x).flatten(1).all(1).any()
+    with pytest.raises(ValueError, match=r"^drop_path must be at least 0 and below 1, not 1$"):
+        build("resnet26", drop_path=1)
+
+
+@pytest.mark.parametrize("name", ["resnet26", "lambda_resnet_mini"])
+def test_a_pyramid_of_maps_for_detection(name):
+    model = build(name, scope=3, num_classes=0).eval()
+    with torch.no_grad():
+        x = torch.randn(1, 3, 75, 64)
+        maps = model.forward_pyramid(x)
+        torch.testing.assert_close(maps["3"], model.forward_features(x))
+        pyramid = FeaturePyramidNetwork(model.out_channels, 8)(maps)
+    for key, channels, stride in zip(maps, model.out_channels, model.out_strides, strict=True):
+        assert maps[key].shape == (1, channels, -(-75 // stride), 64 // stride)
+        assert pyramid[key].shape == (1, 8, *maps[key].shape[2:])
+    assert model.out_strides == ([4, 8, 16, 32] if name == "resnet26" else [4, 8, 8, 16])
+
+
+@pytest.mark.parametrize("name", SANS)
+def test_patchwise_networks(name):
+    small = {"depths": (1, 1, 1, 1, 1), "widths": (32, 32, 64, 64, 64), "num_classes": 3}
+    torch.manual_seed(0)
+    model = build(name, **small)
+    y = model(torch.randn(2, 3, 40, 64))
+    assert y.shape == (2, 3)
+    y.square().sum().backward()
+    assert all(p.grad is not None and p.grad.isfinite().all() for p in model.parameters())
+    assert len(SANS[name].depths) == len(SANS[name].windows)
+    with pytest.raises(TypeError, match=f"^{name} has no option 'stages'; there are depths, widths, windows, num_cl"):
+        build(name, stages="CCLL")
+
+
+def test_a_card_written_before_letters_had_options_still_builds():
+    assert parameters("lambda_resnet_mini") == parameters("lambda_resnet_mini", layer={"scope": 11}) == 2_369_544
+    assert Config((1, 1, 1, 1)).layers == {}

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import cache
 from inspect import signature
 from typing import Any
 
@@ -69,7 +68,6 @@ def parse_stages(stages: str, depths: tuple[int, ...]) -> list[str]:
     return [part * (depth // len(part)) for part, depth in zip(parts, depths, strict=True)]
 
 
-@cache
 def takes(kind: type[nn.Module]) -> Mapping[str, Any]:
     """The options of a kind of layer, with their defaults."""
     parameters = signature(kind.Unit if issubclass(kind, ConvolutionThen) else kind).parameters
