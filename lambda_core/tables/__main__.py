@@ -53,14 +53,16 @@ def wrapped(note: str) -> str:
     return textwrap.fill(note, 100, initial_indent="  ", subsequent_indent="      ")
 
 
-def as_text(title: str, figures: list[Figure]) -> str:
-    """One table for a terminal: a line a row, the notes below."""
+def as_text(table: str, figures: list[Figure]) -> str:
+    """One table for a terminal: a line a row, with its order of growth where the paper gives one; the notes below."""
+    printed = published()["tables"][table]
+    growth = {row["row"]: f", Θ({row['time']})" for row in printed["rows"] if "time" in row}
     metrics = [metric for metric in METRICS if any(figure.metric == metric for figure in figures)]
     lines = [["", *(heading for metric in metrics for heading in headings(metric)), "verdict"]]
     notes: list[str] = []
     for row in dict.fromkeys(figure.row for figure in figures):
         own = {figure.metric: figure for figure in figures if figure.row == row}
-        verdicts = []
+        verdicts: dict[str, list[str]] = {}
         for metric, figure in own.items():
             if METRICS[metric].tolerance is None:
                 continue
@@ -68,20 +70,23 @@ def as_text(title: str, figures: list[Figure]) -> str:
             if figure.note:
                 notes.append(wrapped(f"[{len(notes) + 1}] {row}: {figure.note}"))
                 mark = f" [{len(notes)}]"
-            verdicts.append(figure.verdict + mark)
+            verdicts.setdefault(figure.verdict + mark, []).append(METRICS[metric].label.partition(",")[0])
         line = [cell for metric in metrics for cell in cells(own[metric])]
-        lines.append([row, *line, ", ".join(dict.fromkeys(verdicts)) or "data"])
+        mixed = [
+            f"{verdict} ({' and '.join(of)})" if len(verdicts) > 1 else verdict for verdict, of in verdicts.items()
+        ]
+        lines.append([row + growth.get(row, ""), *line, ", ".join(mixed) or "data"])
     measured = [f"  ours: {data}" for data in dict.fromkeys(figure.measured_on for figure in figures) if data]
-    return "\n".join([title, *aligned(lines), *notes, *measured, ""])
+    return "\n".join([f"{table}: {printed['title']}", *aligned(lines), *notes, *measured, ""])
 
 
 def summary(figures: list[Figure]) -> str:
     counts = {verdict: sum(figure.verdict == verdict for figure in figures) for verdict in VERDICTS}
     words = {
-        "match": "match", "erratum": "errata of the paper", "open": "open", "differs": "differ",
-        "formula": "not printed in the paper", "data": "need ImageNet or COCO",
+        "match": "match", "erratum": "by errata of the paper", "open": "open", "differs": "differ",
+        "unprinted": "not printed in the paper", "data": "for ImageNet or COCO to tell",
     }  # fmt: skip
-    return ", ".join(f"{counts[verdict]} {word}" for verdict, word in words.items() if counts[verdict])
+    return "Figures: " + ", ".join(f"{counts[verdict]} {word}" for verdict, word in words.items() if counts[verdict])
 
 
 def derivation(table: str, row: str | None) -> str:
@@ -114,7 +119,7 @@ def main(arguments: list[str] | None = None) -> None:
     for name in [options.table] if options.table else tables:
         found = compare(name)
         figures += found
-        print(as_text(f"{name}: {tables[name]['title']}", found), flush=True)
+        print(as_text(name, found), flush=True)
     print(summary(figures))
     if options.json:
         content = {

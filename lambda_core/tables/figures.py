@@ -41,8 +41,8 @@ METRICS: dict[str, Metric] = {
 }
 
 # match: within the tolerance. erratum, open: see notes.NOTES. differs: anything else, and the comparison fails.
-# data: only ImageNet or COCO can tell. formula: nothing is printed to compare with.
-VERDICTS = ("match", "erratum", "open", "differs", "data", "formula")
+# data: only ImageNet or COCO can tell. unprinted: there is nothing to compare with.
+VERDICTS = ("match", "erratum", "open", "differs", "data", "unprinted")
 
 
 @dataclass(frozen=True)
@@ -94,7 +94,7 @@ def judge(table: str, row: str, metric: str, printed: float | None, here: float 
     if here is None:
         return "differs", "No recipe builds this row."
     if printed is None:
-        return "formula", ""
+        return "unprinted", ""
     note = NOTES.get((table, row, metric))
     if note is not None:
         if abs(here - note.value) <= 0.5 * 10 ** -METRICS[metric].decimals + 1e-9:
