@@ -12,8 +12,8 @@ ROOT = Path(__file__).parent.parent
 
 # In lambda_core a module may import those before it, and itself.
 ORDER = (
-    "positions", "functional", "tracing", "engines", "layers", "switching", "surgery", "footprint", "models", "data", "checkpoints",
-    "cost", "attribution", "training", "tables", "benchmark", "predict",
+    "positions", "functional", "tracing", "engines", "layers", "switching", "surgery", "footprint", "models", "data",
+    "checkpoints", "cost", "attribution", "training", "tables", "benchmark", "predict",
 )  # fmt: skip
 
 CORE_DEPENDENCIES = {"numpy", "PIL", "safetensors", "torch", "torchvision", "tqdm"}
