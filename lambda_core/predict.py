@@ -68,7 +68,9 @@ def table(predictions: Sequence[dict[str, Any]]) -> str:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(prog="python -m lambda_core.predict", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m lambda_core.predict", description="The likeliest classes of pictures, as a table or as JSON."
+    )
     parser.add_argument("images", nargs="+", metavar="IMAGE", help="a picture: JPEG, PNG, WebP, GIF, BMP or TIFF")
     parser.add_argument(
         "--checkpoint", default=DEFAULT, help="a network of the zoo, a file, or timm/NAME (%(default)s)"
@@ -104,7 +106,7 @@ def run(options: argparse.Namespace) -> int:
             results.append({"image": path, "predictions": predictions})
             if options.json != "-":
                 print(f"{path}\n{table(predictions)}")
-    except CheckpointRefused as error:
+    except ValueError as error:  # CheckpointRefused, or a network that does not take its own pictures
         return _refuse(str(error))
     text = json.dumps({"checkpoint": options.checkpoint, "images": results}, indent=2, ensure_ascii=False)
     if options.json == "-":

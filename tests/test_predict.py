@@ -70,7 +70,7 @@ def test_a_table_of_the_network_that_ships(picture, tmp_path, capsys):
     shown = [row.split(" %  ") for row in rows]
     predictions = json.loads(file.read_text())["images"][1]["predictions"]
     assert [name for _, name in shown] == [p["class"] for p in predictions]
-    assert set(p["class"] for p in predictions) < set(IMAGENETTE_CLASSES)
+    assert {p["class"] for p in predictions} < set(IMAGENETTE_CLASSES)
     for (per_cent, _), prediction in zip(shown, predictions, strict=True):
         assert float(per_cent) == pytest.approx(100 * prediction["probability"], abs=0.006)
 
