@@ -139,6 +139,14 @@ def test_bad_stage_strings(stages, message):
         build("resnet50", stages=stages)
 
 
+@pytest.mark.parametrize(("name", "value"), [("widths", (8, 8)), ("strides", (1, 2, 2, 2, 2))])
+def test_every_stage_needs_its_numbers(name, value):
+    with pytest.raises(
+        ValueError, match=rf"^{name}=\(.*\) must have an entry for each stage of depths=\(2, 2, 2, 2\)$"
+    ):
+        build("resnet26", **{name: value})
+
+
 def test_unknown_names_and_options():
     with pytest.raises(ValueError, match=r"^no network is called 'resnet51'; there are resnet26, resnet50, .*lambda_"):
         build("resnet51")

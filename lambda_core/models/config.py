@@ -68,6 +68,15 @@ def parse_stages(stages: str, depths: tuple[int, ...]) -> list[str]:
     return [part * (depth // len(part)) for part, depth in zip(parts, depths, strict=True)]
 
 
+def check_stages(config: Config) -> None:
+    """ValueError unless every stage has a depth, a width and a stride."""
+    for name in ("widths", "strides"):
+        if len(getattr(config, name)) != len(config.depths):
+            raise ValueError(
+                f"{name}={getattr(config, name)} must have an entry for each stage of depths={config.depths}"
+            )
+
+
 def takes(kind: type[nn.Module]) -> Mapping[str, Any]:
     """The options of a kind of layer, with their defaults."""
     parameters = signature(kind.Unit if issubclass(kind, ConvolutionThen) else kind).parameters

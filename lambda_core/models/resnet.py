@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from lambda_core.layers import LAYERS, Convolution, ConvolutionThen, LambdaLayer
 from lambda_core.models.blocks import Bottleneck
-from lambda_core.models.config import Config, layer_options, options_by_letter, parse_stages, takes
+from lambda_core.models.config import Config, check_stages, layer_options, options_by_letter, parse_stages, takes
 from lambda_core.positions import Size
 
 ACTS: dict[str, type[nn.Module]] = {"relu": nn.ReLU, "silu": nn.SiLU}
@@ -29,6 +29,7 @@ class ResNet(nn.Module):
             raise ValueError(f"act must be one of {', '.join(ACTS)}, not {config.act!r}")
         if not 0 <= config.drop_path < 1:
             raise ValueError(f"drop_path must be at least 0 and below 1, not {config.drop_path}")
+        check_stages(config)
         self.config = config
         self.stem, dim = _stem(config), config.stem[-1][1]
         stride = 2 if config.pool else 1
