@@ -16,7 +16,8 @@ class Selection:
 
     image: a picture of the gallery, or "upload" or "camera". layer: a lambda layer's path in the network, empty for
     the first. step: 0 the overview, 1 to 8 the steps. cell: the matrix whose cell (key, value) is open, or none.
-    scope: the r that the scope page draws, 0 for the layer's own.
+    scope: the r that the scope page draws, 0 for the layer's own. target: the class that attributions explain, empty
+    for the likeliest.
     """
 
     image: str = "coffee"
@@ -29,6 +30,7 @@ class Selection:
     step: int = 0
     cell: str = ""
     scope: int = 0
+    target: str = ""
 
 
 NAMES = tuple(field.name for field in fields(Selection))
