@@ -13,6 +13,7 @@ import statistics
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -48,9 +49,7 @@ def main() -> int:
     with torch.no_grad():
         figures = {"prediction": seconds(lambda: checkpoint.model(x), options.repeats)}
     for name, method in METHODS.items():
-        figures[method.title] = seconds(
-            lambda name=name: attribute(checkpoint.model, x, 0, method=name), options.repeats
-        )  # type: ignore[misc]
+        figures[method.title] = seconds(partial(attribute, checkpoint.model, x, 0, method=name), options.repeats)
     last = layer_path(checkpoint.model, None)
     figures["λ halves of one layer"] = seconds(lambda: halves(checkpoint.model, x, 0, last), options.repeats)
 

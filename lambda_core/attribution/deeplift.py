@@ -12,7 +12,6 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from lambda_core import engines
 from lambda_core.functional import wide
 from lambda_core.layers import LambdaLayer
 from lambda_core.positions import Size
@@ -59,11 +58,7 @@ def _content_output(layer: LambdaLayer, q: Tensor, keys: Tensor, v: Tensor) -> T
 
 
 def _position_output(layer: LambdaLayer, q: Tensor, v: Tensor, size: Size) -> Tensor:
-    table = layer._table().to(v.dtype)
-    y = product(lambda a, b: engines.ENGINES["convolution"](a, b, table, size), q, v)
-    if layer.position_bias is not None:
-        y = y + (q @ layer.position_bias.to(q.dtype))[..., None]
-    return layer.position_output(y)
+    return product(lambda q, v: LambdaLayer._position_output(layer, q, v, size), q, v)
 
 
 def give_rules(model: nn.Module) -> None:

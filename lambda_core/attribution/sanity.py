@@ -15,7 +15,7 @@ from lambda_core.attribution.twin import Guard, Pace
 
 @dataclass(frozen=True)
 class Cascade:
-    """names: what has been shuffled so far, "nothing" first. similarity: Spearman's ρ with the true map. maps (s, H, W)."""
+    """names: what was shuffled last, "nothing" first. similarity: Spearman's ρ with the true map. maps: (s, H, W)."""
 
     names: tuple[str, ...]
     similarity: np.ndarray

@@ -1,0 +1,133 @@
+"""Attributions as figures: plotly where people explore, matplotlib for paper and slides. No streamlit."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from explorer.theme import PALETTE
+from lambda_core.attribution import Curve, Halves
+
+HEIGHT = 300
+
+
+def _figure(scheme: str, x: str, y: str, **options: Any) -> Any:
+    import plotly.graph_objects as go
+
+    ink = PALETTE[scheme]
+    figure = go.Figure()
+    axis = {"gridcolor": ink["line"], "zerolinecolor": ink["line-strong"], "tickfont": {"color": ink["ink-soft"]}}
+    figure.update_layout(
+        height=HEIGHT, margin={"l": 8, "r": 8, "t": 28, "b": 8}, paper_bgcolor=ink["page"], plot_bgcolor=ink["page"],
+        font={"family": "Source Sans, sans-serif", "size": 14, "color": ink["ink"]},
+        legend={"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0, "title": None},
+        xaxis={**axis, "title": x}, yaxis={**axis, "title": y}, **options,
+    )  # fmt: skip
+    return figure
+
+
+def curves_figure(curves: Mapping[str, Curve], scheme: str) -> Any:
+    """Deletion and insertion, by the map and, dotted, by chance."""
+    ink = PALETTE[scheme]
+    figure = _figure(scheme, "share of the pixels", "probability", hovermode="x unified")
+    for name, found in curves.items():
+        kind, _, chance = name.partition(", ")
+        figure.add_scatter(
+            x=found.shares, y=found.probabilities, name=f"{name.capitalize()}: {found.auc:.2f}",
+            line={"color": ink["position" if kind == "deletion" else "content"], "width": 1.5 if chance else 2.5,
+                  "dash": "dot" if chance else "solid"},
+            hovertemplate="%{y:.2f}",
+        )  # fmt: skip
+    figure.update_xaxes(tickformat=".0%", range=[0, 1])
+    figure.update_yaxes(range=[0, 1.02])
+    return figure
+
+
+def cascade_figure(names: Sequence[str], similarity: np.ndarray, scheme: str) -> Any:
+    """Spearman's correlation with the true map as more of the network is shuffled."""
+    ink = PALETTE[scheme]
+    figure = _figure(scheme, "shuffled, from the classifier down to", "rank correlation of the maps", showlegend=False)
+    figure.add_scatter(
+        x=list(names), y=similarity, mode="lines+markers", line={"color": ink["lambda"], "width": 2.5},
+        marker={"size": 8}, hovertemplate="%{x}: %{y:.2f}<extra></extra>",
+    )  # fmt: skip
+    figure.update_yaxes(range=[min(-0.25, float(similarity.min()) - 0.1), 1.05])
+    return figure
+
+
+def halves_figure(shares: Mapping[str, Halves], scheme: str) -> Any:
+    """The two shares of each layer as bars, and their sum beside logit - silent as a mark."""
+    ink = PALETTE[scheme]
+    titles = list(shares)
+    figure = _figure(scheme, "", "logits", barmode="relative", bargap=0.45)
+    for half, name in (("content", "through λc, content"), ("position", "through λp, position")):
+        values = [float(getattr(found, half).sum()) for found in shares.values()]
+        figure.add_bar(
+            x=titles, y=values, name=name, marker={"color": ink[half]}, hovertemplate="%{y:+.3f}<extra></extra>"
+        )
+    figure.add_scatter(
+        x=titles, y=[found.logit - found.silent for found in shares.values()], name="what the layer adds in all",
+        mode="markers", marker={"symbol": "line-ew", "size": 44, "line": {"width": 3, "color": ink["ink"]}},
+        hovertemplate="%{y:+.3f}<extra></extra>",
+    )  # fmt: skip
+    return figure
+
+
+def halves_table(shares: Mapping[str, Halves]) -> list[dict[str, Any]]:
+    """A row a layer: shares, their sum, what it should be, the error, and the logit without either half."""
+    return [
+        {
+            "Layer": title,
+            "λc": float(found.content.sum()),
+            "λp": float(found.position.sum()),
+            "λc + λp": float(found.content.sum() + found.position.sum()),
+            "logit − logit without the layer": found.logit - found.silent,
+            "error": found.error,
+            "without λc": found.without_content - found.logit,
+            "without λp": found.without_position - found.logit,
+        }
+        for title, found in shares.items()
+    ]
+
+
+def maps_figure(photo: Image.Image, maps: Mapping[str, np.ndarray], signed: Mapping[str, bool]) -> Any:
+    """Maps on the photograph, each in means of its own size, on one scale, ready to save as PNG or SVG."""
+    from matplotlib.colors import LinearSegmentedColormap
+    from matplotlib.figure import Figure
+
+    ink = PALETTE["light"]
+    scaled = {name: values / (np.abs(values).mean() or 1) for name, values in maps.items()}
+    limit = max((float(np.quantile(np.abs(values), 0.985)) for values in scaled.values()), default=1.0) or 1.0
+    steps = np.linspace(-1, 1, 201)
+    hues = [ink["minus"] if t < 0 else ink["lambda"] for t in steps]
+    alphas = np.abs(steps) ** 0.8
+    layers = [_see_through(hue, alpha) for hue, alpha in zip(hues, alphas, strict=True)]
+    colours = LinearSegmentedColormap.from_list("attribution", layers, N=201)
+    columns = min(4, len(scaled) + 1)
+    rows = -(-(len(scaled) + 1) // columns)
+    figure = Figure(figsize=(2.7 * columns, 2.9 * rows), layout="constrained", facecolor="white")
+    grid = figure.subplots(rows, columns, squeeze=False).ravel()
+    grey = np.asarray(photo.convert("L"), float)
+    grid[0].imshow(photo)
+    grid[0].set_title("Photo", loc="left", fontsize=10, color=ink["ink"])
+    drawn = None
+    for axes, (name, values) in zip(grid[1:], scaled.items(), strict=False):
+        axes.imshow(255 - 0.36 * (255 - grey), "gray", vmin=0, vmax=255, extent=(0, 1, 1, 0))
+        drawn = axes.imshow(values, colours, vmin=-limit, vmax=limit, extent=(0, 1, 1, 0), interpolation="nearest")
+        axes.set_title(name, loc="left", fontsize=10, color=ink["ink"])
+    for axes in grid:
+        axes.axis("off")
+    if drawn is not None:
+        bar = figure.colorbar(drawn, ax=list(grid), shrink=0.5, aspect=24, pad=0.01)
+        bar.outline.set_visible(False)
+        bar.ax.tick_params(labelsize=7, length=0, colors=ink["ink-soft"])
+        bar.set_label("× the mean size of a pixel", fontsize=8, color=ink["ink-soft"])
+        if not any(signed.values()):
+            bar.ax.set_ylim(0, limit)
+    return figure
+
+
+def _see_through(hue: str, alpha: float) -> tuple[float, float, float, float]:
+    r, g, b = (int(hue[at : at + 2], 16) / 255 for at in (1, 3, 5))
+    return r, g, b, float(alpha)

@@ -1,0 +1,194 @@
+"""Attributions for pages: computed once for all sessions, in slices, with progress, and given up when asked."""
+
+import re
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import streamlit as st
+import torch
+from torch import Tensor
+
+from explorer import images, loading
+from lambda_core.attribution import METHODS, Curve, Halves, attribute, cascade, curve, halves, replaced
+from lambda_core.data import prepare
+
+KEPT = 300  # results; the largest takes half a megabyte
+
+
+def network() -> str:
+    """Names this session's network in caches."""
+    mine = loading.brought()
+    return mine.key if mine else loading.HOME
+
+
+@dataclass(frozen=True)
+class Question:
+    """Why does the network give this picture this logit? layer: the lambda layer that layered methods look at."""
+
+    picture: images.Picture
+    target: int
+    layer: str
+
+    @property
+    def x(self) -> Tensor:
+        """The network's input."""
+        return prepare(self.picture.image, loading.checkpoint().preprocess)
+
+
+@dataclass(frozen=True)
+class Job:
+    """Something to compute: a kind of WORK, for a method of METHODS or for a layer."""
+
+    kind: str
+    name: str
+
+    @property
+    def title(self) -> str:
+        return f"{TITLES[self.kind]}{METHODS[self.name].title}" if self.name in METHODS else TITLES[self.kind]
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a job gave, in plain arrays, and the seconds it took."""
+
+    value: Any
+    seconds: float
+
+
+class Store:
+    """The last results, for all sessions."""
+
+    def __init__(self) -> None:
+        self._found: OrderedDict[tuple, Result] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def get(self, key: tuple) -> Result | None:
+        with self._lock:
+            if key in self._found:
+                self._found.move_to_end(key)
+            return self._found.get(key)
+
+    def put(self, key: tuple, result: Result) -> None:
+        with self._lock:
+            self._found[key] = result
+            while len(self._found) > KEPT:
+                self._found.popitem(last=False)
+
+
+@st.cache_resource(show_spinner=False)
+def _store() -> Store:
+    return Store()
+
+
+@st.cache_data(max_entries=64, show_spinner=False)
+def _logits(picture_key: str, network: str, mask_bytes: bytes, fill: str, _image: Any) -> np.ndarray:
+    loaded = loading.checkpoint()
+    x = prepare(_image, loaded.preprocess)
+    if mask_bytes:
+        side = int(len(mask_bytes) ** 0.5)
+        mask = torch.frombuffer(bytearray(mask_bytes), dtype=torch.bool).view(1, 1, side, side)
+        x = replaced(x, torch.nn.functional.interpolate(mask.float(), x.shape[2:], mode="nearest"), fill)
+    with loading.LOCK, torch.no_grad():
+        return loaded.model(x.contiguous(memory_format=torch.channels_last))[0].float().numpy()
+
+
+def logits(picture: images.Picture, mask: np.ndarray | None = None, fill: str = "blur") -> np.ndarray:
+    """The network's answer to a picture, where a mask (side, side) of bool may cover a part of it."""
+    covered = mask.tobytes() if mask is not None and mask.any() else b""
+    return _logits(picture.key, network(), covered, fill, picture.image)
+
+
+def softmax(values: np.ndarray) -> np.ndarray:
+    powers = np.exp(values - values.max())
+    return powers / powers.sum()
+
+
+def class_name(target: int) -> str:
+    """A class as people call it; of what a checkpoint says, only letters and a few signs: no Markdown, no HTML."""
+    classes = loading.checkpoint().classes
+    name = " ".join(re.sub(r"[^\w\s.,'()-]|_", " ", classes[target]).split())[:40] if target < len(classes) else ""
+    return name or f"class {target}"
+
+
+def _map(question: Question, name: str, progress: Callable[[float], Any]) -> np.ndarray:
+    layer = question.layer if METHODS[name].layered else None
+    found = attribute(
+        loading.checkpoint().model, question.x, question.target, method=name, layer=layer,
+        lock=loading.LOCK, progress=progress,
+    )  # fmt: skip
+    return found[0].numpy()
+
+
+def _curves(question: Question, name: str, progress: Callable[[float], Any]) -> dict[str, Curve]:
+    """Deletion and insertion by the map, and by a random one."""
+    heat = torch.from_numpy(find(question, Job("map", name), lambda _share: None).value)
+    chance = torch.rand(heat.shape, generator=torch.Generator().manual_seed(0))
+    found, x = {}, question.x
+    plans = [("deletion", heat, False), ("insertion", heat, True), ("deletion, random", chance, False)]
+    for done, (label, order, insert) in enumerate([*plans, ("insertion, random", chance, True)]):
+        found[label] = curve(
+            loading.checkpoint().model, x, question.target, order, insert=insert, lock=loading.LOCK,
+            progress=lambda share, done=done: progress((done + share) / 4),
+        )  # fmt: skip
+    return found
+
+
+def _cascade(question: Question, name: str, progress: Callable[[float], Any]) -> dict[str, Any]:
+    layer = question.layer if METHODS[name].layered else None
+    model = loading.checkpoint().model
+    found = cascade(
+        model, question.x, question.target, method=name, layer=layer, lock=loading.LOCK, progress=progress
+    )  # fmt: skip
+    return {"names": found.names, "similarity": found.similarity, "maps": found.maps.numpy()}
+
+
+def _halves(question: Question, _name: str, progress: Callable[[float], Any]) -> dict[str, Halves]:
+    """The shares of every lambda layer, by its path."""
+    model, x = loading.checkpoint().model, question.x
+    paths = [info.path for info in loading.lambda_layers(model)]
+    return {
+        path: halves(
+            model, x, question.target, path, lock=loading.LOCK,
+            progress=lambda share, done=done: progress((done + share) / len(paths)),
+        )
+        for done, path in enumerate(paths)
+    }  # fmt: skip
+
+
+WORK: dict[str, Callable[[Question, str, Callable[[float], Any]], Any]] = {
+    "map": _map, "curves": _curves, "cascade": _cascade, "halves": _halves,
+}  # fmt: skip
+TITLES = {
+    "map": "", "curves": "Insertion and deletion by ", "cascade": "Sanity check of ", "halves": "Shares of the halves",
+}  # fmt: skip
+
+
+def _key(question: Question, job: Job) -> tuple:
+    layer = question.layer if job.name in METHODS and METHODS[job.name].layered else ""
+    return network(), question.picture.key, question.target, layer, job.kind, job.name
+
+
+def known(question: Question, job: Job) -> Result | None:
+    """The result of a job, if it was computed lately, by any session."""
+    return _store().get(_key(question, job))
+
+
+def find(question: Question, job: Job, progress: Callable[[float], Any]) -> Result:
+    """The result of a job, computed now unless it is known."""
+    if result := known(question, job):
+        return result
+    start = time.perf_counter()
+    value = WORK[job.kind](question, job.name, progress)
+    result = Result(value, time.perf_counter() - start)
+    _store().put(_key(question, job), result)
+    return result
+
+
+def why_not(name: str) -> str | None:
+    """Why a method does not apply to this session's network, or None."""
+    return METHODS[name].why_not(loading.checkpoint().model)

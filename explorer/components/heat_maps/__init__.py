@@ -1,0 +1,54 @@
+"""`heat_maps`: attribution maps side by side on one photograph, on one scale, with one pointer over all of them."""
+
+import base64
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import streamlit as st
+
+from explorer import theme
+from explorer.components.bundle import bundle
+
+_FOLDER = Path(__file__).parent
+LEVELS = 32767
+
+
+@dataclass(frozen=True)
+class Tile:
+    """One map (H, W): its title, what it answers, a note (its time), the hue of its plus, and its unit, as text."""
+
+    title: str
+    question: str
+    note: str
+    hue: str
+    values: np.ndarray
+
+
+def assets() -> dict[str, str]:
+    """css and js of the component."""
+    return {
+        "css": theme.css_theme(".heat-maps") + (_FOLDER / "style.css").read_text(encoding="utf-8"),
+        "js": bundle(_FOLDER, "main.js"),
+    }
+
+
+_mount = st.components.v2.component("heat_maps", **assets())  # type: ignore[arg-type]
+
+
+def packed(tile: Tile) -> dict[str, Any]:
+    """A tile as JSON takes it: values in 16 bit, `unit` their step, and the mean of their size."""
+    most = float(np.abs(tile.values).max()) or 1.0
+    levels = np.rint(tile.values / most * LEVELS).astype("<i2")
+    return {
+        "title": tile.title, "question": tile.question, "note": tile.note, "hue": tile.hue,
+        "height": tile.values.shape[0], "width": tile.values.shape[1], "unit": most / LEVELS,
+        "mean": float(np.abs(tile.values).mean()), "values": base64.b64encode(levels.tobytes()).decode(),
+    }  # fmt: skip
+
+
+def heat_maps(photo: str, title: str, tiles: Sequence[Tile], *, key: str) -> None:
+    """Draw the tiles on a photograph (base64 JPEG). Scale, opacity and pointer live in the browser alone."""
+    _mount(key=key, data={"photo": photo, "title": title, "tiles": [packed(tile) for tile in tiles]}, height="content")

@@ -1,0 +1,40 @@
+"""Why did the network say so? Attribution methods side by side, a brush, the halves of each lambda layer, and checks."""
+
+import streamlit as st
+
+from explorer import attribution_exports, attribution_view, sidebar, state
+
+PAGE = {"title": "Attributions", "group": "Inspect", "order": 2}
+
+selection = sidebar.existing()
+picture = sidebar.picture(selection)
+
+st.title("Which part of the picture made it say so?")
+question = attribution_view.ask(selection, picture)
+names = attribution_view.methods()
+place = st.container(height=64, border=False, key="attribution_status")
+found = attribution_view.maps(question, names)
+attribution_view.explain(names)
+
+st.subheader("Brush a part away")
+st.markdown(
+    "Paint over what you believe the network looks at. When you lift the brush, the network answers again, "
+    "without that part. If the logit stays, it did not need it."
+)
+attribution_view.brush(question, found)
+
+st.subheader("Content or position?")
+st.markdown(
+    "Each lambda layer adds two halves: what is in the picture (λc) and where it lies (λp). "
+    "How much of the logit came through each?"
+)
+attribution_view.halves(question)
+
+st.subheader("Can a map be trusted?")
+attribution_view.checks(question, list(found))
+
+sidebar.controls(selection)
+with st.sidebar:
+    attribution_exports.downloads(question, selection, found)
+state.write_url(state.current())
+attribution_view.work(place, question, attribution_view.pending(question, names), found)
