@@ -64,7 +64,7 @@ chromium() { # a Chromium that starts: the one that is there, else Playwright's,
     starts
 }
 
-packages() { python -m pip install --quiet --disable-pip-version-check -e '.[app,test]'; }
+packages() { python -m pip install --quiet --disable-pip-version-check -e '.[app,train,test]'; }
 
 # Two test processes with one thread each use two cores better than one process with two threads.
 unit() { OMP_NUM_THREADS=1 python -m pytest -m "not browser" -n 2 --dist loadfile; }

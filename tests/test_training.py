@@ -1,6 +1,7 @@
-"""Training: a run that stops and goes on equals one that never stopped; failures say what to do."""
+"""Training: what a step does depends on the recipe alone, so stops, kills and more processes change nothing."""
 
 import csv
+import json
 import math
 import os
 import signal
@@ -8,16 +9,21 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
+from torch import nn
 
-from lambda_core import data, load_checkpoint
+from lambda_core import build, data, load_checkpoint
 from lambda_core.training import classify, evaluate
-from lambda_core.training.config import RECIPES, Recipe
-from lambda_core.training.loop import Run, parameter_groups, schedule, size_at
+from lambda_core.training.batches import batches
+from lambda_core.training.config import RECIPES, Recipe, changed
+from lambda_core.training.faults import TrainingStopped, write_atomically
+from lambda_core.training.loop import averaging, parameter_groups, recompute_blocks, schedule
 from tests import imagenette
 
+ROOT = Path(__file__).parents[1]
 TINY = Recipe(
     model="resnet26",
     overrides={
@@ -33,100 +39,285 @@ def folder(tmp_path_factory):
     return imagenette.make(tmp_path_factory.mktemp("data"))
 
 
+@pytest.fixture(scope="module")
+def whole(folder, tmp_path_factory):
+    """A run that nothing disturbed."""
+    out = tmp_path_factory.mktemp("whole")
+    classify.train(TINY, out, folder, device="cpu")
+    return out
+
+
 def weights(path):
     return torch.load(path / "state.pt", weights_only=True)["average"]
 
 
-def test_going_on_after_a_stop_changes_nothing(folder, tmp_path, monkeypatch):
-    classify.train(TINY, tmp_path / "whole", folder, workers=0, device="cpu")
-
-    save, saves = Run.save, []
-
-    def stop_after_the_second(run):
-        save(run)
-        saves.append(run.epoch)
-        if run.epoch == 2:
-            raise KeyboardInterrupt
-
-    monkeypatch.setattr(Run, "save", stop_after_the_second)
-    with pytest.raises(KeyboardInterrupt):
-        classify.train(TINY, tmp_path / "parts", folder, workers=0, device="cpu")
-    monkeypatch.setattr(Run, "save", save)
-    classify.train(TINY, tmp_path / "parts", folder, workers=0, device="cpu")
-
-    whole, parts = weights(tmp_path / "whole"), weights(tmp_path / "parts")
-    assert all(torch.equal(whole[name], parts[name]) for name in whole)
-    rows = list(csv.DictReader((tmp_path / "parts" / "log.csv").read_text().splitlines()))
-    assert [row["epoch"] for row in rows] == ["1", "2", "3"]
+def losses(path):
+    return [row["train_loss"] for row in csv.DictReader((path / "log.csv").read_text().splitlines())]
 
 
-def test_kill_9_and_the_same_command_again(folder, tmp_path):
-    program = (
-        "import sys; from tests.test_training import TINY; from dataclasses import replace; from pathlib import Path\n"
-        "from lambda_core.training import classify\n"
-        "classify.train(replace(TINY, epochs=400), Path(sys.argv[1]), sys.argv[2], workers=0, device='cpu')"
-    )
-    out = tmp_path / "run"
-    process = subprocess.Popen([sys.executable, "-c", program, str(out), str(folder)], stderr=subprocess.DEVNULL)
+def equal(one, two):
+    return losses(one) == losses(two) and all(torch.equal(v, weights(two)[k]) for k, v in weights(one).items())
+
+
+def launch(out, folder, *, slow=0.0, processes=0, restarts=0, **changes):
+    """The TINY run as a command of its own, on one process or under torchrun; each step takes `slow` seconds more."""
+    program = ROOT / "tests" / "train_tiny.py"
+    start = [sys.executable]
+    if processes:
+        start += ["-m", "torch.distributed.run", "--nproc-per-node", str(processes), "--standalone"]
+        start += ["--max-restarts", str(restarts), "--monitor-interval", "0.2"]
+    command = [*start, str(program), str(out), str(folder), str(slow), json.dumps(changes)]
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT), "PYTHONWARNINGS": "ignore"}
+    return subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+
+def wait_for(condition, process):
     deadline = time.monotonic() + 120
-    while not (out / "state.pt").exists() and time.monotonic() < deadline:
-        time.sleep(0.05)
-    os.kill(process.pid, signal.SIGKILL)
-    process.wait()
-    epoch = torch.load(out / "state.pt", weights_only=True)["epoch"]
-    classify.train(replace(TINY, epochs=epoch + 1), out, folder, workers=0, device="cpu")
-    assert torch.load(out / "state.pt", weights_only=True)["epoch"] == epoch + 1
+    while not condition():
+        assert process.poll() is None, process.stderr.read()
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
 
 
-def test_the_run_leaves_a_checkpoint_that_measures_as_its_card_says(folder, tmp_path):
-    row = classify.train(TINY, tmp_path, folder, workers=0, device="cpu")
-    checkpoint = load_checkpoint(tmp_path / "last.safetensors")
-    said = checkpoint.card["metrics"]["val_top1"]["value"]
-    measured = evaluate.measure(str(tmp_path / "last.safetensors"), str(folder), workers=0)
-    assert said == pytest.approx(row["val_top1"], abs=0.01)
-    assert measured["top1"] == pytest.approx(said, abs=5.01)  # one of 20 images may flip in half precision
-    assert measured["images"] == 20
-    assert checkpoint.classes == data.IMAGENETTE_CLASSES
-    assert load_checkpoint(tmp_path / "state.pt").classes == data.IMAGENETTE_CLASSES
+def test_killed_at_any_step_and_asked_again(folder, whole, tmp_path):
+    process = launch(tmp_path, folder, slow=0.05)
+    wait_for(lambda: (tmp_path / "state.pt").exists(), process)
+    time.sleep(0.12)  # into the next epoch
+    process.kill()
+    process.communicate()
+    assert torch.load(tmp_path / "state.pt", weights_only=True)["epoch"] < TINY.epochs
+    classify.train(TINY, tmp_path, folder, device="cpu")
+    assert equal(whole, tmp_path)
 
 
-def test_a_run_can_start_from_a_checkpoint(folder, tmp_path):
-    classify.train(TINY, tmp_path / "first", folder, workers=0, device="cpu")
-    file = tmp_path / "first" / "last.safetensors"
-    nothing = replace(TINY, lr=0.0, epochs=1, ema=0.0)
-    classify.train(nothing, tmp_path / "second", folder, workers=0, device="cpu", init=str(file))
-    first, second = load_checkpoint(file).model, load_checkpoint(tmp_path / "second" / "state.pt").model
-    assert torch.equal(first.stem[0].weight, second.stem[0].weight)
-    wider = replace(TINY, overrides={**TINY.overrides, "widths": (16, 8, 8, 8)})
-    with pytest.raises(ValueError, match="another shape"):
-        classify.train(wider, tmp_path / "third", folder, workers=0, device="cpu", init=str(file))
+def test_asked_to_stop_it_saves_within_the_epoch_and_leaves(folder, whole, tmp_path):
+    process = launch(tmp_path, folder, slow=0.3)
+    wait_for((tmp_path / "begun").exists, process)
+    process.send_signal(signal.SIGTERM)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == classify.STOPPED, said
+    state = torch.load(tmp_path / "state.pt", weights_only=True)
+    assert 0 < state["begun"] < 5
+    classify.train(TINY, tmp_path, folder, device="cpu")
+    assert equal(whole, tmp_path)
 
 
-def test_it_learns(folder, tmp_path):
-    row = classify.train(replace(TINY, epochs=12, ema=0.5), tmp_path, folder, workers=0, device="cpu")
-    assert row["val_top1"] > 40  # colours alone tell the classes apart; chance is 10
+def test_two_processes_with_half_the_batch_equal_one_with_the_whole(folder, whole, tmp_path):
+    process = launch(tmp_path, folder, processes=2)
+    _, said = process.communicate(timeout=120)
+    assert process.returncode == 0, said
+    for one, two in zip(losses(whole), losses(tmp_path), strict=True):
+        assert float(one) == pytest.approx(float(two), rel=1e-4)
+    for name, value in weights(whole).items():
+        torch.testing.assert_close(value, weights(tmp_path)[name], rtol=2e-3, atol=2e-4)
 
 
-def test_bfloat16_trains_without_nan(folder, tmp_path):
-    row = classify.train(replace(TINY, precision="bfloat16"), tmp_path, folder, workers=0, device="cpu")
-    assert math.isfinite(row["train_loss"])
+def test_a_lost_worker_is_replaced_and_the_run_goes_on(folder, whole, tmp_path):
+    process = launch(tmp_path, folder, processes=2, restarts=2, slow=0.1)
+    wait_for(lambda: (tmp_path / "state.pt").exists(), process)
+    os.kill(int((tmp_path / "rank1").read_text()), signal.SIGKILL)
+    _, said = process.communicate(timeout=120)
+    assert process.returncode == 0, said
+    assert "going on from epoch" in said
+    for one, two in zip(losses(whole), losses(tmp_path), strict=True):
+        assert float(one) == pytest.approx(float(two), rel=1e-4)
+
+
+def test_a_full_disk_is_said_and_the_last_state_stays(folder, tmp_path):
+    process = launch(tmp_path, folder, full_disk_after=1)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert "could not be written: there is no room; the last good state.pt is intact" in said.splitlines()[-1]
+    assert torch.load(tmp_path / "state.pt", weights_only=True)["epoch"] == 1
+    assert not list(tmp_path.glob("*.part"))
+
+
+def test_an_interrupted_write_leaves_the_old_file(tmp_path):
+    file = tmp_path / "state.pt"
+    file.write_text("good")
+
+    def fails(path):
+        path.write_text("ha")
+        raise OSError("power cut")
+
+    with pytest.raises(TrainingStopped, match=r"power cut; the last good state\.pt is intact"):
+        write_atomically(file, fails)
+    assert file.read_text() == "good"
+    (tmp_path / "state.pt.part").write_text("left behind")
+    write_atomically(file, lambda path: path.write_text("new"))
+    assert file.read_text() == "new"
+
+
+def test_a_state_that_is_not_one_is_refused_and_left(folder, tmp_path):
+    (tmp_path / "state.pt").write_bytes(b"not a state")
+    with pytest.raises(TrainingStopped, match="not a state that this recipe can go on from"):
+        classify.train(TINY, tmp_path, folder, device="cpu")
+    assert (tmp_path / "state.pt").read_bytes() == b"not a state"
 
 
 def test_a_nan_loss_stops_with_a_sentence_and_keeps_the_last_state(folder, tmp_path):
-    classify.train(replace(TINY, epochs=1), tmp_path, folder, workers=0, device="cpu")
+    classify.train(replace(TINY, epochs=1), tmp_path, folder, device="cpu")
     before = (tmp_path / "state.pt").read_bytes()
-    with pytest.raises(FloatingPointError, match="last good epoch"):
-        classify.train(replace(TINY, lr=1e30, epochs=2), tmp_path, folder, workers=0, device="cpu")
+    with pytest.raises(TrainingStopped, match="last good state"):
+        classify.train(replace(TINY, lr=1e30, epochs=2), tmp_path, folder, device="cpu")
     assert (tmp_path / "state.pt").read_bytes() == before
 
 
-def test_missing_data_says_what_to_do(tmp_path, capsys):
-    with pytest.raises(SystemExit, match="LAMBDA_DATA"):
-        classify.main(["imagenette-128", "--data", str(tmp_path), "--out", str(tmp_path / "run")])
+def test_a_corrupt_picture_is_named(tmp_path):
+    root = imagenette.make(tmp_path)
+    bad = next((root / "imagenette2-160" / "train").rglob("*.JPEG"))
+    bad.write_bytes(bad.read_bytes()[:300])
+    with pytest.raises(data.DataBroken, match=f"{bad.name} cannot be decoded"):
+        classify.train(TINY, tmp_path / "run", root, device="cpu")
+
+
+def test_missing_data_says_what_to_do(tmp_path):
+    for recipe in ("imagenette-128", "imagenet-lambda", "cifar10"):
+        with pytest.raises(SystemExit, match="--data"):
+            classify.main([recipe, "--data", str(tmp_path), "--out", str(tmp_path / "run"), "--device", "cpu"])
     with pytest.raises(SystemExit, match="Imagenette is not in"):
         evaluate.main(["lambda_resnet_mini", "--data", str(tmp_path)])
     with pytest.raises(SystemExit, match="no checkpoint"):
         evaluate.main(["nothing", "--data", str(tmp_path)])
+
+
+@pytest.mark.parametrize(
+    ("setting", "said"),
+    [
+        ("speed=3", "a field of a recipe"),
+        ("lr", "FIELD=VALUE"),
+        ("lr=fast", "something like"),
+        ("batch=7.5", "like 64"),
+    ],
+)
+def test_a_wrong_setting_is_explained(setting, said):
+    with pytest.raises(ValueError, match=said):
+        changed(RECIPES["imagenette-128"], [setting])
+
+
+def test_settings_change_a_recipe():
+    recipe = changed(TINY, ["lr=1", "sizes=((0, 16),)", "overrides={'stages': 'LLLL'}", "randaugment=(2, 9)"])
+    assert (recipe.lr, recipe.sizes, recipe.overrides) == (1.0, ((0, 16),), {"stages": "LLLL"})
+    assert recipe.randaugment == (2, 9)
+
+
+def test_the_run_leaves_a_checkpoint_that_measures_as_its_card_says(folder, whole, tmp_path):
+    row = classify.train(TINY, whole, folder, device="cpu")  # at its end already
+    checkpoint = load_checkpoint(whole / "last.safetensors")
+    said = checkpoint.card["metrics"]["val_top1"]["value"]
+    measured = evaluate.measure(str(whole / "last.safetensors"), str(folder))
+    assert said == pytest.approx(row["val_top1"], abs=0.01)
+    assert measured["top1"] == pytest.approx(said, abs=5.01)  # one of 20 images may flip in half precision
+    assert measured["top5"] >= measured["top1"]
+    assert measured["images"] == 20
+    assert checkpoint.classes == data.IMAGENETTE_CLASSES
+    assert load_checkpoint(whole / "state.pt").classes == data.IMAGENETTE_CLASSES
+
+
+def test_the_card_states_the_command_without_paths(folder, tmp_path):
+    given = ["imagenette-128", "--data", str(folder), "--out", str(tmp_path), "--seed", "3"]
+    assert classify._command(given) == (
+        "python -m lambda_core.training.classify imagenette-128 --data DIR --out FOLDER --seed 3"
+    )
+
+
+def test_a_run_can_start_from_a_checkpoint(folder, whole, tmp_path):
+    file = whole / "last.safetensors"
+    nothing = replace(TINY, lr=0.0, epochs=1, ema=0.0)
+    classify.train(nothing, tmp_path / "second", folder, device="cpu", init=str(file))
+    first, second = load_checkpoint(file).model, load_checkpoint(tmp_path / "second" / "state.pt").model
+    assert torch.equal(first.stem[0].weight, second.stem[0].weight)
+    wider = replace(TINY, overrides={**TINY.overrides, "widths": (16, 8, 8, 8)})
+    with pytest.raises(ValueError, match="another shape"):
+        classify.train(wider, tmp_path / "third", folder, device="cpu", init=str(file))
+
+
+def test_a_dry_run_says_what_will_happen_and_writes_nothing(folder, tmp_path, monkeypatch, capsys):
+    monkeypatch.setitem(RECIPES, "tiny", TINY)
+    arguments = ["tiny", "--data", str(folder), "--out", str(tmp_path / "run"), "--workers", "0", "--dry-run"]
+    classify.main([*arguments, "--device", "cpu"])
+    said = capsys.readouterr().out
+    assert "3 epochs of 40 pictures: 15 steps of 8" in said and "times as many" in said
+    assert not (tmp_path / "run").exists()
+
+
+def test_it_learns(folder, tmp_path):
+    row = classify.train(replace(TINY, epochs=12, ema=0.5), tmp_path, folder, device="cpu")
+    assert row["val_top1"] > 40  # colours alone tell the classes apart; chance is 10
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"precision": "bfloat16"},
+        {"mixup": 0.2, "cutmix": 1.0},
+        {"randaugment": (2, 9), "pad": 2, "flip": False},
+        {"optimizer": "sgd", "lr": 0.1, "checkpoint_blocks": True},
+        {"overrides": {**TINY.overrides, "dropout": 0.2}},
+    ],
+    ids=lambda changes: next(iter(changes)),
+)
+def test_options_train_and_are_repeatable(folder, tmp_path, changes):
+    recipe = replace(TINY, **changes, epochs=2)
+    rows = [classify.train(recipe, tmp_path / name, folder, device="cpu") for name in "ab"]
+    assert math.isfinite(rows[0]["train_loss"]) and rows[0]["val_loss"] < 10
+    assert equal(tmp_path / "a", tmp_path / "b")
+
+
+def test_float16_without_a_gpu_is_refused():
+    with pytest.raises(ValueError, match="needs a GPU"):
+        classify.accelerator_for(replace(TINY, precision="float16"), "cpu")
+
+
+def test_accumulated_parts_equal_the_whole(folder, tmp_path):
+    """Without batch norm, whose statistics are those of a part."""
+
+    def without_norms(run):
+        for module in run.model.modules():
+            if isinstance(module, nn.BatchNorm2d):
+                module.__class__ = nn.Identity
+
+    small = replace(TINY, lr=1e-3, epochs=1, optimizer="sgd")
+    for name, parts in {"one": 1, "four": 4}.items():
+        recipe = replace(small, accumulate=parts)
+        classify.train(recipe, tmp_path / name, folder, device="cpu", watch=without_norms)
+    one, four = weights(tmp_path / "one"), weights(tmp_path / "four")
+    assert all(torch.allclose(one[name], four[name], atol=1e-5) for name in one)
+    assert float(losses(tmp_path / "one")[0]) == pytest.approx(float(losses(tmp_path / "four")[0]), rel=1e-5)
+
+
+def test_recomputed_blocks_give_the_same_gradients_and_statistics():
+    results = []
+    for recompute in (False, True):
+        torch.manual_seed(0)
+        model = build(TINY.model, **TINY.overrides).train()
+        for block in model.stages:
+            nn.init.ones_(block[0].norm3.weight)
+        if recompute:
+            recompute_blocks(model)
+        torch.manual_seed(1)
+        model(torch.randn(2, 3, 32, 32)).square().sum().backward()
+        results.append({n: p.grad for n, p in model.named_parameters()} | dict(model.named_buffers()))
+    plain, again = results
+    for name, value in plain.items():
+        if not name.endswith("num_batches_tracked"):
+            torch.testing.assert_close(again[name], value)
+
+
+@pytest.mark.parametrize(("accumulate", "world"), [(1, 1), (2, 1), (1, 4), (2, 2)])
+def test_processes_and_parts_share_the_pictures_of_each_step(accumulate, world):
+    one = list(batches(21, 8, seed=1, epoch=2))
+    assert len(one) == 2 and not set(one[0]) & set(one[1])
+    shares = [
+        list(batches(21, 8, seed=1, epoch=2, accumulate=accumulate, rank=rank, world=world)) for rank in range(world)
+    ]
+    for step in range(2):
+        seen = [i for share in shares for part in share[step * accumulate : (step + 1) * accumulate] for i in part]
+        assert sorted(seen) == sorted(one[step])
+    assert list(batches(21, 8, seed=1, epoch=2, start=1)) == one[1:]
+    assert one != list(batches(21, 8, seed=1, epoch=3))
+    with pytest.raises(ValueError, match="multiple of 6"):
+        list(batches(21, 8, seed=1, epoch=2, accumulate=2, world=3))
 
 
 def test_schedule_warms_up_and_ends_at_zero():
@@ -137,8 +328,19 @@ def test_schedule_warms_up_and_ends_at_zero():
     assert values[0] == pytest.approx(0.1)
 
 
+def test_the_average_follows_at_once_and_slows_down():
+    update = averaging(0.9)
+    average, current = [torch.zeros(1)], [torch.ones(1)]
+    update(average, current, 1)
+    assert average[0].item() == pytest.approx(1 - 2 / 11)
+    average = [torch.zeros(1)]
+    update(average, current, 10_000)
+    assert average[0].item() == pytest.approx(0.1)
+
+
 def test_sizes_follow_the_plan():
-    assert [size_at(((0, 96), (3, 128)), epoch) for epoch in (0, 2, 3, 9)] == [96, 96, 128, 128]
+    assert [TINY.side(epoch) for epoch in (0, 1, 2, 9)] == [24, 24, 32, 32]
+    assert replace(TINY, sizes=()).side(5) == TINY.size
 
 
 def test_norms_biases_and_embeddings_do_not_decay():
@@ -157,7 +359,15 @@ def test_transforms_depend_on_seed_epoch_and_index_alone(folder):
     assert not torch.equal(one[3][0], two[3][0])
 
 
-def test_recipes_name_networks_that_exist():
+def test_recipes_name_networks_and_data_that_exist():
     for recipe in RECIPES.values():
-        model = classify.build(recipe.model, **recipe.overrides)
-        assert sum(p.numel() for p in model.parameters()) <= 2_500_000
+        assert recipe.data in data.DATASETS
+        with torch.device("meta"):
+            build(recipe.model, **recipe.overrides)
+
+
+def test_digits_are_there_without_a_folder():
+    train, val = (data.DATASETS["digits"].load(split) for split in ("train", "val"))
+    assert (len(train), len(val)) == (1438, 359)
+    image, label = train[0]
+    assert image.size == (8, 8) and label in range(10)

@@ -1,24 +1,49 @@
 """Train a classifier: python -m lambda_core.training.classify RECIPE --data DIR [--out FOLDER]
 
-The same command goes on where a stopped run left off. The averaged weights end in FOLDER/last.safetensors.
+The same command goes on where a stopped run left off, and runs under `accelerate launch -m` or `torchrun -m` on many
+processes and machines. The averaged weights end in FOLDER/last.safetensors. Needs the packages of the extra "train".
 """
 
 import argparse
 import json
+import os
 import platform
+import shlex
+import signal
 import sys
+from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch.utils.data import DataLoader
+from accelerate import Accelerator
+from accelerate.state import AcceleratorState
+from torch.utils.data import DataLoader, Subset
 
 from lambda_core import data
 from lambda_core.checkpoints import CheckpointRefused, load_checkpoint, save_checkpoint
 from lambda_core.models import build
-from lambda_core.training.config import RECIPES, Recipe
-from lambda_core.training.loop import Run, evaluate, size_at
+from lambda_core.training.config import RECIPES, Recipe, changed
+from lambda_core.training.faults import TrainingStopped
+from lambda_core.training.loop import Run, evaluate
+from lambda_core.training.plan import describe, plan
+
+STOPPED = 143  # exit status of a run that left because it was asked to, as a process ended by SIGTERM has
+
+
+def accelerator_for(recipe: Recipe, device: str | None = None) -> Accelerator:
+    """The processes and the precision of a run. Raises ValueError for float16 without a GPU."""
+    if recipe.precision == "float16" and (device == "cpu" or not torch.cuda.is_available()):
+        raise ValueError("float16 needs a GPU: train in bfloat16 or float32 here (--precision)")
+    mixed = {"float32": "no", "bfloat16": "bf16", "float16": "fp16"}[recipe.precision]
+    AcceleratorState._reset_state()  # a program may train twice, in another precision
+    return Accelerator(
+        cpu=device == "cpu",
+        mixed_precision=mixed,
+        gradient_accumulation_steps=recipe.accumulate,
+        step_scheduler_with_optimizer=False,
+    )
 
 
 def train(
@@ -26,111 +51,187 @@ def train(
     out: Path,
     folder: str | Path | None,
     *,
-    workers: int,
-    device: str,
+    workers: int = 0,
+    device: str | None = None,
     download: bool = False,
     init: str | None = None,
-) -> dict:
+    command: str = "",
+    watch: Callable[[Run], None] | None = None,
+    dry: bool = False,
+) -> dict[str, Any]:
     """Run a recipe to its end in folder `out`, resuming if it was begun there. Returns the last line of the log.
 
-    init: a checkpoint to start a new run from, a name of the zoo or a file, in place of random weights.
+    init: a checkpoint to start a new run from, a name of the zoo or a file, in place of random weights. command: for
+    the model card. watch: called once with the run before it starts. dry: measure a few steps, write nothing, and
+    return the plan instead.
     """
+    accelerator = accelerator_for(recipe, device)
     torch.manual_seed(recipe.seed)
-    source = data.imagenette("train", folder, download=download)
-    held_out = data.imagenette("val", folder)
-    val = data.Repeatable(held_out, data.eval_transform(recipe.size))
-    val_loader = DataLoader(val, 100, num_workers=workers)
     torch.set_float32_matmul_precision("high")
-    run = Run(recipe, build(recipe.model, **recipe.overrides), out, device)
+    known = data.DATASETS[recipe.data]
+    with accelerator.main_process_first():  # one process downloads
+        source, held_out = (known.load(split, folder, download=download) for split in ("train", "val"))
+    classes = known.class_names(source)
+    overrides = {"num_classes": len(classes), **recipe.overrides}
+    run = Run(replace(recipe, overrides=overrides), build(recipe.model, **overrides), out, classes, accelerator)
+    if watch:
+        watch(run)
+    pictures = data.Repeatable(source, _augmented(recipe, recipe.size), seed=recipe.seed, cache=known.cache)
+    total = recipe.epochs * (len(pictures) // recipe.batch)
+    if dry:
+        return plan(run, pictures, workers, total)
     if run.resume():
-        print(f"going on from epoch {run.epoch} of {recipe.epochs}", file=sys.stderr)
+        accelerator.print(f"going on from epoch {run.epoch} of {recipe.epochs}", file=sys.stderr)
     elif init:
         run.start_from(load_checkpoint(init).model)
-    train_data = data.Repeatable(source, data.train_transform(recipe.size, recipe.scale), seed=recipe.seed, cache=True)
-    total = recipe.epochs * (len(train_data) // recipe.batch)
-    while run.epoch < recipe.epochs:
-        side = size_at(recipe.sizes, run.epoch)
-        train_data.transform = data.train_transform(side, recipe.scale)
-        figures = run.train_epoch(train_data, workers, total)
-        row = {"epoch": run.epoch, "size": side} | figures
+    val = data.Repeatable(held_out, data.eval_transform(recipe.size))
+    mine = Subset(val, range(accelerator.process_index, len(val), accelerator.num_processes))
+    val_loader = DataLoader(mine, 100, num_workers=workers)
+    curve = _tensorboard(out, run.step) if accelerator.is_main_process else None
+    while run.epoch < recipe.epochs and not run.asked_to_stop():
+        side = recipe.side(run.epoch)
+        pictures.transform = _augmented(recipe, side)
+        figures = run.train_epoch(pictures, workers, total, curve)
+        if figures is None:
+            break
+        row: dict[str, Any] = {"epoch": run.epoch, "size": side} | figures
         run.history.append(row)
         run.save()
-        if run.epoch % 4 == 0 or run.epoch == 1 or run.epoch > recipe.epochs - 3:
-            scores = evaluate(run.average.module, val_loader, device)
-            row |= {"val_loss": scores["loss"], "val_top1": scores["top1"]}
+        kept = recipe.keep and run.epoch % recipe.keep == 0
+        if kept or run.epoch % 4 == 0 or run.epoch == 1 or run.epoch > recipe.epochs - 3:
+            scores = evaluate(run.average.module, val_loader, len(classes), run.device)
+            row |= {f"val_{name}": value for name, value in scores.items()}
             run.save()
-            export(run, recipe, out, scores["top1"], init)
-        print(json.dumps(row), file=sys.stderr, flush=True)
-    return run.history[-1] if run.history else {}
+            if accelerator.is_main_process:
+                names = ["last.safetensors", *[f"epoch_{run.epoch:03}.safetensors"] * bool(kept)]
+                for name in names:
+                    export(run, out / name, init, command, len(pictures), len(val))
+        accelerator.print(json.dumps(row), file=sys.stderr, flush=True)
+    if run.epoch < recipe.epochs:
+        return {"stopped": True, "epoch": run.epoch, "step": run.step}
+    return run.history[-1]
 
 
-def export(run: Run, recipe: Recipe, out: Path, top1: float, init: str | None) -> None:
+def _augmented(recipe: Recipe, side: int) -> Callable:
+    return data.train_transform(
+        side, recipe.scale, pad=recipe.pad, flip=recipe.flip, randaugment=recipe.randaugment
+    )  # fmt: skip
+
+
+def _tensorboard(out: Path, step: int) -> Callable[[int, float], None] | None:
+    """A writer of the loss curve under FOLDER/tensorboard, from `step` on; None without the package tensorboard."""
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError:
+        return None
+    writer = SummaryWriter(str(out / "tensorboard"), purge_step=step)
+    return lambda at, loss: writer.add_scalar("train/loss", loss, at)
+
+
+def export(run: Run, file: Path, init: str | None, command: str, pictures: int, held_out: int) -> None:
     """The averaged weights with a model card that says what they are and how to measure them again."""
-    name = next((name for name, known in RECIPES.items() if known.model == recipe.model), "RECIPE")
+    recipe, row = run.recipe, run.history[-1]
     card = {
         "task": "image classification",
-        "data": "Imagenette at 160 px: trained on its train split (9,469 photographs), measured on val (3,925)",
-        "command": f"python -m lambda_core.training.classify {name} --data DIR --precision {recipe.precision}",
+        "data": f"{data.DATASETS[recipe.data].title}: trained on {pictures:,} pictures, measured on {held_out:,}",
+        "command": command,
         "recipe": asdict(recipe),
         "init": init or "random weights",
         "seed": recipe.seed,
         "epochs": run.epoch,
         "hours": round(sum(row["seconds"] for row in run.history) / 3600, 2),
-        "machine": f"{platform.machine()}, {torch.get_num_threads()} threads, {run.device}, torch {torch.__version__}",
+        "machine": f"{platform.machine()}, {run.accelerator.num_processes} x {torch.get_num_threads()} threads, "
+        f"{run.device.type}, torch {torch.__version__}",
         "metrics": {
-            "val_top1": {
-                "value": round(top1, 2),
+            name: {
+                "value": round(row[name], 2),
                 "unit": "per cent",
                 "size": recipe.size,
                 "command": "python -m lambda_core.training.evaluate FILE --data DIR",
             }
+            for name in ("val_top1", "val_top5")
         },
     }
     save_checkpoint(
-        out / "last.safetensors",
+        file,
         run.average.module,
         architecture={"name": recipe.model, "overrides": recipe.overrides},
-        classes=data.IMAGENETTE_CLASSES,
+        classes=run.classes,
         preprocess={"size": recipe.size, "mean": data.IMAGENET_MEAN, "std": data.IMAGENET_STD},
         card=card,
     )
 
 
-def sizes(text: str) -> tuple[tuple[int, int], ...]:
-    """ "0:96,18:128" -> ((0, 96), (18, 128))."""
-    plan = tuple(tuple(int(number) for number in part.split(":")) for part in text.split(","))
-    if any(len(part) != 2 for part in plan) or plan[0][0] != 0:
-        raise argparse.ArgumentTypeError(f"'{text}' should read as 0:96,18:128: pairs of epoch and side, from epoch 0")
-    return plan  # type: ignore[return-value]
+def leave_when_asked(run: Run) -> None:
+    """On SIGTERM, finish the step, save, and leave."""
+
+    def asked(*_: object) -> None:
+        run.stop = True
+
+    signal.signal(signal.SIGTERM, asked)
+
+
+def parser() -> argparse.ArgumentParser:
+    known = "\n".join(
+        f"  {name:16} {r.model} on {r.data}, {r.epochs} epochs. {r.expects}" for name, r in RECIPES.items()
+    )
+    found = argparse.ArgumentParser(
+        prog="python -m lambda_core.training.classify",
+        description=__doc__,
+        epilog=f"recipes:\n{known}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    found.add_argument("recipe", choices=RECIPES, metavar="RECIPE", help=", ".join(RECIPES))
+    found.add_argument("--data", help="folder of the data sets (else LAMBDA_DATA, else ./data)")
+    found.add_argument("--out", type=Path, help="folder of the run (runs/RECIPE)")
+    found.add_argument("--init", metavar="CHECKPOINT", help="start from these weights: a name of the zoo, or a file")
+    found.add_argument("--epochs", type=int)
+    found.add_argument("--precision", choices=["float32", "bfloat16", "float16"])
+    found.add_argument("--seed", type=int)
+    found.add_argument("--compile", action="store_true", default=None, help="torch.compile the network")
+    found.add_argument("--set", action="append", default=[], metavar="FIELD=VALUE", help="change a field of the recipe")
+    found.add_argument("--workers", type=int, default=1, help="processes that load pictures")
+    found.add_argument("--device", choices=["cpu", "cuda"], help="the best one there is, unless given")
+    found.add_argument("--download", action="store_true", help="fetch the data set if it is missing")
+    found.add_argument("--dry-run", action="store_true", help="say what will happen: steps, time, memory")
+    return found
 
 
 def main(arguments: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(prog="python -m lambda_core.training.classify", description=__doc__)
-    parser.add_argument("recipe", choices=RECIPES)
-    parser.add_argument("--data", help="folder that holds imagenette2-160 (else LAMBDA_DATA, else ./data)")
-    parser.add_argument("--out", type=Path, help="folder of the run (runs/RECIPE)")
-    parser.add_argument("--init", metavar="CHECKPOINT", help="start from these weights: a name of the zoo, or a file")
-    parser.add_argument("--epochs", type=int)
-    parser.add_argument("--lr", type=float, help="peak learning rate")
-    parser.add_argument("--sizes", type=sizes, metavar="EPOCH:SIDE,...", help="image side by epoch, as 0:96,18:128")
-    parser.add_argument("--precision", choices=["float32", "bfloat16", "float16"])
-    parser.add_argument("--compile", action="store_true", default=None, help="torch.compile the network")
-    parser.add_argument("--seed", type=int)
-    parser.add_argument("--workers", type=int, default=1)
-    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
-    parser.add_argument("--download", action="store_true", help="fetch the data set if it is missing")
-    options = parser.parse_args(arguments)
-    names = ("epochs", "lr", "sizes", "precision", "seed", "compile")
-    given: dict[str, Any] = {name: getattr(options, name) for name in names if getattr(options, name) is not None}
-    recipe = replace(RECIPES[options.recipe], **given)
-    out = options.out or Path("runs") / options.recipe
+    given = sys.argv[1:] if arguments is None else arguments
+    options = parser().parse_args(given)
     try:
-        train(
-            recipe, out, options.data, workers=options.workers, device=options.device, download=options.download,
+        recipe = changed(RECIPES[options.recipe], options.set)
+        names = ("epochs", "precision", "seed", "compile")
+        own: dict[str, Any] = {name: getattr(options, name) for name in names if getattr(options, name) is not None}
+        done = train(
+            replace(recipe, **own),
+            options.out or Path("runs") / options.recipe,
+            options.data,
+            workers=options.workers,
+            device=options.device,
+            download=options.download,
             init=options.init,
-        )  # fmt: skip
-    except (CheckpointRefused, data.DataMissing, FloatingPointError) as error:
-        sys.exit(str(error))
+            command=_command(given),
+            watch=leave_when_asked,
+            dry=options.dry_run,
+        )
+    except (CheckpointRefused, data.DataMissing, data.DataBroken, TrainingStopped, ValueError) as error:
+        sys.exit(str(error).strip().splitlines()[-1])
+    if options.dry_run and int(os.environ.get("RANK", "0")) == 0:
+        print(describe(done))
+    if done.get("stopped"):
+        print(f"asked to stop: saved after step {done['step']}; the same command goes on from there", file=sys.stderr)
+        sys.exit(STOPPED)
+
+
+def _command(given: list[str]) -> str:
+    """The command for the card, with DIR and FOLDER in place of this machine's paths."""
+    shown = list(given)
+    for flag, name in (("--data", "DIR"), ("--out", "FOLDER")):
+        if flag in shown[:-1]:
+            shown[shown.index(flag) + 1] = name
+    return shlex.join(["python", "-m", "lambda_core.training.classify", *shown])
 
 
 if __name__ == "__main__":

@@ -1,45 +1,138 @@
 """Recipes. Each states its command, how long it takes where, and the result to expect."""
 
-from dataclasses import dataclass, field
+import ast
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """How to train one network. Sizes are image sides in pixels, `lr` is the peak of the schedule.
+    """How to train one network.
 
-    sizes: ((first epoch, side), ...): training may start on small images and end on full ones. The network is always
-    evaluated at `size`. Schedule: one cycle, linear warm-up over `warmup` of the steps, then cosine to zero.
-    precision: float32 | bfloat16 | float16.
+    data: a name in `lambda_core.data.DATASETS`. size: image side in pixels, at which the network is always evaluated.
+    sizes: ((first epoch, side), ...): training may start on small images and end on full ones. batch: images a step,
+    over all processes and all `accumulate` parts of a step. lr: the peak of one cycle, linear warm-up over `warmup` of
+    the steps, then cosine to zero. Augmentation: a random-resized crop of `scale` of the area, or a crop after `pad`
+    pixels of zeros where pad > 0; a mirror image half of the time if `flip`; `randaugment` = (operations, magnitude of
+    30); `mixup` and `cutmix`: the alpha of their Beta distribution, 0 for none. ema: decay of the averaged weights a
+    step. clip: largest gradient norm. precision: float32 | bfloat16 | float16. checkpoint_blocks: recompute blocks in
+    the backward pass in place of storing them. keep: every so many epochs the averaged weights stay in the folder, as
+    epoch_NNN.safetensors; 0 keeps the last alone. expects: duration and result, as measured or as published.
     """
 
     model: str
     overrides: dict[str, Any] = field(default_factory=dict)
     data: str = "imagenette"
     size: int = 128
-    sizes: tuple[tuple[int, int], ...] = ((0, 128),)
+    sizes: tuple[tuple[int, int], ...] = ()
     epochs: int = 40
     batch: int = 64
+    accumulate: int = 1
+    optimizer: str = "adamw"
     lr: float = 2e-3
     weight_decay: float = 0.05
     warmup: float = 0.1
     label_smoothing: float = 0.1
     scale: tuple[float, float] = (0.35, 1.0)
+    pad: int = 0
+    flip: bool = True
+    randaugment: tuple[int, int] | None = None
+    mixup: float = 0.0
+    cutmix: float = 0.0
     ema: float = 0.998
     clip: float = 1.0
     precision: str = "bfloat16"
     channels_last: bool = True
     compile: bool = False
+    checkpoint_blocks: bool = False
+    keep: int = 0
     seed: int = 0
+    expects: str = ""
+
+    def side(self, epoch: int) -> int:
+        """The image side in force at an epoch, counted from 0."""
+        return [side for first, side in ((0, self.size), *self.sizes) if first <= epoch][-1]
+
+
+def changed(recipe: Recipe, settings: list[str]) -> Recipe:
+    """The recipe with "field=value" settings, values as Python literals: ["lr=0.001", "overrides={'stages': 'LLLL'}"].
+
+    Raises ValueError, in one sentence, for a field that a recipe does not have and for a value of another kind.
+    """
+    known = {f.name for f in fields(Recipe)}
+    for setting in settings:
+        name, _, text = setting.partition("=")
+        if name not in known or not text:
+            raise ValueError(f"--set takes FIELD=VALUE with a field of a recipe ({', '.join(known)}), not {setting!r}")
+        now = getattr(recipe, name)
+        try:
+            value = ast.literal_eval(text)
+        except (ValueError, SyntaxError):
+            value = text
+        if isinstance(now, float) and isinstance(value, int):
+            value = float(value)
+        if now is not None and not isinstance(value, type(now)):
+            raise ValueError(f"--set {name} takes something like {now!r}, not {text!r}")
+        recipe = replace(recipe, **{name: value})
+    return recipe
 
 
 RECIPES: dict[str, Recipe] = {
     # python -m lambda_core.training.classify imagenette-128 --data DIR [--precision float32 --compile]
-    # Two CPU cores without bf16: 160 s an epoch at 96 px when nothing else runs, 84.0 % after 29 epochs at 96 px alone.
     "imagenette-128": Recipe(
         model="lambda_resnet_mini",
         overrides={"num_classes": 10},
-        sizes=((0, 96), (29, 128)),
-        epochs=30,
+        sizes=((0, 96), (32, 128)),
+        epochs=44,
+        expects="Two CPU cores without bf16: 110 s an epoch at 96 px on one of them (float32, compiled).",
     ),
-}
+    # accelerate launch -m lambda_core.training.classify imagenet-lambda --data DIR
+    # The paper's schedule (appendix E): 350 epochs, SGD with momentum, 0.1 for every 256 images, 5 epochs of warm-up.
+    "imagenet-lambda": Recipe(
+        model="lambda_resnet50",
+        overrides={"dropout": 0.3},
+        data="imagefolder",
+        size=224,
+        epochs=350,
+        batch=4096,
+        optimizer="sgd",
+        lr=1.6,
+        weight_decay=4e-5,
+        warmup=5 / 350,
+        scale=(0.08, 1.0),
+        randaugment=(2, 15),
+        ema=0.9999,
+        clip=10.0,
+        expects="Published for LLLL of ResNet-50: 78.4 % top-1. Not run by us.",
+    ),
+    # python -m lambda_core.training.classify cifar10 --data DIR [--download]
+    "cifar10": Recipe(
+        model="lambda_resnet26",
+        overrides={"stages": "CCLL", "stem": ((3, 64, 1),), "pool": False, "num_classes": 10, "scope": 7},
+        data="cifar10",
+        size=32,
+        epochs=60,
+        batch=128,
+        pad=4,
+        randaugment=(2, 9),
+        expects="Made for a GPU; not run by us.",
+    ),
+    # python -m lambda_core.training.classify digits
+    # 1,797 handwritten digits that scikit-learn ships: for a first run, and for watching a layer learn.
+    "digits": Recipe(
+        model="lambda_resnet_mini",
+        overrides={
+            "depths": (1, 1, 1), "stages": "CLL", "widths": (16, 24, 32), "strides": (1, 2, 1),
+            "stem": ((3, 16, 1),), "num_classes": 10, "layer": {"scope": 7, "dim_k": 8},
+        },
+        data="digits",
+        size=16,
+        epochs=20,
+        batch=32,
+        scale=(0.7, 1.0),
+        flip=False,
+        precision="float32",
+        keep=1,
+        expects="",
+    ),
+}  # fmt: skip

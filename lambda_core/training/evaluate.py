@@ -1,6 +1,6 @@
 """Measure a checkpoint again: python -m lambda_core.training.evaluate NAME_OR_FILE --data DIR [--json FILE]
 
-Prints top-1 accuracy and loss on Imagenette's validation split, at the size on the checkpoint's card.
+Prints top-1 and top-5 accuracy and loss on the pictures held out, at the size on the checkpoint's card.
 """
 
 import argparse
@@ -15,29 +15,34 @@ from lambda_core.checkpoints import CheckpointRefused, load_checkpoint
 from lambda_core.training.loop import evaluate
 
 
-def measure(checkpoint: str, folder: str | None, workers: int = 1, device: str = "cpu") -> dict[str, float]:
-    """{"top1": per cent, "loss": nats, "size": px, "images": count} of a checkpoint on the validation split."""
+def measure(
+    checkpoint: str, folder: str | Path | None, workers: int = 1, device: str = "cpu", dataset: str | None = None
+) -> dict[str, float]:
+    """{"top1", "top5": per cent, "loss": nats, "size": px, "images": count} of a checkpoint on the validation split.
+
+    dataset: a name in DATASETS; else the one that the card names, else Imagenette.
+    """
     loaded = load_checkpoint(checkpoint, device)
     size = int(loaded.preprocess["size"])
-    val = data.Repeatable(data.imagenette("val", folder), data.eval_transform(size))
-    return evaluate(loaded.model, DataLoader(val, 100, num_workers=workers), device) | {
-        "size": size,
-        "images": len(val),
-    }
+    name = dataset or loaded.card.get("recipe", {}).get("data", "imagenette")
+    val = data.Repeatable(data.DATASETS[name].load("val", folder), data.eval_transform(size))
+    loader = DataLoader(val, 100, num_workers=workers)
+    return evaluate(loaded.model, loader, len(loaded.classes), device) | {"size": size, "images": len(val)}
 
 
 def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m lambda_core.training.evaluate", description=__doc__)
     parser.add_argument("checkpoint", help="a network of the zoo, or a .safetensors or .pt file")
-    parser.add_argument("--data", help="folder that holds imagenette2-160 (else LAMBDA_DATA, else ./data)")
+    parser.add_argument("--data", help="folder of the data sets (else LAMBDA_DATA, else ./data)")
+    parser.add_argument("--dataset", choices=data.DATASETS, help="the one on the card, unless given")
     parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--json", type=Path, help="also write the figures to this file")
     options = parser.parse_args(arguments)
     try:
-        figures = measure(options.checkpoint, options.data, options.workers, options.device)
-    except (CheckpointRefused, data.DataMissing) as error:
-        sys.exit(str(error))
+        figures = measure(options.checkpoint, options.data, options.workers, options.device, options.dataset)
+    except (CheckpointRefused, data.DataMissing, data.DataBroken) as error:
+        sys.exit(str(error).strip().splitlines()[-1])
     text = json.dumps(figures)
     print(text)
     if options.json:

@@ -1,24 +1,40 @@
-"""The training loop, whole: one pass an epoch, state on disk after each, a line in the log."""
+"""The training loop, whole: one step after another, the state on disk after each epoch and when asked to stop."""
 
 import csv
 import math
-import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import torch
+from accelerate import Accelerator
 from torch import Tensor, nn
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from torch.optim.swa_utils import AveragedModel
+from torch.utils.checkpoint import checkpoint
 from torch.utils.data import DataLoader
+from torchmetrics import MeanMetric
+from torchmetrics.classification import MulticlassAccuracy
+from torchvision.transforms import v2
 from tqdm import tqdm
 
 from lambda_core.checkpoints import CheckpointRefused
-from lambda_core.data import IMAGENET_MEAN, IMAGENET_STD, IMAGENETTE_CLASSES, Repeatable, normalize
+from lambda_core.data import IMAGENET_MEAN, IMAGENET_STD, Repeatable, normalize
+from lambda_core.models.blocks import Bottleneck
+from lambda_core.training.batches import batches
 from lambda_core.training.config import Recipe
+from lambda_core.training.faults import TrainingStopped, write_atomically
+from lambda_core.training.norms import share_norms
 
-COLUMNS = ("epoch", "size", "train_loss", "seconds", "val_loss", "val_top1")  # log.csv; the last two at times
+CURVE = ("step", "loss")  # curve.csv: the mean loss of the steps since the line before
+COLUMNS = ("epoch", "size", "train_loss", "seconds", "val_loss", "val_top1", "val_top5")  # log.csv; the last at times
+OPTIMIZERS = {
+    "adamw": lambda groups, lr: torch.optim.AdamW(groups, lr=lr),
+    "sgd": lambda groups, lr: torch.optim.SGD(groups, lr=lr, momentum=0.9, nesterov=True),
+}
+CHECK_EVERY = 10  # steps between looks at the loss and at requests to stop: each look waits for the device
 
 
 def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
@@ -38,73 +54,148 @@ def schedule(step: int, total: int, warmup: float) -> float:
     return 0.5 * (1 + math.cos(math.pi * (step - start) / max(1, total - start)))
 
 
-def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
-    """Call write(temporary path), flush to disk, rename: a reader sees the old file or the new one, never half."""
-    temporary = path.with_name(path.name + ".part")
-    write(temporary)
-    with open(temporary, "rb") as file:
-        os.fsync(file.fileno())
-    os.replace(temporary, path)
+def averaging(decay: float) -> Callable[[Any, Any, Any], None]:
+    """An exponential moving average for AveragedModel that starts short: step t keeps min(decay, (1 + t) / (10 + t)).
+
+    Without the start the average of a short run would still be half its random beginning.
+    """
+
+    @torch.no_grad()
+    def update(averaged: list[Tensor], current: list[Tensor], count: Tensor | int) -> None:
+        taken = 1 - min(decay, (1 + int(count)) / (10 + int(count)))
+        if averaged[0].is_floating_point():
+            torch._foreach_lerp_(averaged, current, taken)
+        else:  # counts of batches
+            torch._foreach_copy_(averaged, current)
+
+    return update
 
 
 @torch.inference_mode()
-def evaluate(model: nn.Module, loader: DataLoader, device: torch.device | str = "cpu") -> dict[str, float]:
-    """Top-1 accuracy in per cent and mean cross-entropy over a loader, in float32."""
+def evaluate(
+    model: nn.Module, loader: DataLoader, classes: int, device: torch.device | str = "cpu"
+) -> dict[str, float]:
+    """Top-1 and top-5 accuracy in per cent and mean cross-entropy over a loader, in float32, over all processes."""
     model.eval()
-    correct = seen = 0
-    loss = 0.0
+    top1 = MulticlassAccuracy(classes, average="micro").to(device)
+    top5 = MulticlassAccuracy(classes, average="micro", top_k=min(5, classes)).to(device)
+    loss = MeanMetric().to(device)
     for images, labels in loader:
-        scores = model(normalize(images.to(device))).float()
-        labels = labels.to(device)
-        loss += nn.functional.cross_entropy(scores, labels, reduction="sum").item()
-        correct += int((scores.argmax(1) == labels).sum())
-        seen += len(labels)
-    return {"top1": 100 * correct / seen, "loss": loss / seen}
+        scores, labels = model(normalize(images.to(device))).float(), labels.to(device)
+        loss.update(nn.functional.cross_entropy(scores, labels), weight=len(labels))
+        top1.update(scores, labels)
+        top5.update(scores, labels)
+    return {"top1": 100 * top1.compute().item(), "top5": 100 * top5.compute().item(), "loss": loss.compute().item()}
+
+
+def recompute_blocks(model: nn.Module) -> None:
+    """Gradient checkpointing: bottlenecks store their input alone and run again in the backward pass.
+
+    The second run leaves the running statistics of batch norms as the first one made them.
+    """
+    for block in model.modules():
+        if isinstance(block, Bottleneck):
+            block.forward = _recomputed(block)  # type: ignore[method-assign]
+
+
+def _recomputed(block: Bottleneck) -> Any:
+    plain, norms = block.forward, [m for m in block.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
+
+    class Still(AbstractContextManager):
+        def __enter__(self) -> None:
+            self.momenta = [norm.momentum for norm in norms]
+            for norm in norms:
+                norm.momentum = 0.0
+
+        def __exit__(self, *_: object) -> None:
+            for norm, momentum in zip(norms, self.momenta, strict=True):
+                norm.momentum = momentum
+
+    def forward(x: Tensor) -> Tensor:
+        if not (block.training and torch.is_grad_enabled()):
+            return plain(x)
+        return checkpoint(plain, x, use_reentrant=False, context_fn=lambda: (nullcontext(), Still()))
+
+    return forward
 
 
 class Run:
-    """A training run in a folder: state.pt (all that is needed to go on), log.csv (a line an epoch)."""
+    """A training run in a folder: state.pt (all that is needed to go on), log.csv (a line an epoch).
 
-    def __init__(self, recipe: Recipe, model: nn.Module, folder: Path, device: torch.device | str = "cpu") -> None:
-        self.recipe, self.folder, self.device = recipe, folder, torch.device(device)
+    What a step does depends on the recipe and its number alone, never on when or where it runs: the order of the
+    photographs, their augmentation, dropout and drop-path are seeded by (seed, epoch, index) or (seed, step).
+    """
+
+    def __init__(
+        self, recipe: Recipe, model: nn.Module, folder: Path, classes: tuple[str, ...], accelerator: Accelerator
+    ) -> None:
+        self.recipe, self.folder, self.classes, self.accelerator = recipe, folder, tuple(classes), accelerator
+        self.device = accelerator.device
         self.memory_format = torch.channels_last if recipe.channels_last else torch.contiguous_format
         self.model = model.to(self.device).to(memory_format=self.memory_format)
-        self.forward = torch.compile(self.model, dynamic=False) if recipe.compile else self.model
-        self.average = AveragedModel(self.model, multi_avg_fn=get_ema_multi_avg_fn(recipe.ema), use_buffers=True)
-        self.optimizer = torch.optim.AdamW(parameter_groups(self.model, recipe.weight_decay), lr=recipe.lr)
-        self.scaler = torch.amp.GradScaler(self.device.type, enabled=recipe.precision == "float16")
-        self.epoch, self.step = 0, 0
+        self.average = AveragedModel(self.model, multi_avg_fn=averaging(recipe.ema), use_buffers=True)
+        if recipe.checkpoint_blocks:
+            recompute_blocks(self.model)
+        if accelerator.num_processes > 1:
+            self.model = share_norms(self.model, self.device)
+        optimizer = OPTIMIZERS[recipe.optimizer](parameter_groups(self.model, recipe.weight_decay), recipe.lr)
+        self.optimizer = accelerator.prepare_optimizer(optimizer)
+        wrapped = accelerator.prepare_model(self.model)
+        self.forward = torch.compile(wrapped, dynamic=False) if recipe.compile else wrapped
+        self.mixed = _mix(recipe, len(classes))
+        self.epoch, self.step, self.begun = 0, 0, 0  # whole epochs, steps in all, steps of this epoch
+        self.loss_sum, self.seconds = 0.0, 0.0  # of this epoch
         self.history: list[dict[str, float]] = []  # a row an epoch, as in log.csv
-        folder.mkdir(parents=True, exist_ok=True)
+        self.curve: list[tuple[int, float]] = []  # a point every few steps, as in curve.csv
+        self.stop = False  # set by a signal: save and leave after the step at hand
 
     def save(self) -> None:
         """Write state.pt, then log.csv from the same history: the log never misses a line that the state has."""
+        if not self.accelerator.is_main_process:
+            return
+        self.folder.mkdir(parents=True, exist_ok=True)
+        scaler = self.accelerator.scaler
         state = {
             "architecture": {"name": self.recipe.model, "overrides": self.recipe.overrides},
-            "classes": list(IMAGENETTE_CLASSES),
+            "classes": list(self.classes),
             "preprocess": {"size": self.recipe.size, "mean": IMAGENET_MEAN, "std": IMAGENET_STD},
+            "recipe": asdict(self.recipe),
             "history": self.history,
+            "curve": self.curve,
             "epoch": self.epoch,
             "step": self.step,
+            "begun": self.begun,
+            "loss_sum": self.loss_sum,
+            "seconds": self.seconds,
             "model": self.model.state_dict(),
             "average": self.average.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
-            "scaler": self.scaler.state_dict(),
+            "optimizer": self.optimizer.optimizer.state_dict(),
+            "scaler": scaler.state_dict() if scaler else {},
         }
         write_atomically(self.folder / "state.pt", lambda path: torch.save(state, path))
         write_atomically(self.folder / "log.csv", self._write_log)
+        write_atomically(self.folder / "curve.csv", self._write_curve)
 
     def resume(self) -> bool:
-        """Go on from state.pt if it is there."""
+        """Go on from state.pt if it is there. Raises TrainingStopped for one that does not fit or cannot be read."""
         path = self.folder / "state.pt"
         if not path.exists():
             return False
-        state = torch.load(path, map_location=self.device, weights_only=True)
-        self.model.load_state_dict(state["model"])
-        self.average.load_state_dict(state["average"])
-        self.optimizer.load_state_dict(state["optimizer"])
-        self.scaler.load_state_dict(state["scaler"])
-        self.epoch, self.step, self.history = state["epoch"], state["step"], state["history"]
+        try:
+            state = torch.load(path, map_location=self.device, weights_only=True)
+            self.model.load_state_dict(state["model"])
+            self.average.load_state_dict(state["average"])
+            self.optimizer.optimizer.load_state_dict(state["optimizer"])
+            if self.accelerator.scaler and state["scaler"]:
+                self.accelerator.scaler.load_state_dict(state["scaler"])
+            self.epoch, self.step, self.begun = state["epoch"], state["step"], state["begun"]
+            self.loss_sum, self.seconds = state["loss_sum"], state["seconds"]
+            self.history, self.curve = state["history"], state["curve"]
+        except Exception as error:
+            raise TrainingStopped(
+                f"{path} is not a state that this recipe can go on from ({type(error).__name__}); it was left as it "
+                "is: run the command that began it, or choose another --out"
+            ) from error
         return True
 
     def start_from(self, other: nn.Module) -> None:
@@ -115,57 +206,120 @@ class Run:
             raise CheckpointRefused("the weights to start from belong to a network of another shape") from error
         self.average.module.load_state_dict(other.state_dict())
 
-    def train_epoch(self, data: Repeatable, workers: int, total_steps: int) -> dict[str, float]:
-        recipe = self.recipe
-        data.epoch = self.epoch
-        order = torch.Generator().manual_seed(recipe.seed * 100_003 + self.epoch)
-        loader = DataLoader(
-            data, recipe.batch, shuffle=True, generator=order, num_workers=workers, drop_last=True,
-            pin_memory=self.device.type == "cuda",
-        )  # fmt: skip
-        self.model.train()
-        loss_sum, started = 0.0, time.perf_counter()
-        bar = tqdm(loader, desc=f"epoch {self.epoch + 1}/{recipe.epochs}", unit="batch", mininterval=5)
-        for images, labels in bar:
-            loss = self._train_step(images, labels, total_steps)
-            loss_sum += loss
-            bar.set_postfix(loss=f"{loss:.3f}")
-        seconds = time.perf_counter() - started
-        self.epoch += 1
-        return {"train_loss": loss_sum / len(loader), "seconds": seconds}
+    def loader(self, data: Repeatable, workers: int, start: int = 0) -> tuple[DataLoader, int]:
+        """This process's batches of the epoch at hand from a step on, and how many whole steps remain."""
+        lists = list(self._lists(len(data), start))
+        pinned = self.device.type == "cuda"
+        loader = DataLoader(data, batch_sampler=lists, num_workers=workers, pin_memory=pinned)
+        return loader, len(lists) // self.recipe.accumulate
 
-    def _train_step(self, images: Tensor, labels: Tensor, total_steps: int) -> float:
-        recipe = self.recipe
-        for group in self.optimizer.param_groups:
-            group["lr"] = recipe.lr * schedule(self.step, total_steps, recipe.warmup)
-        images = normalize(images.to(self.device, non_blocking=True)).contiguous(memory_format=self.memory_format)
-        labels = labels.to(self.device, non_blocking=True)
-        half = recipe.precision != "float32"
-        with torch.autocast(self.device.type, getattr(torch, recipe.precision), enabled=half):
-            scores = self.forward(images)
-        loss = nn.functional.cross_entropy(scores.float(), labels, label_smoothing=recipe.label_smoothing)
-        if not torch.isfinite(loss):
-            raise FloatingPointError(
-                f"the loss became {loss.item()} at step {self.step}; {self.folder / 'state.pt'} holds the last good "
-                "epoch: lower --lr, or train in float32"
+    def _lists(self, count: int, start: int) -> Iterator[list[int]]:
+        return batches(
+            count, self.recipe.batch, seed=self.recipe.seed, epoch=self.epoch, start=start,
+            accumulate=self.recipe.accumulate,
+            rank=self.accelerator.process_index, world=self.accelerator.num_processes,
+        )  # fmt: skip
+
+    def train_epoch(self, data: Repeatable, workers: int, total: int, log: Any = None) -> dict[str, float] | None:
+        """The rest of the epoch at hand; its mean loss and seconds, or None if the run was asked to stop."""
+        data.epoch = self.epoch
+        if self.accelerator.is_main_process:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            write_atomically(self.folder / "curve.csv", self._write_curve)  # without what a lost run added
+        loader, steps = self.loader(data, workers, self.begun)
+        self.model.train()
+        started, losses = time.perf_counter(), []
+        bar = tqdm(
+            total=self.begun + steps, initial=self.begun, unit="step", mininterval=5,
+            desc=f"epoch {self.epoch + 1}/{self.recipe.epochs}", disable=not self.accelerator.is_main_process,
+        )  # fmt: skip
+        parts = iter(loader)
+        for number in range(steps):
+            losses.append(self._train_step(parts, total))
+            bar.update()
+            alone = self.accelerator.num_processes == 1
+            if (number + 1) % CHECK_EVERY == 0 or number + 1 == steps or (alone and self.stop):
+                mean = self._check(losses)
+                bar.set_postfix(loss=f"{mean:.3f}")
+                self.curve.append((self.step, mean))
+                if self.accelerator.is_main_process:
+                    with (self.folder / "curve.csv").open("a") as file:
+                        file.write(f"{self.step},{mean}\n")
+                if log is not None:
+                    log(self.step, mean)
+                losses = []
+                if self.asked_to_stop() and number + 1 < steps:
+                    self.seconds += time.perf_counter() - started
+                    self.save()
+                    return None
+        bar.close()
+        row = {"train_loss": self.loss_sum / self.begun, "seconds": self.seconds + time.perf_counter() - started}
+        self.epoch, self.begun, self.loss_sum, self.seconds = self.epoch + 1, 0, 0.0, 0.0
+        return row
+
+    def _check(self, losses: list[Tensor]) -> float:
+        """The mean loss of the last steps over all processes. Raises TrainingStopped if it is not a number."""
+        values = self.accelerator.reduce(torch.stack(losses), reduction="mean").tolist()
+        if not all(map(math.isfinite, values)):
+            kept = f"; {self.folder / 'state.pt'} holds the last good state" if self.history else ""
+            raise TrainingStopped(
+                f"the loss became {next(v for v in values if not math.isfinite(v))} before step {self.step}{kept}: "
+                "take a smaller learning rate (--set lr=...), or train in float32"
             )
-        self.optimizer.zero_grad(set_to_none=True)
-        self.scaler.scale(loss).backward()
-        self.scaler.unscale_(self.optimizer)
-        nn.utils.clip_grad_norm_(self.model.parameters(), recipe.clip)
-        self.scaler.step(self.optimizer)
-        self.scaler.update()
+        for value in values:  # one by one: the same sum wherever the run was cut
+            self.loss_sum += value
+        return sum(values) / len(values)
+
+    def asked_to_stop(self) -> bool:
+        """Whether any process was asked to: all leave after the same step."""
+        if self.accelerator.num_processes == 1:
+            return self.stop
+        asked = torch.tensor(float(self.stop), device=self.device)
+        self.stop = bool(self.accelerator.reduce(asked, reduction="sum").item())
+        return self.stop
+
+    def _train_step(self, parts: Iterator, total: int) -> Tensor:
+        """One step of the optimizer, over `accumulate` parts of a batch. Returns the loss, still on the device."""
+        recipe, accelerator = self.recipe, self.accelerator
+        torch.manual_seed((recipe.seed * 1_000_003 + self.step) * 101 + accelerator.process_index)
+        for group in self.optimizer.param_groups:
+            group["lr"] = recipe.lr * schedule(self.step, total, recipe.warmup)
+        whole = torch.zeros((), device=self.device)
+        for _ in range(recipe.accumulate):
+            images, labels = next(parts)
+            with accelerator.accumulate(self.forward):
+                images = normalize(images.to(self.device, non_blocking=True))
+                images, targets = self.mixed(images, labels.to(self.device, non_blocking=True))
+                scores = self.forward(images.contiguous(memory_format=self.memory_format))
+                loss = nn.functional.cross_entropy(scores.float(), targets, label_smoothing=recipe.label_smoothing)
+                accelerator.backward(loss)
+                if accelerator.sync_gradients:
+                    accelerator.clip_grad_norm_(self.model.parameters(), recipe.clip)
+                self.optimizer.step()
+                self.optimizer.zero_grad()
+            whole += loss.detach() / recipe.accumulate
         self.average.update_parameters(self.model)
         self.step += 1
-        return loss.item()
+        self.begun += 1
+        return whole
 
     def _write_log(self, path: Path) -> None:
         with path.open("w", newline="") as file:
             writer = csv.DictWriter(file, COLUMNS)
             writer.writeheader()
-            writer.writerows({name: f"{value:g}" for name, value in row.items()} for row in self.history)
+            writer.writerows(self.history)
+
+    def _write_curve(self, path: Path) -> None:
+        with path.open("w", newline="") as file:
+            writer = csv.writer(file)
+            writer.writerows([CURVE, *self.curve])
 
 
-def size_at(sizes: tuple[tuple[int, int], ...], epoch: int) -> int:
-    """The image side in force at an epoch of a ((first epoch, side), ...) plan."""
-    return [side for first, side in sizes if first <= epoch][-1]
+def _mix(recipe: Recipe, classes: int) -> Any:
+    """(images, labels) -> (images, targets): mixup or cutmix, one of them at random a batch, or neither."""
+    choices: list[nn.Module] = []
+    if recipe.mixup:
+        choices.append(v2.MixUp(num_classes=classes, alpha=recipe.mixup))
+    if recipe.cutmix:
+        choices.append(v2.CutMix(num_classes=classes, alpha=recipe.cutmix))
+    return v2.RandomChoice(choices) if choices else lambda images, labels: (images, labels)

@@ -1,0 +1,32 @@
+"""What can go wrong in a long run, said in one sentence, and writes that never leave half a file."""
+
+import errno
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+
+class TrainingStopped(RuntimeError):
+    """A run that cannot go on; the message says why, what is safe, and what to do."""
+
+
+def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
+    """Call write(temporary path), flush to disk, rename: a reader sees the old file or the new one, never half.
+
+    Raises TrainingStopped where the disk is full or refuses; the old file stays as it was.
+    """
+    temporary = path.with_name(path.name + ".part")
+    try:
+        write(temporary)
+        with open(temporary, "rb") as file:
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except (OSError, RuntimeError) as error:  # torch.save reports a failed write as a RuntimeError
+        temporary.unlink(missing_ok=True)
+        full = getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+        reason = "there is no room" if full else str(error).splitlines()[0]
+        kept = f"; the last good {path.name} is intact" if path.exists() else ""
+        raise TrainingStopped(
+            f"{path} could not be written: {reason}{kept}. Make room or choose another --out, then run the same "
+            "command again"
+        ) from error

@@ -1,0 +1,46 @@
+"""The tiny run of test_training.py as a program: OUT FOLDER SLOW CHANGES, alone or under torchrun."""
+
+import json
+import os
+import resource
+import signal
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+from lambda_core.training import classify
+from lambda_core.training.faults import TrainingStopped
+from lambda_core.training.loop import Run
+from tests.test_training import TINY
+
+out, folder, slow, changes = Path(sys.argv[1]), sys.argv[2], float(sys.argv[3]), json.loads(sys.argv[4])
+full_after = changes.pop("full_disk_after", None)
+step, save = Run._train_step, Run.save
+
+
+def slowly(run, *arguments):
+    time.sleep(slow)
+    loss = step(run, *arguments)
+    out.joinpath("begun").touch()
+    return loss
+
+
+def save_until_full(run):
+    if run.epoch > full_after:  # no file may grow beyond 10 kB from here on
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, resource.RLIM_INFINITY))
+    save(run)
+
+
+Run._train_step = slowly
+if full_after is not None:
+    Run.save = save_until_full
+out.joinpath(f"rank{os.environ.get('RANK', 0)}").write_text(str(os.getpid()))
+try:
+    done = classify.train(
+        replace(TINY, **changes), out, folder, device="cpu", watch=classify.leave_when_asked
+    )  # fmt: skip
+except TrainingStopped as error:
+    sys.exit(str(error))
+sys.exit(classify.STOPPED if done.get("stopped") else 0)
