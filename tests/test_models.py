@@ -141,9 +141,7 @@ def test_bad_stage_strings(stages, message):
 
 @pytest.mark.parametrize(("name", "value"), [("widths", (8, 8)), ("strides", (1, 2, 2, 2, 2))])
 def test_every_stage_needs_its_numbers(name, value):
-    with pytest.raises(
-        ValueError, match=rf"^{name}=\(.*\) must have an entry for each stage of depths=\(2, 2, 2, 2\)$"
-    ):
+    with pytest.raises(ValueError, match=rf"^{name}=\(.*\) must have an entry for each stage of depths="):
         build("resnet26", **{name: value})
 
 

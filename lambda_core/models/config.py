@@ -71,10 +71,9 @@ def parse_stages(stages: str, depths: tuple[int, ...]) -> list[str]:
 def check_stages(config: Config) -> None:
     """ValueError unless every stage has a depth, a width and a stride."""
     for name in ("widths", "strides"):
-        if len(getattr(config, name)) != len(config.depths):
-            raise ValueError(
-                f"{name}={getattr(config, name)} must have an entry for each stage of depths={config.depths}"
-            )
+        values = getattr(config, name)
+        if len(values) != len(config.depths):
+            raise ValueError(f"{name}={values} must have an entry for each stage of depths={config.depths}")
 
 
 def takes(kind: type[nn.Module]) -> Mapping[str, Any]:
