@@ -22,16 +22,18 @@ def _apply(names: tuple[str, ...]) -> None:
     state.choose(replace(state.current(), **chosen))
 
 
-def twins(selection: Selection, traced: Traced) -> None:
-    """Step, row, column and head as Streamlit widgets, which follow the canvas.
+def twins(selection: Selection, traced: Traced, *, steps: bool = True) -> None:
+    """Step, row, column and head as Streamlit widgets, which follow the canvas. steps: whether the page has steps.
 
     They are a form, sent as a whole: while the canvas leads, a widget that the browser has not yet brought up to date
     would otherwise be taken for one that the visitor moved back.
     """
-    with st.expander("Pixel and step"), st.form("twins", border=False):
-        st.session_state["twin_step"] = selection.step
-        st.selectbox("Step", range(len(STEPS)), format_func=STEPS.__getitem__, key="twin_step")
-        names = ["step"]
+    with st.expander("Pixel and step" if steps else "Pixel and head"), st.form("twins", border=False):
+        names = []
+        if steps:
+            st.session_state["twin_step"] = selection.step
+            st.selectbox("Step", range(len(STEPS)), format_func=STEPS.__getitem__, key="twin_step")
+            names.append("step")
         for name, setting in COUNTS.items():
             if traced.layer[setting] > 1:
                 st.session_state[f"twin_{name}"] = getattr(selection, name) + 1

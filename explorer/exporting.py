@@ -10,21 +10,22 @@ from explorer.state import Selection
 from lambda_core.data import square
 
 
-def _figure(kind: str, selection: Selection, picture: images.Picture, traced: Traced) -> bytes:
+def _figure(kind: str, selection: Selection, picture: images.Picture, traced: Traced, step: int | str) -> bytes:
     from explorer import plots  # matplotlib takes half a second to import: only who exports waits for it
 
     preprocess = loading.checkpoint().preprocess
     seen = square(picture.image, int(preprocess["size"]), preprocess.get("crop", 1.0))
     figure = plots.step_figure(
         traced.tensors, traced.layer, seen,
-        row=selection.row, column=selection.column, step=selection.step,
+        row=selection.row, column=selection.column, step=step,
     )  # fmt: skip
     return plots.save(figure, kind)
 
 
-def _snippet(selection: Selection, traced: Traced) -> str:
+def _snippet(selection: Selection, traced: Traced, step: int | str) -> str:
     mine = loading.brought()
-    return exports.snippet(
+    write = exports.halves_snippet if step == "halves" else exports.snippet
+    return write(
         network=mine.name if mine else loading.HOME,
         picture=images.expression(selection.image),
         layer=selection.layer, width=traced.layer["width"],
@@ -32,14 +33,18 @@ def _snippet(selection: Selection, traced: Traced) -> str:
     )  # fmt: skip
 
 
-def downloads(selection: Selection, picture: images.Picture, traced: Traced) -> None:
-    """Figure as PNG or SVG, tensors as NPZ, and the Python that computes them; made when they are asked for."""
-    program = _snippet(selection, traced)
+def downloads(selection: Selection, picture: images.Picture, traced: Traced, view: str = "") -> None:
+    """Figure as PNG or SVG, tensors as NPZ, and the Python that computes them; made when they are asked for.
+
+    view: "halves" for content against position; else the step of the selection.
+    """
+    step = view or selection.step
+    program = _snippet(selection, traced, step)
     name = f"lambda_{selection.layer.replace('.', '_')}_{selection.row + 1}_{selection.column + 1}"
     with st.popover("Export", icon=":material/download:", width="stretch"):
         for kind in ("png", "svg"):
             st.download_button(
-                f"Figure, {kind.upper()}", partial(_figure, kind, selection, picture, traced),
+                f"Figure, {kind.upper()}", partial(_figure, kind, selection, picture, traced, step),
                 f"{name}.{kind}", key=f"export_{kind}", on_click="ignore", width="stretch",
             )  # fmt: skip
         st.download_button(

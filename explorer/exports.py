@@ -38,3 +38,36 @@ lambda_n = taps.get("content_lambda", 0) + position  # (k, v)
 y = torch.einsum("k,kv->v", taps["q"][head, n], lambda_n)
 print([round(number, 4) for number in y.tolist()])
 '''
+
+
+def halves_snippet(*, network: str, picture: str, layer: str, width: int, row: int, column: int, head: int) -> str:
+    """A program that prints both halves of y of one pixel and head, and the answer without either half.
+
+    network: a name of the zoo or a file. picture: Python that gives a PIL image, see `images.expression`.
+    """
+    gallery = "from skimage import data\n" if "data." in picture else ""
+    return f'''"""The content and the position half of one lambda layer, and of the answer. Needs lambda_core."""
+
+import torch
+from PIL import Image
+{gallery}
+from lambda_core import load_checkpoint, trace
+from lambda_core.data import prepare
+from lambda_core.switching import everywhere, switched
+
+checkpoint = load_checkpoint({network!r})
+picture = {picture}
+x = prepare(picture, checkpoint.preprocess)  # (1, 3, H, W)
+
+taps = {{name.removeprefix({layer + "."!r}): t[0] for name, t in trace(checkpoint.model, x).items()}}
+n, head = {row} * {width} + {column}, {head}  # row {row + 1}, column {column + 1}, head {head + 1}
+for half in ("content", "position"):
+    y = taps.get(f"{{half}}_output")  # (h, n, v)
+    if y is not None:
+        print(half, [round(number, 4) for number in y[head, n].tolist()])
+
+for half in ("content", "position"):
+    with torch.no_grad(), switched(checkpoint.model, everywhere(checkpoint.model, half)):
+        best = checkpoint.model(x)[0].softmax(0).topk(3)
+    print("without", half, [(int(i), round(float(p), 4)) for p, i in zip(*best)])
+'''

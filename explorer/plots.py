@@ -92,10 +92,23 @@ def implied_weights(tensors: Tensors, layer: Mapping[str, Any], n: int) -> dict[
     return {"content": content, "position": position, "sum": content + position}
 
 
+def shares(tensors: Tensors, layer: Mapping[str, Any]) -> dict[str, np.ndarray]:
+    """‖yᶜ_n‖ and ‖yᵖ_n‖ over all heads and values, each as a share of their sum: {"content", "position"}, (H, W)."""
+    shape = layer["height"], layer["width"]
+    zero = np.zeros(shape, np.float32)
+    named = {half: tensors.get(f"{half}_output") for half in ("content", "position")}
+    sizes = {
+        half: zero if y is None else np.sqrt(np.square(y).sum((0, 2))).reshape(shape)  # (h, n, v)
+        for half, y in named.items()
+    }
+    whole = np.maximum(sizes["content"] + sizes["position"], 1e-12)
+    return {half: size / whole for half, size in sizes.items()}
+
+
 def step_figure(
-    tensors: Tensors, layer: Mapping[str, Any], photo: Image.Image, *, row: int, column: int, step: int
+    tensors: Tensors, layer: Mapping[str, Any], photo: Image.Image, *, row: int, column: int, step: int | str
 ) -> Figure:
-    """The figure of one step (0 the overview, 1 to 8) for one pixel, ready to save as PNG or SVG."""
+    """The figure of one step (0 the overview, 1 to 8), or of the "halves", for one pixel, to save as PNG or SVG."""
     height, width = layer["height"], layer["width"]
     n = row * width + column
 
@@ -132,7 +145,10 @@ def step_figure(
             _show, values=sheet(values, len(values)), hue=hue, title=f"implied attention, {half}, a map a head"
         )
 
-    names = [name for name in PANELS[step] if name in draw]
+    for half, share in shares(tensors, layer).items():
+        draw[f"share {half}"] = partial(_show, values=share, hue=half, title=f"{half}, share of y", limit=1.0)
+
+    names = [name for name in (HALVES if step == "halves" else PANELS[int(step)]) if name in draw]
     columns = min(3, len(names))
     rows = -(-len(names) // columns)
     figure = Figure(figsize=(4.2 * columns, 3.4 * rows), layout="constrained", facecolor="white")
@@ -155,6 +171,11 @@ PANELS = (
     ("lambda", "query", "output"),
     ("photo", "implied content", "implied position", "implied sum", "output"),
 )
+HALVES = (
+    "photo", "query", "output",
+    "content", "implied content", "share content",
+    "position", "implied position", "share position",
+)  # fmt: skip
 
 
 def save(figure: Figure, kind: str) -> bytes:

@@ -15,6 +15,7 @@ class Task:
     name: str
     text: str
     step: int
+    page: str = "lambda_layer"
 
 
 TASKS = (
@@ -24,6 +25,7 @@ TASKS = (
     Task("position", "Take the pixel to the rim, where its window is cut off.", 5),
     Task("sum", "Open one number of λ and find the position that adds most to it.", 6),
     Task("attention", "Lay the content weights on the photo, then the position weights.", 8),
+    Task("halves_switch", "Switch halves off until the network changes its answer.", 0, "content_position"),
 )  # `name` is the id that the canvas gives the task of that step
 
 
@@ -34,7 +36,7 @@ def show(selection: Selection) -> None:
     for number, task in enumerate(TASKS, start=1):
         ticked = task.name in done
         st.page_link(
-            "../pages/lambda_layer.py",
+            f"../pages/{task.page}.py",
             label=f"{number}. {task.text}",
             icon=":material/check_circle:" if ticked else ":material/radio_button_unchecked:",
             query_params=state.to_query(replace(selection, step=task.step, cell="")),

@@ -4,7 +4,7 @@ python -m lambda_core.training.halves NAME_OR_FILE --data DIR [--json FILE]
 
 Top-1 accuracy on the pictures held out, at the size on the checkpoint's card: of the whole network, and with one half
 switched off in every lambda layer. The network was trained with both, so this tells what it relies on, not how good
-a network trained without that half would be (Bello 2021 trains them: section 5.1, "content vs position").
+a network trained without that half would be (Bello 2021 trains those too, in its ablation study).
 """
 
 import argparse

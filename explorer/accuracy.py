@@ -1,0 +1,133 @@
+"""Accuracy with halves switched off: measured here on request, measured beforehand, and trained without."""
+
+import streamlit as st
+import torch
+
+from explorer import halves, loading
+from explorer.halves import Off
+from lambda_core import data
+from lambda_core.checkpoints import load_checkpoint, zoo
+from lambda_core.tables import published
+from lambda_core.training.halves import held_out, right_answers, standard_error, subset
+
+BATCH = 20
+COUNTS = (100, 200, 500, 1000)
+WHOLE: Off = frozenset()
+NAMES = {"content": "content only", "position": "position only", "content and position": "both halves"}
+
+Counts = tuple[int, int]  # right answers, pictures seen
+
+
+def _measured() -> dict[Off, Counts]:
+    """What this session measured on its network, by what was switched off."""
+    return st.session_state.setdefault("halves_measured", {}).setdefault(halves.network_id(), {})
+
+
+def _why_not() -> str | None:
+    """Why nothing can be measured, and what to do about it; None where the pictures seem to be there."""
+    loaded = loading.checkpoint()
+    if loaded.card.get("recipe", {}).get("data", "imagenette") not in data.DATASETS:
+        return "The card of this network names no data set that is known here, so its accuracy cannot be measured."
+    if tuple(loaded.classes) == data.IMAGENETTE_CLASSES:
+        root = data.data_folder()
+        if not any((folder / "imagenette2-160" / "val").is_dir() for folder in (root, root.parent)):
+            return (
+                "To measure accuracy with these switches, bring Imagenette’s validation photographs: put "
+                "`imagenette2-160` into a folder `data` here, or start the app with `LAMBDA_DATA` set to its folder."
+            )
+    return None
+
+
+def _run(off: Off, count: int) -> None:
+    """Measure the whole network and the switched one on the same pictures, batch by batch; a cancel keeps the sum."""
+    loaded, measured = loading.checkpoint(), _measured()
+    pictures = held_out(loaded)
+    indices = subset(len(pictures), count)  # type: ignore[arg-type]
+    bar = st.progress(0.0, f"0 of {len(indices)} photographs")
+    for start in range(0, len(indices), BATCH):
+        stop = min(start + BATCH, len(indices))
+        missing = [variant for variant in dict.fromkeys((WHOLE, off)) if measured.get(variant, (0, 0))[1] < stop]
+        if missing:
+            batch = [pictures[i] for i in indices[start:stop]]
+            images, labels = torch.stack([image for image, _ in batch]), torch.tensor([label for _, label in batch])
+            for variant in missing:
+                with loading.LOCK:
+                    right = right_answers(loaded, images, labels, halves.grouped(variant))
+                correct, seen = measured.get(variant, (0, 0))
+                measured[variant] = correct + right, seen + len(batch)
+        bar.progress(stop / len(indices), f"{stop} of {len(indices)} photographs")
+
+
+def _results() -> None:
+    rows = []
+    for variant, (right, seen) in _measured().items():
+        name, error = halves.said(variant), standard_error(right, seen)
+        rows.append(f"| {name[0].upper()}{name[1:]} | {100 * right / seen:.1f}\u00a0% | ± {error:.1f} | {seen:,} |")
+    if rows:
+        st.markdown("\n".join(["| Network | top-1 | standard error | photographs |", "|:--|--:|--:|--:|", *rows]))
+
+
+def _here(off: Off) -> None:
+    st.markdown("**Measured here, with these switches**")
+    if sentence := _why_not():
+        st.markdown(sentence)
+        return
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        count = st.selectbox("Photographs", COUNTS, index=1, key="measure_count", width=120)
+        start = st.button(f"Measure on {count} validation photographs", key="measure")
+    if start:
+        slot = st.empty()
+        try:
+            with slot.container(horizontal=True, vertical_alignment="center"):
+                st.button("Cancel", key="measure_cancel")  # any press runs this part of the page anew: the loop ends
+                _run(off, count)
+        except (data.DataMissing, ValueError) as error:
+            st.info(str(error))
+        slot.empty()
+    _results()
+    st.caption("The photographs are drawn at random from the validation split, always the same ones.")
+
+
+def _elsewhere() -> None:
+    """Zeroed after training beside trained without, and the paper's networks."""
+    rows = []
+    if figures := halves.measured_before():
+        words = {"whole": "both halves", "without position": "position zeroed", "without content": "content zeroed"}
+        for name, word in words.items():
+            if name in figures:
+                rows.append(
+                    f"| This network, {word} | {figures[name]:.1f}\u00a0% | {figures['images']:,} photographs |"
+                )
+    for name in trained_with_one_half():
+        metrics = load_checkpoint(name).card.get("metrics", {}).get("val_top1", {})
+        if metrics:
+            rows.append(f"| {name}, trained so | {metrics['value']:.1f}\u00a0% | {metrics['images']:,} photographs |")
+    for row in published()["tables"]["content_vs_position"]["rows"]:
+        with_halves = NAMES.get(row["row"], row["row"])
+        rows.append(f"| Paper, trained with {with_halves} | {row['top1']}\u00a0% | ImageNet, ResNet-50 |")
+    st.markdown("**Zeroed is not the same as trained without**")
+    st.markdown("\n".join(["| Network | top-1 | on |", "|:--|--:|:--|", *rows]))
+    st.caption(
+        "Switched off after training, a half takes away what the other learnt to rely on. Trained without it from the "
+        "start, a network learns to do without: the paper’s figures (Bello 2021, ablation study)."
+    )
+
+
+@st.cache_data(show_spinner=False)
+def trained_with_one_half() -> list[str]:
+    """Networks of the zoo whose lambda layers were built with one half only."""
+    found = []
+    for name in zoo():
+        options = load_checkpoint(name).card["architecture"].get("overrides", {})
+        if not (options.get("content", True) and options.get("position", True)):
+            found.append(name)
+    return found
+
+
+def show(off: Off) -> None:
+    """Two columns: what can be measured here, and what others measured."""
+    row = st.container(horizontal=True, gap="large")
+    with row.container(width=590):
+        _here(off)
+    with row.container(width=480):
+        _elsewhere()

@@ -1,0 +1,96 @@
+"""Switches for the halves of each lambda layer, and what the network then answers."""
+
+from html import escape
+
+import streamlit as st
+
+from explorer import accuracy, bars, halves, images, loading
+from explorer.halves import Off
+from lambda_core.switching import HALVES
+
+TASK = "halves_switch"
+PRESETS = {"Both": HALVES, "Content only": ("content",), "Position only": ("position",), "Neither": ()}
+SHOWN = 3  # classes of each answer
+
+
+def scheme() -> str:
+    """ "dark" or "light", as the visitor sees the page."""
+    return "dark" if st.context.theme.type == "dark" else "light"
+
+
+def _key(path: str, half: str) -> str:
+    return f"switch_{halves.network_id()}_{path}_{half}"
+
+
+def chosen() -> Off:
+    """What is switched off now."""
+    return frozenset(
+        (path, half)
+        for path, names in halves.there().items()
+        for half in names
+        if not st.session_state.get(_key(path, half), True)
+    )
+
+
+def _preset(on: tuple[str, ...]) -> None:
+    for path, names in halves.there().items():
+        for half in names:
+            st.session_state[_key(path, half)] = half in on
+
+
+def table(picture: images.Picture) -> None:
+    """A row a layer: a switch for each half, and how large the half's output is on this picture."""
+    with st.container(horizontal=True, gap="small"):
+        for name, on in PRESETS.items():
+            st.button(name, key=f"preset_{name}", on_click=_preset, args=(on,))
+    sizes = halves.sizes(picture)
+    most = max((size for of_layer in sizes.values() for size in of_layer.values()), default=1.0)
+    titles = {info.path: info.title for info in loading.lambda_layers(loading.checkpoint().model)}
+    rows = st.container(height=420 if len(titles) > 8 else "content", border=False, gap="small")
+    for path, of_layer in sizes.items():
+        with rows.container(horizontal=True, vertical_alignment="center", gap="small"):
+            st.markdown(titles[path], width=118)
+            for half in HALVES:
+                if half in of_layer:
+                    st.session_state.setdefault(_key(path, half), True)
+                    st.toggle(half.capitalize(), key=_key(path, half), width=98)
+                else:
+                    st.caption(f"no {half}", width=98)
+            st.html(bars.size_bars(of_layer, most, scheme()), width=180)
+    st.caption("Bars: size (root mean square) of what each half gives on this picture, content above position.")
+
+
+def answers(picture: images.Picture, off: Off) -> None:
+    """The classes that the whole network finds likeliest, and the switched one, before and after."""
+    before, after = halves.answer(picture), halves.answer(picture, off)
+    names = loading.checkpoint().classes or tuple(f"class {i + 1}" for i in range(len(before)))
+    wanted = list(dict.fromkeys([*before.argsort()[::-1][:SHOWN], *after.argsort()[::-1][:SHOWN]]))
+    now, then = names[after.argmax()], names[before.argmax()]
+    if not off:
+        sentence = f"<b>{escape(then)}</b>, with nothing switched off."
+    elif now == then:
+        sentence = f"<b>Still {escape(then)}</b>, with {halves.said(off)}."
+    else:
+        sentence = f"<b>{escape(now)}</b>, no longer {escape(then)}, with {halves.said(off)}."
+    st.html(f'<p data-testid="answer">{sentence}</p>')  # class names of a network that was sent in are only text
+    st.html(bars.answer_bars([(names[i], float(before[i]), float(after[i])) for i in wanted], scheme()))
+    st.caption("Grey: the whole network. Violet: with the switches.")
+    if now != then:
+        st.session_state.setdefault("tasks_done", set()).add(TASK)
+
+
+@st.fragment
+def show(picture: images.Picture) -> None:
+    """Switches at the left, answer at the right; only this part of the page runs again when one is pressed."""
+    row = st.container(horizontal=True, gap="large")
+    with row.container(width=590):
+        table(picture)
+    off = chosen()
+    with row.container(width=480):
+        answers(picture, off)
+        done = TASK in st.session_state.get("tasks_done", ())
+        st.markdown(
+            f"{':material/check_circle:' if done else ':material/radio_button_unchecked:'} **Try it:** find the fewest "
+            "switches that change the answer."
+        )
+    accuracy.show(off)

@@ -1,0 +1,26 @@
+"""The content and the position half of a lambda layer side by side, and what the network answers without one."""
+
+import streamlit as st
+
+from explorer import canvas, controls, exporting, halves, loading, sidebar, state, switches
+
+PAGE = {"title": "Content against position", "group": "Understand", "order": 2}
+
+selection = sidebar.existing()
+picture = sidebar.picture(selection)
+traced = loading.traced(picture, selection.layer)
+selection = canvas.fitted(selection, traced)
+halves.show(picture, traced, key="halves")
+halves.links(selection, traced)
+
+st.subheader("Switch a half off")
+st.markdown(
+    "A half that is off gives zeros; all weights stay as they were trained. Watch what the network then makes of the "
+    "picture: how much does it rely on what there is, how much on where it lies?"
+)
+switches.show(picture)
+sidebar.controls(selection)
+with st.sidebar:
+    controls.twins(selection, traced, steps=False)
+    exporting.downloads(selection, picture, traced, view="halves")
+state.write_url(selection)

@@ -1,0 +1,262 @@
+"""Content against position: the browser's halves against PyTorch (run by node), the switches, the accuracy."""
+
+import json
+import re
+import shutil
+import subprocess
+
+import numpy as np
+import pytest
+import torch
+
+from explorer import bars, halves, images, plots
+from explorer.components.halves_canvas import assets
+from explorer.components.lambda_canvas.pack import pack_trace
+from lambda_core import build, load_checkpoint, save_checkpoint, trace
+from lambda_core.data import prepare
+from lambda_core.training import halves as worth
+from tests.imagenette import make
+from tests.test_lambda_canvas import FOLDER, LAYERS, NODE, SCRIPTS, SELECTION, traced
+from tests.test_pages import said, start
+
+PAGE = "../pages/content_position.py"
+HALVES = ("content", "position")
+LAST = "stages.3.1.mix"
+
+
+def with_outputs(name):
+    """A random layer of test_lambda_canvas, and its tensors with PyTorch's own output of each half."""
+    layer, tensors, settings, position_lambda = traced(name)
+    taps = trace(layer, torch.from_numpy(tensors["input"])[None])
+    outputs = {f"{half}_output": taps[f"{half}_output"][0].numpy() for half in HALVES if f"{half}_output" in taps}
+    return layer, tensors | outputs, settings, position_lambda
+
+
+@pytest.fixture(scope="module")
+def modules(tmp_path_factory):
+    """The modules of both components side by side, as node takes them."""
+    folder = tmp_path_factory.mktemp("modules")
+    for component in ("lambda_canvas", "halves_canvas"):
+        (folder / component).mkdir()
+        for file in (FOLDER.parent / component).glob("*.js"):
+            shutil.copy(file, folder / component)
+    shutil.copy(SCRIPTS.parent / "halves_canvas" / "numbers.js", folder)
+    (folder / "package.json").write_text('{"type": "module"}')
+    return folder
+
+
+def in_the_browser(name, tensors, settings, modules):
+    packed = modules / f"{name}.bin"
+    packed.write_bytes(pack_trace(tensors, settings, {"title": name, "jpeg": ""}, SELECTION, "halves"))
+    done = subprocess.run([NODE, "numbers.js", packed], cwd=modules, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+@pytest.mark.parametrize("name", LAYERS)
+def test_the_browser_agrees_with_pytorch(name, modules):
+    layer, tensors, settings, position_lambda = with_outputs(name)
+    found = in_the_browser(name, tensors, settings, modules)
+    nothing = np.zeros((layer.heads, len(found["pixels"]), layer.dim_v))
+    for n, pixel in enumerate(found["pixels"]):
+        for half in HALVES:
+            expected = tensors.get(f"{half}_output", nothing)[:, n]
+            np.testing.assert_allclose(np.reshape(pixel[half]["output"], expected.shape), expected, atol=1e-4)
+            if layer.dim_u == 1 and layer.position_bias is None:  # the map alone gives the output
+                weights = np.reshape(pixel[half]["weights"], (layer.heads, -1))
+                np.testing.assert_allclose(weights @ tensors["v"][..., 0], expected, atol=1e-4)
+        if position_lambda is not None:
+            np.testing.assert_allclose(pixel["position"]["lambda"], position_lambda[n].flatten(), atol=1e-4)
+        np.testing.assert_allclose(
+            pixel["output"], np.add(pixel["content"]["output"], pixel["position"]["output"]), atol=1e-5
+        )
+    assert set(found["content"]) == {0}  # λc is the same at every pixel
+    assert found["check"]["done"] and found["check"]["maxDelta"] < 1e-4
+    assert found["check"]["count"] == nothing.size * sum(f"{half}_output" in tensors for half in HALVES)
+    shares = plots.shares(tensors, settings)
+    for half in HALVES:
+        np.testing.assert_allclose(found["share"][half], shares[half].ravel(), atol=1e-5)
+    assert not found["boxes"] and not found["misses"]
+    assert all(scale > 0 for row in found["scales"].values() for scale in row.values())
+    for text in found["texts"]:
+        assert text.strip() and not re.search(r"undefined|NaN|null|\[object|Infinity", text), text
+
+
+def test_the_check_notices_a_wrong_tensor(modules):
+    _, tensors, settings, _ = with_outputs("plain")
+    wrong = tensors["position_output"].copy()
+    wrong[0, 3, 1] += 0.5
+    found = in_the_browser("wrong", tensors | {"position_output": wrong}, settings, modules)
+    assert found["check"]["maxDelta"] == pytest.approx(0.5, abs=1e-4)
+
+
+def test_a_layer_with_one_half_says_so(modules):
+    for name, missing in (("content_only", "position half"), ("position_only", "content half")):
+        _, tensors, settings, _ = with_outputs(name)
+        found = in_the_browser(name, tensors, settings, modules)
+        assert any(f"without the {missing}" in text for text in found["texts"])
+        assert found["tasks"] in (["halves_drag", "halves_heads"], ["halves_drag"])
+
+
+def test_the_component_is_whole_and_local(tmp_path):
+    parts = assets()
+    assert parts["js"].count("export ") == 1 and not re.search(r"https?://(?!www\.w3\.org)", parts["js"] + parts["css"])
+    (tmp_path / "bundle.mjs").write_text(parts["js"])
+    done = subprocess.run([NODE, "--check", tmp_path / "bundle.mjs"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+# ---- the switches
+
+
+def answer_of(app):
+    return next(element.proto.body for element in app.get("html") if "data-testid" in element.proto.body)
+
+
+def press(app, key):
+    app.button(key=key).click().run()
+    assert not app.exception
+
+
+@torch.no_grad()
+def test_switches_change_the_answer_as_pytorch_says(monkeypatch):
+    monkeypatch.setenv("LAMBDA_DATA", "nothing here")
+    app = start(PAGE)
+    assert "nothing switched off" in answer_of(app)
+    press(app, "preset_Content only")
+    model, off = loaded_model(), worth.everywhere(loaded_model(), "position")
+    checkpoint = load_checkpoint("lambda_resnet_mini")
+    x = prepare(images.gallery_picture("coffee").image, checkpoint.preprocess)
+    with worth.switched(checkpoint.model, off):
+        shares = checkpoint.model(x)[0].softmax(0)
+    assert f"{checkpoint.classes[shares.argmax()]}</b>".lower() in answer_of(app).lower()
+    assert any(f">{bars.percent(float(shares.max()))}<" in html.proto.body for html in app.get("html"))
+    assert "position off everywhere" in answer_of(app)
+    assert not any(toggle.value for toggle in app.toggle if toggle.key.endswith("_position"))
+    press(app, "preset_Both")
+    assert all(toggle.value for toggle in app.toggle if toggle.key.startswith("switch_"))
+    toggle = next(toggle for toggle in app.toggle if toggle.key.endswith(f"{LAST}_content"))
+    toggle.set_value(False).run()
+    assert "content off in stage 4, block 2" in answer_of(app)
+    model = loaded_model()
+    assert all(
+        getattr(model.get_submodule(path), half) for path, names in halves.halves(model).items() for half in names
+    )
+    words = " ".join(text.value for text in app.markdown)
+    assert "LAMBDA_DATA" in words and all(re.search(rf"{top1}\s%", words) for top1 in (68.8, 78.1, 78.4))
+    press(app, "preset_Neither")
+    assert "halves_switch" in app.session_state["tasks_done"] or "Still" in answer_of(app)
+
+
+def loaded_model():
+    from explorer import loading
+
+    return loading._network(loading.HOME, None).model
+
+
+def test_a_network_with_one_half_works(tmp_path, monkeypatch):
+    monkeypatch.setenv("LAMBDA_DATA", str(tmp_path))
+    overrides = {"num_classes": 3, "position": False}
+    torch.manual_seed(0)
+    save_checkpoint(
+        tmp_path / "one.safetensors", build("lambda_resnet_mini", **overrides),
+        architecture={"name": "lambda_resnet_mini", "overrides": overrides}, classes=("![a](b)", "<b>", "c"),
+        preprocess={"size": 64, "mean": [0.5] * 3, "std": [0.5] * 3},
+    )  # fmt: skip
+    app = start(PAGE)
+    content = (tmp_path / "one.safetensors").read_bytes()
+    app.file_uploader(key="network_file").upload("one.safetensors", content, "application/octet-stream").run()
+    assert not app.exception and "your network" in said(app)
+    assert not any(toggle.key.endswith("_position") for toggle in app.toggle)
+    press(app, "preset_Position only")
+    assert "content off everywhere" in answer_of(app)
+    assert "<b>" not in answer_of(app).replace("<b>Still", "").replace("<b>&lt;", "").replace("<b>!", "").replace(
+        "<b>c", ""
+    )
+
+
+def test_the_form_moves_the_pixel():
+    app = start(PAGE, row=3)
+    app.slider(key="twin_column").set_value(4)
+    app.button(key="FormSubmitter:twins-Show").click().run()
+    assert not app.exception and app.query_params["column"] == "4"
+
+
+def test_switched_words():
+    everywhere = frozenset((path, "content") for path in halves.halves(loaded_model()))
+    assert halves.said(frozenset()) == "whole"
+    assert halves.said(everywhere) == "content off everywhere"
+    assert halves.said(everywhere - {(LAST, "content")} | {(LAST, "position")}) == (
+        "content off in 3 layers, position off in stage 4, block 2"
+    )
+    assert halves.grouped(frozenset({("a", "position"), ("a", "content")})) == {"a": ["content", "position"]}
+
+
+def test_bars_escape_and_scale():
+    html = bars.answer_bars([("<script>", 0.25, 1.0)], "dark")
+    assert "&lt;script&gt;" in html and "width:25.0%" in html and "width:100.0%" in html
+    assert bars.percent(0.0312) == "3.1 %" and bars.percent(0.31) == "31 %"
+    assert "width:50.0%" in bars.size_bars({"content": 2.0, "position": 4.0}, 4.0)
+
+
+# ---- accuracy
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return make(tmp_path_factory.mktemp("data"), train=1, val=2)
+
+
+@torch.no_grad()
+def right(checkpoint, pictures, off):
+    batch = torch.stack([image for image, _ in pictures])
+    return worth.right_answers(checkpoint, batch, torch.tensor([label for _, label in pictures]), off)
+
+
+def test_accuracy_is_measured_on_the_photographs_that_are_there(folder, monkeypatch):
+    monkeypatch.setenv("LAMBDA_DATA", str(folder))
+    app = start(PAGE)
+    press(app, "preset_Content only")
+    press(app, "measure")
+    checkpoint = load_checkpoint("lambda_resnet_mini")
+    pictures = list(worth.held_out(checkpoint, folder))
+    off = worth.everywhere(checkpoint.model, "position")
+    table = next(text.value for text in app.markdown if "standard error" in text.value)
+    for name, which in (("Whole", {}), ("Position off everywhere", off)):
+        shown = re.search(rf"\| {name} \| ([\d.]+)\s% .* (\d+) \|", table)
+        assert shown and int(shown[2]) == 20
+        assert float(shown[1]) == pytest.approx(100 * right(checkpoint, pictures, which) / 20, abs=0.05)
+    assert not any(button.key == "measure_cancel" for button in app.button)
+
+
+def test_a_subset_is_fixed_and_nested():
+    assert worth.subset(100, 30) == worth.subset(100, 30) == worth.subset(100, 60)[:30]
+    assert sorted(worth.subset(10, 99)) == list(range(10))
+    assert worth.subset(100, 30) != worth.subset(100, 30, seed=1)
+    assert worth.standard_error(50, 100) == pytest.approx(5)
+
+
+def test_the_command_writes_what_the_page_reads(folder, tmp_path, monkeypatch, capsys):
+    file = tmp_path / "halves.json"
+    worth.main(["lambda_resnet_mini", "--data", str(folder), "--workers", "0", "--json", str(file)])
+    figures = json.loads(capsys.readouterr().out)
+    assert figures.keys() == {"whole", "without content", "without position", "images", "size"}
+    assert figures["images"] == 20
+    monkeypatch.setattr(halves, "RESULTS", tmp_path)
+    assert halves.measured_before() == figures
+    report = json.loads(file.read_text())
+    file.write_text(json.dumps(report | {"weights": "of another network"}))
+    assert halves.measured_before() is None
+
+
+def test_a_network_of_other_classes_is_refused(folder, tmp_path):
+    overrides = {"num_classes": 2}
+    save_checkpoint(
+        tmp_path / "other.safetensors", build("lambda_resnet_mini", **overrides),
+        architecture={"name": "lambda_resnet_mini", "overrides": overrides}, classes=("a", "b"),
+        preprocess={"size": 64, "mean": [0.5] * 3, "std": [0.5] * 3},
+    )  # fmt: skip
+    with pytest.raises(SystemExit, match="other classes"):
+        worth.main([str(tmp_path / "other.safetensors"), "--data", str(folder)])
+    with pytest.raises(SystemExit, match="Imagenette is not in"):
+        worth.main(["lambda_resnet_mini", "--data", str(tmp_path)])
