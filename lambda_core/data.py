@@ -91,7 +91,10 @@ def cifar10(split: str, folder: str | Path | None = None, *, download: bool = Fa
 
 def digits(split: str, folder: str | Path | None = None, *, download: bool = False) -> Dataset:
     """The 1,797 handwritten digits of 8 x 8 pixels that scikit-learn ships; every fifth one is held out for "val"."""
-    from sklearn.datasets import load_digits
+    try:
+        from sklearn.datasets import load_digits
+    except ImportError as error:
+        raise DataMissing("the digits come with scikit-learn, which is not here: pip install scikit-learn") from error
 
     found = load_digits()
     held = np.arange(len(found.target)) % 5 == 4

@@ -20,7 +20,7 @@ from lambda_core.training import classify, evaluate
 from lambda_core.training.batches import batches
 from lambda_core.training.config import RECIPES, Recipe, changed
 from lambda_core.training.faults import TrainingStopped, write_atomically
-from lambda_core.training.loop import averaging, parameter_groups, recompute_blocks, schedule
+from lambda_core.training.loop import accelerator_for, averaging, parameter_groups, recompute_blocks, schedule
 from tests import imagenette
 
 ROOT = Path(__file__).parents[1]
@@ -266,7 +266,7 @@ def test_options_train_and_are_repeatable(folder, tmp_path, changes):
 
 def test_float16_without_a_gpu_is_refused():
     with pytest.raises(ValueError, match="needs a GPU"):
-        classify.accelerator_for(replace(TINY, precision="float16"), "cpu")
+        accelerator_for(replace(TINY, precision="float16"), "cpu")
 
 
 def test_accumulated_parts_equal_the_whole(folder, tmp_path):

@@ -17,8 +17,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from accelerate import Accelerator
-from accelerate.state import AcceleratorState
 from torch.utils.data import DataLoader, Subset
 
 from lambda_core import data
@@ -26,24 +24,10 @@ from lambda_core.checkpoints import CheckpointRefused, load_checkpoint, save_che
 from lambda_core.models import build
 from lambda_core.training.config import RECIPES, Recipe, changed
 from lambda_core.training.faults import TrainingStopped
-from lambda_core.training.loop import Run, evaluate
+from lambda_core.training.loop import Run, accelerator_for, evaluate
 from lambda_core.training.plan import describe, plan
 
 STOPPED = 143  # exit status of a run that left because it was asked to, as a process ended by SIGTERM has
-
-
-def accelerator_for(recipe: Recipe, device: str | None = None) -> Accelerator:
-    """The processes and the precision of a run. Raises ValueError for float16 without a GPU."""
-    if recipe.precision == "float16" and (device == "cpu" or not torch.cuda.is_available()):
-        raise ValueError("float16 needs a GPU: train in bfloat16 or float32 here (--precision)")
-    mixed = {"float32": "no", "bfloat16": "bf16", "float16": "fp16"}[recipe.precision]
-    AcceleratorState._reset_state()  # a program may train twice, in another precision
-    return Accelerator(
-        cpu=device == "cpu",
-        mixed_precision=mixed,
-        gradient_accumulation_steps=recipe.accumulate,
-        step_scheduler_with_optimizer=False,
-    )
 
 
 def train(

@@ -10,13 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from accelerate import Accelerator
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 from torch.utils.checkpoint import checkpoint
 from torch.utils.data import DataLoader
-from torchmetrics import MeanMetric
-from torchmetrics.classification import MulticlassAccuracy
 from torchvision.transforms import v2
 from tqdm import tqdm
 
@@ -28,6 +25,14 @@ from lambda_core.training.config import Recipe
 from lambda_core.training.faults import TrainingStopped, write_atomically
 from lambda_core.training.norms import share_norms
 
+try:
+    from accelerate import Accelerator
+    from accelerate.state import AcceleratorState
+    from torchmetrics import MeanMetric
+    from torchmetrics.classification import MulticlassAccuracy
+except ImportError as error:
+    raise ImportError(f"training needs the package {error.name}: pip install accelerate torchmetrics") from error
+
 CURVE = ("step", "loss")  # curve.csv: the mean loss of the steps since the line before
 COLUMNS = ("epoch", "size", "train_loss", "seconds", "val_loss", "val_top1", "val_top5")  # log.csv; the last at times
 OPTIMIZERS = {
@@ -35,6 +40,20 @@ OPTIMIZERS = {
     "sgd": lambda groups, lr: torch.optim.SGD(groups, lr=lr, momentum=0.9, nesterov=True),
 }
 CHECK_EVERY = 10  # steps between looks at the loss and at requests to stop: each look waits for the device
+
+
+def accelerator_for(recipe: Recipe, device: str | None = None) -> Accelerator:
+    """The processes and the precision of a run. Raises ValueError for float16 without a GPU."""
+    if recipe.precision == "float16" and (device == "cpu" or not torch.cuda.is_available()):
+        raise ValueError("float16 needs a GPU: train in bfloat16 or float32 here (--precision)")
+    mixed = {"float32": "no", "bfloat16": "bf16", "float16": "fp16"}[recipe.precision]
+    AcceleratorState._reset_state()  # a program may train twice, in another precision
+    return Accelerator(
+        cpu=device == "cpu",
+        mixed_precision=mixed,
+        gradient_accumulation_steps=recipe.accumulate,
+        step_scheduler_with_optimizer=False,
+    )
 
 
 def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
