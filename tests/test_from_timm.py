@@ -11,7 +11,7 @@ from safetensors.torch import save
 from timm.data import create_transform
 from timm.layers.lambda_layer import LambdaLayer as TimmLayer
 
-from lambda_core import load_checkpoint, save_checkpoint
+from lambda_core import LambdaLayer, build, load_checkpoint, save_checkpoint
 from lambda_core.checkpoints import CheckpointRefused, Mismatch, from_timm, read_checkpoint, to_timm
 from lambda_core.checkpoints.dialect import plain
 from lambda_core.data import prepare
@@ -53,6 +53,7 @@ def test_networks_there_and_back(name, size):
     again = timm.create_model(name, num_classes=5).eval()
     again.load_state_dict(to_timm(ours), strict=True)
     assert all(torch.equal(a, b) for a, b in zip(again.state_dict().values(), model.state_dict().values(), strict=True))
+    save(to_timm(ours))  # a file takes contiguous tensors alone
 
 
 def test_a_network_without_classifier():
@@ -75,6 +76,35 @@ def test_layers_there_and_back(dim, options):
     torch.testing.assert_close(ours(x), layer(x), rtol=1e-4, atol=1e-4)
     again = TimmLayer(dim, **options)
     again.load_state_dict(to_timm(ours), strict=True)
+
+
+def test_our_layer_without_a_bias_is_theirs_with_zeros():
+    torch.manual_seed(0)
+    ours, theirs = LambdaLayer(8, dim_k=4, scope=3).eval(), TimmLayer(8, dim_head=4, r=3).eval()
+    theirs.load_state_dict(to_timm(ours), strict=True)
+    x = torch.randn(1, 8, 5, 5)
+    torch.testing.assert_close(theirs(x), ours(x), rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        ({"dim_u": 2}, "the lambda layer of timm has u = 1, and this one has not"),
+        ({"content": False, "norm_qv": False}, "has both halves and norms on queries and values, and"),
+        ({"key_norm": "l2"}, "has softmax keys, and"),
+        ({"scope": None, "size": (4, 4), "position_bias": True}, "has no bias beside global embeddings, and"),
+    ],
+)
+def test_layers_that_timm_has_not(options, reason):
+    with pytest.raises(ValueError, match=reason):
+        to_timm(LambdaLayer(8, **{"dim_k": 4, "scope": 3, **options}))
+
+
+def test_a_network_with_parts_that_timm_has_not():
+    with torch.device("meta"):
+        model = build("lambda_resnet26t", stages="C-C-CL-SL")
+    with pytest.raises(ValueError, match=r"\d weights of this network have no place there, stages\.3\.0\.\w+"):
+        to_timm(model)
 
 
 def test_a_wrong_weight_is_noticed(theirs):

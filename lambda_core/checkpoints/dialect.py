@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from lambda_core.checkpoints.fit import check_fit
 from lambda_core.layers import LambdaLayer
@@ -31,16 +31,19 @@ class Dialect:
     convolution: Mapping[str, str]
     attention: Mapping[str, str]
     layer: str
-    store: Callable[[State], State]
+    store: Callable[[State, LambdaLayer], State]
     read: Callable[[State, LambdaLayer], State]
 
     def write(self, model: ResNet) -> State:
-        """The weights of a network of ours under their names."""
-        state = model.state_dict()
-        theirs = renamed(state, self._names(model))
-        for ours, name, _ in self._lambda_layers(model):
-            theirs |= below(self.store(under(state, ours)), name)
-        return theirs
+        """The weights of a network of ours under their names. Raises ValueError for one with parts that have none."""
+        state, names, layers = model.state_dict(), self._names(model), self._lambda_layers(model)
+        inside = tuple(f"{ours}." for ours, _, _ in layers)
+        if lost := [key for key in state if key.rpartition(".")[0] not in names and not key.startswith(inside)]:
+            raise ValueError(f"{len(lost)} weights of this network have no place there, {lost[0]} is the first")
+        theirs = renamed(state, names)
+        for ours, name, layer in layers:
+            theirs |= below(self.store(under(state, ours), layer), name)
+        return {name: value.contiguous() for name, value in theirs.items()}
 
     def parse(self, theirs: State, model: ResNet) -> State:
         """`write` backwards, for weights that fit `model`."""
@@ -113,6 +116,24 @@ def checked(state: State, expected: Mapping[str, Tensor], network: str) -> State
     counters = {key: torch.tensor(0) for key in expected if key.endswith(COUNTER) and key not in state}
     check_fit(state | counters, expected, network)
     return state | counters
+
+
+def check_storable(layer: LambdaLayer, project: str, slices: bool = False) -> None:
+    """Raises ValueError for a layer that the layer of `project` cannot be; slices: whether that one knows u > 1."""
+    demands = {
+        "u = 1": slices or layer.dim_u == 1,
+        "both halves": layer.to_k is not None and layer.embeddings is not None,
+        "softmax keys": layer.key_norm == "softmax",
+        "norms on queries and values": isinstance(layer.norm_q, nn.BatchNorm2d),
+        "no bias beside global embeddings": layer.scope is not None or layer.position_bias is None,
+    }
+    if unmet := [demand for demand, met in demands.items() if not met]:
+        raise ValueError(f"the lambda layer of {project} has {' and '.join(unmet)}, and this one has not: {layer}")
+
+
+def bias(ours: State) -> Tensor:
+    """The position bias of a layer, zero in one that has none."""
+    return ours.get("position_bias", ours["embeddings"].new_zeros(len(ours["embeddings"])))
 
 
 def joined(ours: State) -> Tensor:

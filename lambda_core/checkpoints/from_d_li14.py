@@ -12,7 +12,18 @@ from typing import Any, cast
 from torch import Tensor, nn
 
 from lambda_core.checkpoints import skeleton
-from lambda_core.checkpoints.dialect import Dialect, Files, State, checked, joined, plain, renamed, split
+from lambda_core.checkpoints.dialect import (
+    Dialect,
+    Files,
+    State,
+    bias,
+    check_storable,
+    checked,
+    joined,
+    plain,
+    renamed,
+    split,
+)
 from lambda_core.checkpoints.fit import CheckpointRefused
 from lambda_core.data import IMAGENET_MEAN, IMAGENET_STD
 from lambda_core.layers import LambdaLayer
@@ -52,7 +63,10 @@ def from_d_li14(source: nn.Module | Mapping[str, Any]) -> ResNet:
 
 
 def to_d_li14(model: ResNet) -> State:
-    """The state dict that d-li14's network of the same shape loads with strict=True: `from_d_li14` backwards."""
+    """The state dict that d-li14's network of the same shape loads with strict=True: `from_d_li14` backwards.
+
+    Raises ValueError for lambda layers that d-li14's cannot be, say with u > 1.
+    """
     return D_LI14.write(model)
 
 
@@ -70,8 +84,11 @@ def _architecture(state: Mapping[str, Tensor]) -> dict[str, Any]:
     }
 
 
-def _store(ours: State) -> State:
-    convolution = {"lambda_conv.weight": ours["embeddings"][:, :, None], "lambda_conv.bias": ours["position_bias"]}
+def _store(ours: State, layer: LambdaLayer) -> State:
+    check_storable(layer, "lambda.pytorch")
+    if layer.scope is None:
+        raise ValueError(f"the lambda layer of lambda.pytorch is local, and this one is global: {layer}")
+    convolution = {"lambda_conv.weight": ours["embeddings"][:, :, None], "lambda_conv.bias": bias(ours)}
     return renamed(ours, _NORMS) | {"conv_qkv.weight": joined(ours)} | convolution
 
 

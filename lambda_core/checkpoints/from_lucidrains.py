@@ -10,7 +10,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from lambda_core.checkpoints import skeleton
-from lambda_core.checkpoints.dialect import State, checked, plain
+from lambda_core.checkpoints.dialect import State, bias, check_storable, checked, plain
 from lambda_core.checkpoints.fit import CheckpointRefused
 from lambda_core.layers import LambdaLayer
 
@@ -51,13 +51,18 @@ def from_lucidrains(source: nn.Module | Mapping[str, Any]) -> LambdaLayer:
 
 
 def to_lucidrains(layer: LambdaLayer) -> State:
-    """The state dict that lucidrains' layer of the same shape loads with strict=True: `from_lucidrains` backwards."""
+    """The state dict that lucidrains' layer of the same shape loads with strict=True: `from_lucidrains` backwards.
+
+    Raises ValueError for a lambda layer that lucidrains' cannot be, say with one half.
+    """
+    check_storable(layer, "lambda_networks", slices=True)
     ours = layer.state_dict()
     theirs = {name: _reordered(name, value, (-1, layer.dim_u)) for name, value in ours.items()}
-    table, bias = theirs.pop("embeddings"), theirs.pop("position_bias", None)  # (k, u, R, C), (k)
-    if bias is None:
-        return theirs | {"rel_pos_emb": table.permute(2, 3, 0, 1)}
-    return theirs | {"pos_conv.weight": table[:, :, None], "pos_conv.bias": bias}
+    theirs.pop("position_bias", None)
+    table = theirs.pop("embeddings")  # (k, u, R, C)
+    if layer.scope is None:
+        return theirs | {"rel_pos_emb": table.permute(2, 3, 0, 1).contiguous()}
+    return theirs | {"pos_conv.weight": table[:, :, None], "pos_conv.bias": bias(ours)}
 
 
 def _reordered(name: str, value: Tensor, channels: tuple[int, int]) -> Tensor:

@@ -11,7 +11,18 @@ from typing import Any, cast
 from torch import Tensor, nn
 
 from lambda_core.checkpoints import skeleton
-from lambda_core.checkpoints.dialect import Dialect, Files, State, checked, joined, plain, renamed, split
+from lambda_core.checkpoints.dialect import (
+    Dialect,
+    Files,
+    State,
+    bias,
+    check_storable,
+    checked,
+    joined,
+    plain,
+    renamed,
+    split,
+)
 from lambda_core.checkpoints.fit import CheckpointRefused, compare
 from lambda_core.data import IMAGENET_MEAN, IMAGENET_STD
 from lambda_core.layers import LambdaLayer
@@ -62,8 +73,11 @@ def from_timm(source: nn.Module | Mapping[str, Any]) -> ResNet | LambdaLayer:
 
 
 def to_timm(model: ResNet | LambdaLayer) -> State:
-    """The state dict that timm's module of the same shape loads with strict=True: `from_timm` backwards."""
-    return _store(model.state_dict()) if isinstance(model, LambdaLayer) else TIMM.write(model)
+    """The state dict that timm's module of the same shape loads with strict=True: `from_timm` backwards.
+
+    Raises ValueError for lambda layers that timm's cannot be, say with u > 1.
+    """
+    return _store(model.state_dict(), model) if isinstance(model, LambdaLayer) else TIMM.write(model)
 
 
 def fetch(name: str) -> nn.Module:
@@ -116,12 +130,13 @@ def _outside(config: Config) -> dict[str, str]:
     return names
 
 
-def _store(ours: State) -> State:
+def _store(ours: State, layer: LambdaLayer) -> State:
+    check_storable(layer, "timm")
     theirs = renamed(ours, _NORMS) | {"qkv.weight": joined(ours)}
     table = ours["embeddings"]  # (k, 1, R, C)
-    if "position_bias" in ours:
-        return theirs | {"conv_lambda.weight": table[..., None], "conv_lambda.bias": ours["position_bias"]}
-    return theirs | {"pos_emb": table[:, 0].permute(1, 2, 0)}
+    if layer.scope is None:
+        return theirs | {"pos_emb": table[:, 0].permute(1, 2, 0).contiguous()}
+    return theirs | {"conv_lambda.weight": table[..., None], "conv_lambda.bias": bias(ours)}
 
 
 def _read(theirs: State, layer: LambdaLayer) -> State:
