@@ -10,15 +10,17 @@ from collections.abc import Callable
 from torch import Tensor
 
 from lambda_core import positions
-from lambda_core.engines import attention, convolution, einsum
+from lambda_core.engines import attention, convolution, einsum, fft, gemm
 from lambda_core.engines.auto import explain, select
 
 Engine = Callable[[Tensor, Tensor, Tensor, positions.Size], Tensor]
 
 ENGINES: dict[str, Engine] = {
     "einsum": einsum.position_output,
-    "convolution": convolution.position_output,
-    "attention": attention.position_output,
+    "convolution": convolution.engine,
+    "gemm": gemm.engine,
+    "fft": fft.engine,
+    "attention": attention.engine,
 }
 
 __all__ = ["ENGINES", "Engine", "explain", "select"]

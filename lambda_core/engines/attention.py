@@ -1,12 +1,15 @@
 """Attention first: S = q · E gives every pair its weight, then S · V. The position lambdas are never stored.
 
 h (k + v) multiply-adds a pair in place of k v: fewer wherever h < k v / (k + v). In exchange every pair of positions
-stores a weight for each head.
+has a weight for each head, for some examples at a time; the backward pass computes the weights again.
 """
 
+import torch
 from torch import Tensor, einsum
 
 from lambda_core import positions
+from lambda_core.engines.matmul import product
+from lambda_core.engines.operator import CACHE, empty_output, operator, room
 
 
 def position_weights(q: Tensor, table: Tensor, size: positions.Size) -> Tensor:
@@ -14,19 +17,89 @@ def position_weights(q: Tensor, table: Tensor, size: positions.Size) -> Tensor:
     return einsum("bhnk,kunm->bhnmu", q, positions.gather(table, size))
 
 
+def _pairs(table: Tensor, size: positions.Size) -> Tensor:
+    """One embedding a pair, the context in reverse order: (k, u, R, C) -> (n, k, u m)"""
+    k, u = table.shape[:2]
+    n = size[0] * size[1]
+    return positions.windows(table, size).permute(2, 3, 0, 1, 4, 5).reshape(n, k, u * n)
+
+
+def _pairs_adjoint(pairs: Tensor, like: Tensor, size: positions.Size) -> Tensor:
+    """The gradient of the table for that of `_pairs`: first along the rows of the map, then down its columns."""
+    (k, u), (height, width) = like.shape[:2], size
+    grid = pairs.view(height, width, k, u, height, width)
+    rows = pairs.new_zeros(height, k, u, height, 2 * width - 1)
+    for x in range(width):
+        rows[..., x : x + width] += grid[:, x]
+    full = pairs.new_zeros(k, u, 2 * height - 1, 2 * width - 1)
+    for y in range(height):
+        full[:, :, y : y + height] += rows[y]
+    result = torch.zeros_like(like)
+    inside = positions.crop(result, size)
+    inside.copy_(positions.crop(full.flip(-2, -1), (inside.shape[-2] // 2 + 1, inside.shape[-1] // 2 + 1)))
+    return result
+
+
+def _context(v: Tensor) -> Tensor:
+    """(b, m, v, u) -> (b, u m, v), in reverse order"""
+    return v.flip(1).permute(0, 3, 1, 2).flatten(1, 2)
+
+
+def _rows(q: Tensor) -> Tensor:
+    """(b, h, n, k) -> (n, b h, k)"""
+    return q.permute(2, 0, 1, 3).flatten(1, 2)
+
+
+def _weights(rows: Tensor, pairs: Tensor) -> Tensor:
+    """(n, b h, k), (n, k, u m) -> (b h, n, u m)"""
+    weights = rows.new_empty(rows.shape[1], rows.shape[0], pairs.shape[2])
+    torch.bmm(rows, pairs, out=weights.transpose(0, 1))
+    return weights
+
+
+def _together(q: Tensor, pairs: Tensor) -> int:
+    """Examples that are worked off together."""
+    return max(1, room(q) // (q.shape[1] * q.shape[2] * pairs.shape[2]))
+
+
 def position_output(q: Tensor, v: Tensor, table: Tensor, size: positions.Size) -> Tensor:
     """y_n = sum over m, u of (q_n · E_nmu) V_mvu.  (b, h, n, k), (b, m, v, u), (k, u, R, C) -> (b, h, n, v)"""
-    b, h, n, k = q.shape
-    _, m, values, u = v.shape
-    pairs = positions.windows(table, size).permute(2, 3, 0, 1, 4, 5).reshape(n, k, u * m)  # m in reverse order
-    rows = q.permute(2, 0, 1, 3).reshape(n, b * h, k)
-    weights = (rows @ pairs).view(n, b, h, u * m).permute(1, 2, 0, 3).reshape(b, h * n, u * m)
-    context = v.flip(1).permute(0, 3, 1, 2).reshape(b, u * m, values)
-    return (weights @ context).view(b, h, n, values)
+    y, pairs, h = empty_output(q, v), _pairs(table, size), q.shape[1]
+    for part_q, part_v, part_y in zip(*(x.split(_together(q, pairs)) for x in (q, v, y)), strict=True):
+        weights = _weights(_rows(part_q), pairs).unflatten(0, (-1, h)).flatten(1, 2)  # (b, h n, u m)
+        for w, context, found in zip(weights, _context(part_v), part_y, strict=True):
+            found.copy_(product(w, context).unflatten(0, (h, -1)))
+    return y
+
+
+def position_gradients(
+    dy: Tensor, q: Tensor, v: Tensor, table: Tensor, size: positions.Size
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Gradients of q, v and the table for dy (b, h, n, v)."""
+    dq, dv, pairs = torch.empty_like(q), torch.empty_like(v), _pairs(table, size)
+    dpairs = torch.zeros_like(pairs)
+    for part_dy, part_q, part_v, part_dq, part_dv in zip(
+        *(x.split(_together(q, pairs)) for x in (dy, q, v, dq, dv)), strict=True
+    ):
+        b, h, n, k = part_q.shape
+        rows, context, heads = _rows(part_q), _context(part_v), part_dy.reshape(b, h * n, -1)
+        weights = _weights(rows, pairs).view(b, h * n, -1)
+        dcontext = [product(w.t(), g) for w, g in zip(weights, heads, strict=True)]
+        for w, g, values in zip(weights, heads, context, strict=True):
+            w.copy_(product(g, values.t()))  # from here on the gradient of the weights
+        dweights = weights.view(b * h, n, -1).transpose(0, 1)
+        part_dq.copy_(torch.bmm(dweights, pairs.transpose(1, 2)).view(n, b, h, k).permute(1, 2, 0, 3))
+        dpairs.baddbmm_(rows.transpose(1, 2), dweights)
+        part_dv.copy_(torch.stack(dcontext).unflatten(1, (v.shape[3], -1)).flip(2).permute(0, 2, 3, 1))
+    return dq, dv, _pairs_adjoint(dpairs, table, size)
+
+
+engine = operator("attention", position_output, position_gradients)
 
 
 def cost(q: tuple[int, ...], v: tuple[int, ...], table: tuple[int, ...], size: positions.Size) -> tuple[int, int]:
-    """Multiply-adds, and numbers stored: the gathered embeddings, and the weights in two layouts."""
+    """Multiply-adds, and numbers stored: the gathered embeddings and the weights of some examples, and gradients."""
     b, h, n, k = q
     _, m, values, u = v
-    return b * h * n * m * u * (k + values), n * m * u * (k + 2 * b * h)
+    pairs = n * m * u
+    return b * h * pairs * (k + values), 2 * pairs * (k + h * min(b, max(1, CACHE // (h * pairs))))

@@ -9,12 +9,18 @@ import json
 from importlib.resources import files
 from typing import NamedTuple
 
-from lambda_core.engines import attention, convolution, einsum
+from lambda_core.engines import attention, convolution, einsum, fft, gemm
 from lambda_core.positions import Size
 
 Shape = tuple[int, ...]
 
-COSTS = {"einsum": einsum.cost, "convolution": convolution.cost, "attention": attention.cost}
+COSTS = {
+    "einsum": einsum.cost,
+    "convolution": convolution.cost,
+    "gemm": gemm.cost,
+    "fft": fft.cost,
+    "attention": attention.cost,
+}
 
 # Device type -> engine -> (fixed seconds, seconds a multiply-add, seconds a byte). Devices not measured count as a CPU.
 CONSTANTS: dict[str, dict[str, tuple[float, float, float]]] = {

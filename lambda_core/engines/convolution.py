@@ -1,34 +1,81 @@
-"""Lambda first, as a convolution: E depends on the offset alone, so the position lambdas are V correlated with E."""
+"""Lambda first, as a convolution: E depends on the offset alone, so the position lambdas are V correlated with E.
 
+The lambdas are made for some examples at a time, and again in the backward pass. There a convolution as large as the
+map itself gives way to Fourier transforms when E is large: one of the lambdas' gradient serves both dV and dE.
+"""
+
+import torch
 from torch import Tensor
 from torch.nn import functional as F
+from torch.nn.grad import conv2d_input, conv2d_weight
 
 from lambda_core import positions
+from lambda_core.engines import fft
+from lambda_core.engines.operator import CACHE, empty_output, operator, room
+
+LARGE = 50  # offsets, from which on the backward pass transforms
 
 
-def _correlate(v: Tensor, table: Tensor, size: positions.Size) -> Tensor:
-    """(b, m, v, u), (k, u, R, C) -> (b, v, k, n): one u -> k channel correlation for every value channel."""
-    b, _, values, u = v.shape
-    kernel = positions.crop(table, size)
-    maps = v.permute(0, 2, 3, 1).reshape(b * values, u, *size)
-    padding = (kernel.shape[-2] // 2, kernel.shape[-1] // 2)
-    return F.conv2d(maps, kernel, padding=padding).reshape(b, values, kernel.shape[0], -1)
+def _padding(kernel: Tensor) -> positions.Size:
+    return kernel.shape[-2] // 2, kernel.shape[-1] // 2
+
+
+def _maps(v: Tensor, size: positions.Size) -> Tensor:
+    """(b, m, v, u) -> (b v, u, H, W)"""
+    return v.permute(0, 2, 3, 1).reshape(-1, v.shape[3], *size)
 
 
 def position_lambdas(v: Tensor, table: Tensor, size: positions.Size) -> Tensor:
     """λp_n = sum over m, u of E_nmku V_mvu.  (b, m, v, u), (k, u, R, C) -> (b, n, k, v)"""
-    return _correlate(v, table, size).permute(0, 3, 2, 1)
+    kernel = positions.crop(table, size)
+    lambdas = F.conv2d(_maps(v, size), kernel, padding=_padding(kernel))
+    return lambdas.unflatten(0, (len(v), -1)).flatten(3).permute(0, 3, 2, 1)
+
+
+def _together(q: Tensor, v: Tensor) -> int:
+    """Examples that are worked off together."""
+    return max(1, room(v) // (q.shape[2] * q.shape[3] * v.shape[2]))
 
 
 def position_output(q: Tensor, v: Tensor, table: Tensor, size: positions.Size) -> Tensor:
     """y_n = λp_nᵀ q_n for every head.  (b, h, n, k), (b, m, v, u), (k, u, R, C) -> (b, h, n, v)"""
-    lambdas = _correlate(v, table, size).permute(0, 3, 1, 2)  # (b, n, v, k)
-    return (lambdas @ q.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+    y = empty_output(q, v)
+    for part_q, part_v, part_y in zip(*(x.split(_together(q, v)) for x in (q, v, y)), strict=True):
+        lambdas = position_lambdas(part_v, table, size)
+        part_y.copy_((part_q.transpose(1, 2) @ lambdas).transpose(1, 2))
+    return y
+
+
+def position_gradients(
+    dy: Tensor, q: Tensor, v: Tensor, table: Tensor, size: positions.Size
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Gradients of q, v and the table for dy (b, h, n, v)."""
+    rows, columns = positions.cropped_size(table.shape[2:], size)
+    if rows * columns > LARGE:
+        return fft.position_gradients(dy, q, v, table, size)
+    dq, dv, dtable = torch.empty_like(q), torch.empty_like(v), torch.zeros_like(table)
+    kernel, dkernel = positions.crop(table, size), positions.crop(dtable, size)
+    for part_dy, part_q, part_v, part_dq, part_dv in zip(
+        *(x.split(_together(q, v)) for x in (dy, q, v, dq, dv)), strict=True
+    ):
+        queries, heads, maps = part_q.transpose(1, 2), part_dy.transpose(1, 2), _maps(part_v, size)
+        lambdas = position_lambdas(part_v, table, size)
+        part_dq.copy_((heads @ lambdas.transpose(2, 3)).transpose(1, 2))
+        dlambdas = queries.transpose(2, 3) @ heads  # (b, n, k, v)
+        dmaps = dlambdas.permute(0, 3, 2, 1).reshape(len(maps), -1, *size)
+        found = conv2d_input(maps.shape, kernel, dmaps, padding=_padding(kernel))
+        part_dv.copy_(found.view(len(part_v), *v.shape[2:], -1).permute(0, 3, 1, 2))
+        dkernel += conv2d_weight(maps, kernel.shape, dmaps, padding=_padding(kernel))
+    return dq, dv, dtable
+
+
+engine = operator("convolution", position_output, position_gradients)
 
 
 def cost(q: tuple[int, ...], v: tuple[int, ...], table: tuple[int, ...], size: positions.Size) -> tuple[int, int]:
-    """Multiply-adds, those on the padding too, and numbers stored: the lambdas, in two layouts."""
+    """Multiply-adds, those on the padding too, and numbers stored: the lambdas of some examples, in three layouts."""
     b, h, n, k = q
     _, _, values, u = v
     rows, columns = positions.cropped_size(table[2:], size)
-    return b * n * k * values * (rows * columns * u + h), 2 * b * n * k * values
+    lambdas = n * k * values
+    return b * lambdas * (rows * columns * u + h), 3 * lambdas * min(b, max(1, CACHE // lambdas))

@@ -196,7 +196,10 @@ class LambdaLayer(nn.Module):
     def _content_output(self, q: Tensor, keys: Tensor, v: Tensor) -> Tensor:
         """(b, h, n, k), (b, m, k, u), (b, m, v, u) -> (b, h, n, v)"""
         lambdas = self.content_lambda(torch.einsum("bmku,bmvu->bkv", keys, v))
-        return self.content_output(q @ lambdas[:, None])
+        if q.stride(2) == 1:  # the channels of q lie apart, and so shall those of y
+            return self.content_output((lambdas.mT[:, None] @ q.mT).mT)
+        rows = q.transpose(1, 2).flatten(1, 2) @ lambdas  # (b, n h, v)
+        return self.content_output(rows.unflatten(1, (-1, q.shape[1])).transpose(1, 2))
 
     def _position_output(self, q: Tensor, v: Tensor, size: positions.Size) -> Tensor:
         """(b, h, n, k), (b, m, v, u) -> (b, h, n, v)"""

@@ -1,0 +1,220 @@
+"""Lambda first, all in matrix products: a discrete Fourier transform down the rows, a Toeplitz matrix along them.
+
+The position lambdas are V correlated with E. Down the columns of the map a transform of length H + r // 2 turns the
+correlation into one product for each frequency; along a row it stays a sum over at most W places, which is a matrix
+product as such. Both run at the speed of a matrix product, where a fast transform is bound by memory. The map is worked
+off in tiles of some columns, and the lambdas of a tile are forgotten: the backward pass computes them again.
+"""
+
+import math
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+
+from lambda_core import positions
+from lambda_core.engines.matmul import product, products
+from lambda_core.engines.operator import CACHE, empty_output, operator, room
+
+PASSES = 128  # multiply-adds that take as long as the passes over one lambda entry
+COLUMNS = 256  # batch x value channels that are worked off together
+
+
+class _Plan:
+    """The matrices for one map, and the spectrum of E.
+
+    Frequencies come as f real parts, then f imaginary parts: (2, f). Context columns are in reverse order, as in
+    `positions.windows`, so that the Toeplitz matrices are windows of the reversed table.
+    """
+
+    def __init__(self, table: Tensor, size: positions.Size) -> None:
+        self.size, self.half = size, positions.crop(table, size).shape[-1] // 2
+        rows = positions.crop(table, size).shape[-2]
+        self.length = size[0] + rows // 2  # what the transform wraps around falls on rows that are not there
+        self.f = self.length // 2 + 1
+        twice = torch.full((self.f, 1), 2.0, dtype=torch.float64)
+        twice[0] = 1
+        if self.length % 2 == 0:
+            twice[-1] = 1
+        here = self._angles(torch.arange(size[0]))
+        offsets = self._angles(torch.arange(rows) - rows // 2)
+        kind = {"dtype": table.dtype, "device": table.device}
+        self.analyse = torch.cat([here.cos(), -here.sin()]).to(**kind)  # V (H, .) -> (2 f, .)
+        self.synthesise = torch.cat([here.cos() * twice, -here.sin() * twice]).t().div(self.length).to(**kind)
+        self.embed = torch.cat([offsets.cos(), offsets.sin()]).to(**kind)  # E (rows, .) -> (2 f, .)
+
+    def _angles(self, at: Tensor) -> Tensor:
+        """(f, places), in float64, the product taken modulo the length first."""
+        return (torch.arange(self.f)[:, None] * at % self.length).double() * (2 * math.pi / self.length)
+
+    def spectrum(self, table: Tensor) -> Tensor:
+        """(k, u, R, C) -> (2, f, k, 2W - 1, u), the columns of the table in reverse order."""
+        table = positions.crop(table, self.size)
+        rows, width = table.shape[2], 2 * self.size[1] - 1
+        padded = table.new_zeros(rows, table.shape[0], width, table.shape[1])
+        edge = self.size[1] - 1 - self.half
+        padded[:, :, edge : width - edge] = table.flip(-1).permute(2, 0, 3, 1)
+        return (self.embed @ padded.flatten(1)).view(2, self.f, *padded.shape[1:])
+
+    def table(self, spectrum: Tensor, like: Tensor) -> Tensor:
+        """The adjoint of `spectrum`."""
+        edge = self.size[1] - 1 - self.half
+        inside = spectrum[:, :, :, edge : spectrum.shape[3] - edge]
+        found = (self.embed.t() @ inside.flatten(0, 1).flatten(1)).view(-1, *inside.shape[2:])
+        result = torch.zeros_like(like)
+        positions.crop(result, self.size).copy_(found.permute(1, 3, 0, 2).flip(-1))
+        return result
+
+    def values(self, v: Tensor) -> Tensor:
+        """(b, m, v, u) -> (2, f, W u, b v), the columns of the map in reverse order."""
+        b, _, values, u = v.shape
+        maps = v.unflatten(1, self.size).permute(1, 2, 4, 0, 3).flip(1)  # (H, W, u, b, v)
+        return (self.analyse @ maps.reshape(self.size[0], -1)).view(2, self.f, self.size[1] * u, b * values)
+
+    def tiles(self, columns: int) -> Iterator[tuple[slice, slice]]:
+        """Query columns, and the reversed context columns that they reach."""
+        width = self.size[1]
+        for start in range(0, width, columns):
+            stop = min(start + columns, width)
+            yield (
+                slice(start, stop),
+                slice(width - min(width, stop + self.half), width - max(0, start - self.half)),
+            )
+
+    def width(self, numbers: int, room: int) -> int:
+        """Columns of a tile, all about as wide, for `numbers` lambda entries a position."""
+        most = max(4, room // (2 * self.f * numbers))
+        return math.ceil(self.size[1] / math.ceil(self.size[1] / most))
+
+
+def _toeplitz(spectrum: Tensor, here: slice, there: slice) -> Tensor:
+    """(2, f, k, 2W - 1, u) -> (f, columns k, 2 context u)"""
+    reach = there.stop - there.start
+    windows = spectrum.unfold(3, reach, 1)[:, :, :, here.start + there.start : here.stop + there.start]
+    return windows.permute(1, 3, 2, 0, 5, 4).reshape(spectrum.shape[1], -1, 2 * reach * spectrum.shape[4])
+
+
+def _add_toeplitz(spectrum: Tensor, here: slice, there: slice, grad: Tensor) -> None:
+    """The adjoint of `_toeplitz`, added to the gradient of the spectrum."""
+    _, f, k, _, u = spectrum.shape
+    reach = there.stop - there.start
+    for x, part in enumerate(grad.view(f, -1, k, 2, reach, u).unbind(1), here.start + there.start):
+        spectrum[:, :, :, x : x + reach] += part.permute(2, 0, 1, 3, 4)
+
+
+def _pairs(signal: Tensor, there: slice, u: int) -> Tensor:
+    """What the Toeplitz matrices multiply: (f, 2 context u, 2 b v), the columns for real, then imaginary parts."""
+    real, imaginary = signal[:, :, there.start * u : there.stop * u]
+    return torch.cat([torch.cat([real, imaginary], 2), torch.cat([-imaginary, real], 2)], 1)
+
+
+def _add_pairs(signal: Tensor, there: slice, u: int, grad: Tensor) -> None:
+    """The adjoint of `_pairs`, added to the gradient of the signal."""
+    parts = grad.unflatten(2, (2, -1)).unflatten(1, (2, -1))  # (f, 2, context u, 2, b v)
+    signal[0, :, there.start * u : there.stop * u] += parts[:, 0, :, 0] + parts[:, 1, :, 1]
+    signal[1, :, there.start * u : there.stop * u] += parts[:, 0, :, 1] - parts[:, 1, :, 0]
+
+
+def _tile(x: Tensor, here: slice, size: positions.Size) -> Tensor:
+    """Some columns of (b, h, n, d) -> (b, H columns, h, d)"""
+    return x.unflatten(2, size)[:, :, :, here].permute(0, 2, 3, 1, 4).flatten(1, 2).contiguous()
+
+
+def _put(tile: Tensor, place: Tensor, here: slice, size: positions.Size) -> None:
+    """(b, H columns, h, d) into some columns of (b, h, n, d)"""
+    place.unflatten(2, size)[:, :, :, here] = tile.unflatten(1, (size[0], -1)).permute(0, 3, 1, 2, 4)
+
+
+class _Examples:
+    """Some examples that are worked off together, with one buffer for the spectrum of every tile."""
+
+    def __init__(self, plan: _Plan, v: Tensor, k: int) -> None:
+        self.b, _, self.values, self.u = v.shape
+        self.plan, self.k, self.columns = plan, k, self.b * self.values
+        self.width = plan.width(k * self.columns, room(v))
+        self.signal = plan.values(v)
+        self.buffer = v.new_empty(2 * plan.f * self.width * k * self.columns)
+
+    def spectrum(self, matrices: Tensor) -> Tensor:
+        """Room for (2, f, columns k, b v)"""
+        return self.buffer[: 2 * matrices.shape[:2].numel() * self.columns].view(2, *matrices.shape[:2], self.columns)
+
+    def lambdas(self, matrices: Tensor, pairs: Tensor) -> Tensor:
+        """-> (H, columns k b v)"""
+        spectrum = self.spectrum(matrices)
+        products(matrices, pairs, out=spectrum.permute(1, 2, 0, 3))
+        return product(self.plan.synthesise, spectrum.view(2 * self.plan.f, -1))
+
+
+def position_output(q: Tensor, v: Tensor, table: Tensor, size: positions.Size) -> Tensor:
+    """y_n = λp_nᵀ q_n for every head.  (b, h, n, k), (b, m, v, u), (k, u, R, C) -> (b, h, n, v)"""
+    y, plan, k = empty_output(q, v), _Plan(table, size), q.shape[3]
+    spectrum = plan.spectrum(table)
+    for part_q, part_v, part_y in zip(*(x.split(_together(v)) for x in (q, v, y)), strict=True):
+        examples = _Examples(plan, part_v, k)
+        for here, there in plan.tiles(examples.width):
+            matrices, pairs = _toeplitz(spectrum, here, there), _pairs(examples.signal, there, examples.u)
+            lambdas = examples.lambdas(matrices, pairs).view(-1, k, examples.b, examples.values)
+            queries = _tile(part_q, here, size)
+            heads = queries.new_empty(*queries.shape[:3], examples.values)
+            for i, each in enumerate(queries):
+                torch.bmm(each, lambdas[:, :, i], out=heads[i])
+            _put(heads, part_y, here, size)
+    return y
+
+
+def position_gradients(
+    dy: Tensor, q: Tensor, v: Tensor, table: Tensor, size: positions.Size
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Gradients of q, v and the table for dy (b, h, n, v)."""
+    dq, dv, plan, k = torch.empty_like(q), torch.empty_like(v), _Plan(table, size), q.shape[3]
+    spectrum = plan.spectrum(table)
+    dspectrum = torch.zeros_like(spectrum)
+    for part_dy, part_q, part_v, part_dq, part_dv in zip(
+        *(x.split(_together(v)) for x in (dy, q, v, dq, dv)), strict=True
+    ):
+        examples = _Examples(plan, part_v, k)
+        dsignal = torch.zeros_like(examples.signal)
+        for here, there in plan.tiles(examples.width):
+            matrices, pairs = _toeplitz(spectrum, here, there), _pairs(examples.signal, there, examples.u)
+            lambdas = examples.lambdas(matrices, pairs).view(-1, k, examples.b, examples.values)
+            queries, heads = _tile(part_q, here, size), _tile(part_dy, here, size)  # (b, H columns, h, k or v)
+            dqueries = torch.empty_like(queries)
+            for i, each in enumerate(heads):
+                torch.bmm(each, lambdas[:, :, i].transpose(1, 2), out=dqueries[i])
+            _put(dqueries, part_dq, here, size)
+            dlambdas = queries.flatten(0, 1).transpose(1, 2) @ heads.flatten(0, 1)
+            lambdas.copy_(dlambdas.view(examples.b, -1, k, examples.values).permute(1, 2, 0, 3))
+            del dlambdas  # they lie where the lambdas were
+            dtile = product(plan.synthesise.t(), lambdas.view(size[0], -1)).view(2, *matrices.shape[:2], -1)
+            dparts = examples.buffer[: dtile.numel()].view(*matrices.shape[:2], 2, -1)
+            dparts = dparts.copy_(dtile.permute(1, 2, 0, 3)).flatten(2)  # (f, columns k, 2 b v)
+            del dtile
+            dmatrices = products(dparts, pairs.transpose(1, 2), out=torch.empty_like(matrices))
+            dpairs = products(matrices.transpose(1, 2), dparts, out=torch.empty_like(pairs))
+            _add_toeplitz(dspectrum, here, there, dmatrices)
+            _add_pairs(dsignal, there, examples.u, dpairs)
+        maps = (plan.analyse.t() @ dsignal.view(2 * plan.f, -1)).view(*size, examples.u, examples.b, -1)
+        part_dv.copy_(maps.flip(1).permute(3, 0, 1, 4, 2).flatten(1, 2))
+    return dq, dv, plan.table(dspectrum, table)
+
+
+def _together(v: Tensor) -> int:
+    """Examples that are worked off together."""
+    return max(1, COLUMNS // v.shape[2])
+
+
+engine = operator("gemm", position_output, position_gradients)
+
+
+def cost(q: tuple[int, ...], v: tuple[int, ...], table: tuple[int, ...], size: positions.Size) -> tuple[int, int]:
+    """Multiply-adds, passes over the lambdas counted as such, and numbers stored: spectra, matrices, a tile."""
+    b, h, n, k = q
+    _, _, values, u = v
+    rows, columns = positions.cropped_size(table[2:], size)
+    height, width = size
+    parts, lambdas = 2 * ((height + rows // 2) // 2 + 1), b * n * k * values
+    reach = min(width, columns + 12)  # of a tile, which is some columns wide
+    operations = lambdas * (parts * (2 * reach * u + height) // height + h + PASSES)
+    matrices = 2 * parts * k * reach * width * u
+    return operations, parts * width * u * (2 * k + b * values) + matrices + 3 * min(lambdas, CACHE)
