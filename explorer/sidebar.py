@@ -131,7 +131,7 @@ def _receive_network() -> None:
 def _bring_network() -> None:
     with st.popover("Your network", icon=":material/add:", width="stretch"):
         st.file_uploader(
-            "A checkpoint: .safetensors with a card, or the state.pt of a training run",
+            "A checkpoint: .safetensors with a card, a state.pt of training, or weights of timm’s or d-li14’s networks",
             key="network_file", on_change=_receive_network, max_upload_size=200,
         )  # fmt: skip
     if message := st.session_state.get("network_message"):

@@ -145,6 +145,18 @@ def test_a_header_that_cannot_be_built(content, change):
     assert "cannot be built" in refusal(with_card(content, change))
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"size": "large"}, {"size": 0}, {"size": 10**9}, {"mean": [0.5]}, {"std": [0.2, 0.2, 0]}, {"mean": None},
+        {"crop": 0}, {"crop": [1]}, {"interpolation": "guess"}, {"std": [0.2, 0.2, "x"]},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_a_preprocess_that_cannot_be_used(content, change):
+    assert "preprocess cannot be used" in refusal(with_card(content, lambda card: card["preprocess"].update(change)))
+
+
 def test_a_header_cannot_ask_for_memory(content):
     """Shapes are compared on the meta device: terabytes asked for are refused, not tried."""
     message = refusal(with_card(content, lambda card: card["architecture"]["overrides"].update(widths=[2**20] * 4)))

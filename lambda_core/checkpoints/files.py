@@ -28,6 +28,7 @@ from lambda_core.data import imagenet_classes
 
 ZOO = Path(__file__).with_name("zoo")
 IMAGENET_COUNT = 1000
+MAX_SIZE = 4096  # pixels a side
 UNSAFE = "and could run code, so it was not opened: write a .safetensors file with lambda_core.save_checkpoint"
 OTHERS = {"timm": TIMM_FILES, "d-li14/lambda.pytorch": D_LI14_FILES}  # projects whose networks are read as well
 ROW_OF_PICKLES = pickle.dumps(0x1950A86A20F9469CFC6C, 2)  # how torch began its files before it had ZIP archives
@@ -117,12 +118,37 @@ def read_checkpoint(content: bytes, device: torch.device | str | None = None) ->
 def _load(weights: State, header: Mapping[str, Any], device: torch.device | str | None) -> Checkpoint:
     if not isinstance(header.get("architecture"), Mapping):
         raise CheckpointRefused("the checkpoint's architecture cannot be built: its header does not tell it")
+    _check_preprocess(header.get("preprocess", {}))
     model = skeleton.network(header["architecture"])
     check_fit(weights, model.state_dict(), "the architecture in the file's header")
     card = {**header.get("card", {}), "architecture": header["architecture"]}
     return Checkpoint(
         skeleton.filled(model, weights, device), tuple(header.get("classes", ())), header.get("preprocess", {}), card
     )
+
+
+def _check_preprocess(preprocess: Any) -> None:
+    """An empty one is allowed: weights without it can be looked at, and what needs a picture says what is missing."""
+
+    def numbers(name: str, low: float) -> bool:
+        values = preprocess[name]
+        return len(values) == 3 and all(low < float(value) < 1e3 for value in values)
+
+    try:
+        fits = not preprocess or (
+            1 <= int(preprocess["size"]) <= MAX_SIZE
+            and numbers("mean", -1e3)
+            and numbers("std", 0)
+            and 0 < float(preprocess.get("crop", 1)) <= 1
+            and preprocess.get("interpolation", "bicubic") in ("bicubic", "bilinear")
+        )
+    except (KeyError, TypeError, ValueError, AttributeError):
+        fits = False
+    if not fits:
+        raise CheckpointRefused(
+            "the checkpoint's preprocess cannot be used: it needs a size in pixels, mean and std of three channels, "
+            "and may have a crop of 0 to 1 and an interpolation, bicubic or bilinear"
+        )
 
 
 def _read_safetensors(content: bytes) -> tuple[State, dict[str, Any]]:
