@@ -1,5 +1,6 @@
 """Content against position: the browser's halves against PyTorch (run by node), the switches, the accuracy."""
 
+import ast
 import json
 import re
 import shutil
@@ -9,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from explorer import bars, halves, images, plots
+from explorer import bars, exports, halves, images, plots
 from explorer.components.halves_canvas import assets
 from explorer.components.lambda_canvas.pack import pack_trace
 from lambda_core import build, load_checkpoint, save_checkpoint, trace
@@ -260,3 +261,36 @@ def test_a_network_of_other_classes_is_refused(folder, tmp_path):
         worth.main([str(tmp_path / "other.safetensors"), "--data", str(folder)])
     with pytest.raises(SystemExit, match="Imagenette is not in"):
         worth.main(["lambda_resnet_mini", "--data", str(tmp_path)])
+
+
+# ---- exports
+
+
+def test_the_figure_and_the_program_show_both_halves(capsys):
+    checkpoint = load_checkpoint("lambda_resnet_mini")
+    picture = images.gallery_picture("cat").image
+    layer = checkpoint.model.get_submodule(LAST)
+    x = prepare(picture, checkpoint.preprocess)
+    taps = {name.removeprefix(f"{LAST}."): t[0] for name, t in trace(checkpoint.model, x).items()}
+    tensors = {name: taps[name].numpy() for name in ("q", "v", "keys", "content_lambda", "position_lambda", "input")}
+    tensors |= {name: taps[name].numpy() for name in ("content_output", "position_output")}
+    tensors["embeddings"] = layer.embeddings.detach().numpy()
+    _, height, width = tensors["input"].shape
+    info = {
+        "height": height, "width": width, "heads": layer.heads, "dim_k": layer.dim_k, "scope": layer.scope,
+        "table": list(layer.embeddings.shape[-2:]), "position": True,
+    }  # fmt: skip
+    figure = plots.step_figure(tensors, info, picture, row=1, column=2, step="halves")
+    assert sum("share of y" in axes.get_title(loc="left") for axes in figure.axes) == 2
+    assert sum("implied attention" in axes.get_title(loc="left") for axes in figure.axes) == 2
+    program = exports.halves_snippet(
+        network="lambda_resnet_mini", picture=images.expression("cat"), layer=LAST, width=width, row=1, column=2, head=3
+    )
+    exec(compile(program, "snippet", "exec"), {})
+    lines = capsys.readouterr().out.splitlines()
+    for line, half in zip(lines, HALVES, strict=False):
+        shown = ast.literal_eval(line.removeprefix(half))
+        assert shown == pytest.approx(tensors[f"{half}_output"][3, width + 2].tolist(), abs=1e-3)
+    with torch.no_grad(), worth.switched(checkpoint.model, worth.everywhere(checkpoint.model, "content")):
+        best = int(checkpoint.model(x).argmax())
+    assert lines[2].startswith(f"without content [({best},")
