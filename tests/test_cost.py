@@ -1,19 +1,21 @@
 """Costs against PyTorch's own count of FLOPs, parameters against `numel`, memory against what autograd really saves."""
 
+from itertools import accumulate
+
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from torch import Tensor, nn
+from torch import Tensor, nn, profiler
 from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
 from lambda_core import LambdaLayer, LambdaLayer1d, build, trace
-from lambda_core.cost import FORMULAS, MEMORY, Term, memory, profile
-from lambda_core.cost.memory import ENGINE_KEEPS
+from lambda_core.cost import FORMULAS, MEMORY, Term, memory, profile, total
+from lambda_core.cost.engines import KEEPS
 from lambda_core.cost.profiling import meta_copy
 from lambda_core.cost.terms import of_shape
-from lambda_core.engines import ENGINES
+from lambda_core.engines import ENGINES, convolution
 from lambda_core.layers import LAYERS, ConvolutionThen, LocalRelation, PatchwiseAttention
 
 WITHIN_LAMBDA = "lambda times queries"
@@ -89,8 +91,9 @@ def test_simple_layers_count_as_pytorch_does(name):
         ("convolution", {"scope": 7, "stride": 2, "dim_out": 8, "norm_qv": False, "dim_u": 2}),
     ],
 )
-def test_a_lambda_layer_counts_as_pytorch_does(engine, options):
+def test_a_lambda_layer_counts_as_pytorch_does(engine, options, monkeypatch):
     """But for one thing: the layer multiplies λc and λp with the queries apart, the formula their sum."""
+    monkeypatch.setitem(ENGINES, "convolution", convolution.position_output)  # PyTorch does not look into our operator
     layer = LambdaLayer(12, **{"dim_out": 12, **options}, dim_k=3, heads=2, engine=engine)
     cost = profile(layer, 7, channels=12)
     assert cost.flops + term(cost, WITHIN_LAMBDA) == counted(layer, 12, 7, 7)
@@ -115,7 +118,8 @@ def test_every_other_layer_counts_as_pytorch_does(layer, sides):
     assert twice.stored == 2 * cost.stored and twice.flops == cost.flops
 
 
-def test_every_layer_has_a_formula():
+def test_every_layer_and_engine_has_a_formula():
+    assert set(KEEPS) == set(ENGINES)
     known = {*FORMULAS, ConvolutionThen}  # the last is two layers in a row
     assert all(known.intersection(layer.__mro__) for layer in LAYERS.values())
 
@@ -197,8 +201,8 @@ def test_a_shared_parameter_counts_once():
     assert profile(nn.Sequential(twice, twice), (), channels=4).flops == 2 * 2 * 16
 
 
-def saved(function, *tensors):
-    """Numbers that autograd keeps for the backward pass: a storage counts once, index tensors not at all."""
+def storages(function, *tensors):
+    """Sizes of what autograd keeps for the backward pass, by where it lies, index tensors left out; and the output."""
     kept = {}
 
     def pack(tensor):
@@ -208,9 +212,26 @@ def saved(function, *tensors):
 
     with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
         y = function(*tensors)
+    return {place: t.untyped_storage().nbytes() // t.element_size() for place, t in kept.items()}, y
+
+
+def saved(function, *tensors):
+    """Numbers that autograd keeps, without the inputs themselves, and numbers of the output."""
+    sizes, y = storages(function, *tensors)
     own = {tensor.untyped_storage().data_ptr() for tensor in tensors if isinstance(tensor, Tensor)}
-    inside = sum(t.untyped_storage().nbytes() // t.element_size() for p, t in kept.items() if p not in own)
-    return inside, y.numel()
+    return sum(size for place, size in sizes.items() if place not in own), y.numel()
+
+
+@pytest.mark.parametrize("layer", ALONE)
+def test_layers_keep_what_is_stored_by_their_formulas(layer):
+    """All of it is kept, and where maps or windows are the largest thing that is kept, it is among the terms."""
+    module, x = layer(16), torch.randn(2, 16, 12, 12, requires_grad=True)
+    sizes, _ = storages(module, x)
+    terms = [t.value for row in profile(module, 12, channels=16, batch=2).rows for t in row.stored]
+    assert sum(terms) <= sum(sizes.values())
+    largest = max(sizes.values())
+    if largest > 2 * x.numel():
+        assert {largest, 2 * largest}.intersection(terms)  # keys and values of a window are one term
 
 
 def draw(*shapes):
@@ -218,7 +239,7 @@ def draw(*shapes):
 
 
 @given(
-    st.sampled_from(sorted(ENGINE_KEEPS)),
+    st.sampled_from(sorted(KEEPS)),
     st.tuples(*[st.integers(1, 4)] * 5),
     st.sampled_from([1, 3, 9]),
     st.integers(3, 6),
@@ -230,7 +251,7 @@ def test_engines_keep_what_their_formulas_say(engine, sizes, r, side):
     # the table may be cropped or padded into a copy, and q and v may be copied into another layout
     inside, _ = saved(ENGINES[engine], q, values, table, (side, side))
     letters = {"b": b, "h": h, "n": n, "k": k, "v": v, "u": u}
-    formulas = sum(Term(name, formula, letters).value for name, formula in ENGINE_KEEPS[engine].items())
+    formulas = sum(Term(name, formula, letters).value for name, formula in KEEPS[engine].items())
     slack = q.numel() + values.numel() + k * u * (2 * side - 1) ** 2
     assert formulas <= inside <= formulas + slack
 
@@ -253,6 +274,48 @@ def test_attention_keeps_what_its_formula_says(kind):
     inputs = sum(t.value for t in found.rest if t.name in ("queries", "keys", "values", "output"))
     formulas = found.bytes - inputs
     assert formulas <= inside <= formulas + 3 * tensors[0].numel()  # at most a copy of each input
+
+
+def most_at_once(function, *tensors):
+    """The most numbers that are allocated at once beyond what is kept, in the forward or in the backward pass."""
+
+    def allocated(run):
+        with profiler.profile(activities=[profiler.ProfilerActivity.CPU], profile_memory=True) as record:
+            result = run()
+        events = [event for event in record.profiler.kineto_results.events() if event.name() == "[memory]"]
+        levels = list(accumulate(e.nbytes() // 4 for e in sorted(events, key=lambda e: e.start_ns())))
+        return result, levels[-1], max(levels)
+
+    y, kept, forward = allocated(lambda: function(*tensors))
+    dy = torch.ones_like(y)
+    _, _, backward = allocated(lambda: torch.autograd.grad(y, tensors, dy))
+    return max(forward - kept, backward)
+
+
+@pytest.mark.parametrize("r", [5, 19])
+@pytest.mark.parametrize("engine", KEEPS)
+def test_engines_work_with_what_their_formulas_say(engine, r):
+    b, h, k, v, u, side = 3, 4, 8, 32, 1, 14
+    tensors = draw((b, h, side**2, k), (b, side**2, v, u), (k, u, r, r))
+    measured = most_at_once(lambda *t: ENGINES[engine](*t, (side, side)), *tensors)
+    work = memory(f"lambda, {engine}", side=side, batch=b, heads=h, k=k, v=v, u=u, scope=r).work
+    assert 0.4 < measured / total(work) < 1.1
+
+
+@pytest.mark.parametrize("kind", ["global attention", "flash attention"])
+def test_attention_works_with_what_its_formula_says(kind):
+    b, h, side, depth = 2, 2, 10, 16
+    measured = most_at_once(ATTENTIONS[kind], *draw(*[(b, h, side**2, depth)] * 3))
+    work = memory(kind, side=side, batch=b, heads=h, k=depth, v=depth).work
+    assert 0.4 < measured / total(work) < 1.1
+
+
+def test_the_peak_counts_the_work_of_one_layer():
+    one, three = (memory("global attention", side=8, layers=layers) for layers in (1, 3))
+    assert three.bytes == 3 * one.bytes
+    assert three.peak - three.bytes == one.peak - one.bytes == 4 * total(one.work)
+    small = memory("global attention", side=4)
+    assert (one + small).work == (small + one).work == one.work
 
 
 def test_memory_of_the_papers_layers():

@@ -11,7 +11,7 @@ from torch import Size, nn
 
 from lambda_core import engines
 from lambda_core.cost import attention
-from lambda_core.cost.memory import ENGINE_KEEPS
+from lambda_core.cost.engines import KEEPS
 from lambda_core.cost.terms import Counts, Formula, Term, Terms, of_shape
 from lambda_core.layers import LambdaLayer
 
@@ -66,7 +66,7 @@ def lambda_engine(layer: LambdaLayer, table: Size, x: Size, b: int) -> Terms:
         q, v = (b, layer.heads, n, layer.dim_k), (b, n, layer.dim_v, layer.dim_u)
         name = engines.select(q, v, (*table[:2], *(1, *table[2:])[-2:]), size)
     sizes = {"b": b, "h": layer.heads, "n": n, "k": layer.dim_k, "v": layer.dim_v, "u": layer.dim_u}
-    return tuple(Term(f"{part}, {name} engine", formula, sizes) for part, formula in ENGINE_KEEPS[name].items())
+    return tuple(Term(f"{part}, {name} engine", formula, sizes) for part, formula in KEEPS[name].items())
 
 
 FORMULAS: dict[type[nn.Module], Formula] = attention.FORMULAS | {

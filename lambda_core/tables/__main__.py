@@ -84,7 +84,7 @@ def summary(figures: list[Figure]) -> str:
     counts = {verdict: sum(figure.verdict == verdict for figure in figures) for verdict in VERDICTS}
     words = {
         "match": "match", "erratum": "by errata of the paper", "open": "open", "differs": "differ",
-        "unprinted": "not printed in the paper", "data": "for ImageNet or COCO to tell",
+        "unprinted": "not printed in the paper", "data": "of accuracy or speed, which no formula gives",
     }  # fmt: skip
     return "Figures: " + ", ".join(f"{counts[verdict]} {word}" for verdict, word in words.items() if counts[verdict])
 
