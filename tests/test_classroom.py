@@ -126,7 +126,7 @@ def test_a_link_to_a_run_that_is_gone_shows_the_form():
 def test_tiles_are_zero_centred_and_symmetric():
     drawn = tiles.signed(np.array([-2.0, 0.0, 2.0, 9.0]), "position", 2.0)
     for pixel, name in zip(drawn, ("minus", "zero", "position", "position"), strict=True):
-        assert "#%02X%02X%02X" % tuple(pixel) == PALETTE["light"][name]
+        assert "#" + bytes(pixel.tolist()).hex().upper() == PALETTE["light"][name]
 
 
 def test_digits_are_pictures():
