@@ -22,7 +22,7 @@ def snippet(*, network: str, picture: str, target: int, layer: str, methods: lis
         + ")[0],\n"
         for name in methods
     )
-    return f'''"""Attribution maps of one picture, and the shares of one lambda layer's halves. Needs lambda_core and captum."""
+    return f'''"""Attribution maps of one picture, and the shares of a layer's halves. Needs lambda_core and captum."""
 
 from PIL import Image
 {gallery}

@@ -1,22 +1,27 @@
 """Attributions for pages: computed once for all sessions, in slices, with progress, and given up when asked."""
 
+import base64
 import re
 import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
+from io import BytesIO
 from typing import Any
 
 import numpy as np
 import streamlit as st
 import torch
+from PIL import Image
 from torch import Tensor
 
 from explorer import images, loading
-from lambda_core.attribution import METHODS, Curve, Halves, attribute, cascade, curve, halves, replaced
-from lambda_core.data import prepare
+from lambda_core.attribution import FILLS, METHODS, Curve, Halves, attribute, cascade, curve, halves, replaced
+from lambda_core.data import prepare, square
 
+SIDE = 384  # pixels of the photographs that components get
+Progress = Callable[[float], Any]
 KEPT = 300  # results; the largest takes half a megabyte
 
 
@@ -50,6 +55,11 @@ class Job:
     @property
     def title(self) -> str:
         return f"{TITLES[self.kind]}{METHODS[self.name].title}" if self.name in METHODS else TITLES[self.kind]
+
+    @property
+    def quick(self) -> bool:
+        """Whether it is one pass, done before anyone could cancel it."""
+        return self.kind == "map" and METHODS[self.name].cheap
 
 
 @dataclass(frozen=True)
@@ -103,6 +113,16 @@ def logits(picture: images.Picture, mask: np.ndarray | None = None, fill: str = 
     return _logits(picture.key, network(), covered, fill, picture.image)
 
 
+@st.cache_data(max_entries=64, show_spinner=False)
+def filled(key: str, fill: str, _image: Image.Image) -> str:
+    """A whole picture as it looks where it is covered, as base64 JPEG."""
+    pixels = torch.from_numpy(np.asarray(square(_image, 128), np.float32)).permute(2, 0, 1)[None]
+    shown = FILLS[fill](pixels)[0].permute(1, 2, 0).clamp(0, 255).byte().numpy()
+    buffer = BytesIO()
+    Image.fromarray(shown).save(buffer, "JPEG", quality=90)
+    return base64.b64encode(buffer.getvalue()).decode()
+
+
 def softmax(values: np.ndarray) -> np.ndarray:
     powers = np.exp(values - values.max())
     return powers / powers.sum()
@@ -115,7 +135,12 @@ def class_name(target: int) -> str:
     return name or f"class {target}"
 
 
-def _map(question: Question, name: str, progress: Callable[[float], Any]) -> np.ndarray:
+def part(progress: Progress, done: int, count: int) -> Progress:
+    """The progress of one of `count` parts, as that of the whole."""
+    return lambda share: progress((done + share) / count)
+
+
+def _map(question: Question, name: str, progress: Progress) -> np.ndarray:
     layer = question.layer if METHODS[name].layered else None
     found = attribute(
         loading.checkpoint().model, question.x, question.target, method=name, layer=layer,
@@ -124,7 +149,7 @@ def _map(question: Question, name: str, progress: Callable[[float], Any]) -> np.
     return found[0].numpy()
 
 
-def _curves(question: Question, name: str, progress: Callable[[float], Any]) -> dict[str, Curve]:
+def _curves(question: Question, name: str, progress: Progress) -> dict[str, Curve]:
     """Deletion and insertion by the map, and by a random one."""
     heat = torch.from_numpy(find(question, Job("map", name), lambda _share: None).value)
     chance = torch.rand(heat.shape, generator=torch.Generator().manual_seed(0))
@@ -133,12 +158,12 @@ def _curves(question: Question, name: str, progress: Callable[[float], Any]) -> 
     for done, (label, order, insert) in enumerate([*plans, ("insertion, random", chance, True)]):
         found[label] = curve(
             loading.checkpoint().model, x, question.target, order, insert=insert, lock=loading.LOCK,
-            progress=lambda share, done=done: progress((done + share) / 4),
+            progress=part(progress, done, 4),
         )  # fmt: skip
     return found
 
 
-def _cascade(question: Question, name: str, progress: Callable[[float], Any]) -> dict[str, Any]:
+def _cascade(question: Question, name: str, progress: Progress) -> dict[str, Any]:
     layer = question.layer if METHODS[name].layered else None
     model = loading.checkpoint().model
     found = cascade(
@@ -147,20 +172,20 @@ def _cascade(question: Question, name: str, progress: Callable[[float], Any]) ->
     return {"names": found.names, "similarity": found.similarity, "maps": found.maps.numpy()}
 
 
-def _halves(question: Question, _name: str, progress: Callable[[float], Any]) -> dict[str, Halves]:
+def _halves(question: Question, _name: str, progress: Progress) -> dict[str, Halves]:
     """The shares of every lambda layer, by its path."""
     model, x = loading.checkpoint().model, question.x
     paths = [info.path for info in loading.lambda_layers(model)]
     return {
         path: halves(
             model, x, question.target, path, lock=loading.LOCK,
-            progress=lambda share, done=done: progress((done + share) / len(paths)),
+            progress=part(progress, done, len(paths)),
         )
         for done, path in enumerate(paths)
     }  # fmt: skip
 
 
-WORK: dict[str, Callable[[Question, str, Callable[[float], Any]], Any]] = {
+WORK: dict[str, Callable[[Question, str, Progress], Any]] = {
     "map": _map, "curves": _curves, "cascade": _cascade, "halves": _halves,
 }  # fmt: skip
 TITLES = {
@@ -178,7 +203,7 @@ def known(question: Question, job: Job) -> Result | None:
     return _store().get(_key(question, job))
 
 
-def find(question: Question, job: Job, progress: Callable[[float], Any]) -> Result:
+def find(question: Question, job: Job, progress: Progress) -> Result:
     """The result of a job, computed now unless it is known."""
     if result := known(question, job):
         return result

@@ -1,8 +1,8 @@
-"""Why did the network say so? Attribution methods side by side, a brush, the halves of each lambda layer, and checks."""
+"""Why did the network say so? Methods side by side, a brush, the halves of each lambda layer, and checks."""
 
 import streamlit as st
 
-from explorer import attribution_exports, attribution_view, sidebar, state
+from explorer import attribution_brush, attribution_checks, attribution_exports, attribution_view, sidebar, state
 
 PAGE = {"title": "Attributions", "group": "Inspect", "order": 2}
 
@@ -21,17 +21,17 @@ st.markdown(
     "Paint over what you believe the network looks at. When you lift the brush, the network answers again, "
     "without that part. If the logit stays, it did not need it."
 )
-attribution_view.brush(question, found)
+attribution_brush.brush(question, found)
 
 st.subheader("Content or position?")
 st.markdown(
     "Each lambda layer adds two halves: what is in the picture (λc) and where it lies (λp). "
     "How much of the logit came through each?"
 )
-attribution_view.halves(question)
+attribution_checks.halves(question)
 
 st.subheader("Can a map be trusted?")
-attribution_view.checks(question, list(found))
+attribution_checks.checks(question, list(found))
 
 sidebar.controls(selection)
 with st.sidebar:

@@ -18,13 +18,13 @@ LEVELS = 32767
 
 @dataclass(frozen=True)
 class Tile:
-    """One map (H, W): its title, what it answers, a note (its time), the hue of its plus, and its unit, as text."""
+    """One map (H, W), or None while it is computed: its title, what it answers, a note, and the hue of its plus."""
 
     title: str
     question: str
     note: str
     hue: str
-    values: np.ndarray
+    values: np.ndarray | None
 
 
 def assets() -> dict[str, str]:
@@ -40,12 +40,13 @@ _mount = st.components.v2.component("heat_maps", **assets())  # type: ignore[arg
 
 def packed(tile: Tile) -> dict[str, Any]:
     """A tile as JSON takes it: values in 16 bit, `unit` their step, and the mean of their size."""
-    most = float(np.abs(tile.values).max()) or 1.0
-    levels = np.rint(tile.values / most * LEVELS).astype("<i2")
+    values = np.zeros((1, 1)) if tile.values is None else tile.values
+    most = float(np.abs(values).max()) or 1.0
+    levels = np.rint(values / most * LEVELS).astype("<i2")
     return {
         "title": tile.title, "question": tile.question, "note": tile.note, "hue": tile.hue,
-        "height": tile.values.shape[0], "width": tile.values.shape[1], "unit": most / LEVELS,
-        "mean": float(np.abs(tile.values).mean()), "values": base64.b64encode(levels.tobytes()).decode(),
+        "height": values.shape[0], "width": values.shape[1], "unit": most / LEVELS,
+        "mean": float(np.abs(values).mean()), "values": base64.b64encode(levels.tobytes()).decode(),
     }  # fmt: skip
 
 

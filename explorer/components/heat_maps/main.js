@@ -123,7 +123,7 @@ function create(parent) {
       ctx.strokeStyle = style.getPropertyValue("--pixel");
       ctx.lineWidth = 2 * ratio;
     }
-    tile.here.textContent = `${value.toPrecision(3).replace("-", "−")}, ${times.toFixed(1)} × the mean size`;
+    tile.here.textContent = tile.mean === 0 ? "" : `${value.toPrecision(3).replace("-", "−")}, ${times.toFixed(1)} × the mean size`;
   }
 
   function legend(style, own, minus) {

@@ -1,0 +1,89 @@
+"""The brush of the attributions page: what is painted over is covered, and the network answers without it."""
+
+from collections.abc import Mapping
+
+import numpy as np
+import streamlit as st
+
+from explorer import attributions, images, loading
+from explorer.attributions import SIDE, Question
+from explorer.components import brush as painting
+from lambda_core.attribution import METHODS
+
+CLASSES = 5
+
+
+def _painted() -> np.ndarray:
+    return painting.from_text((st.session_state.get("attribution_brush") or {}).get("mask"))
+
+
+def _cover(mask: np.ndarray) -> None:
+    """Python moves the mask: the next version goes to the browser."""
+    st.session_state["attribution_mask"] = mask
+    st.session_state["attribution_mask_version"] = st.session_state.get("attribution_mask_version", 0) + 1
+
+
+def _follow() -> None:
+    st.session_state["attribution_mask"] = _painted()
+
+
+def _hottest(values: np.ndarray) -> None:
+    """Cover the cells of the mask whose middle is hottest."""
+    count, share = painting.GRID, st.session_state["attribution_share"] / 100
+    rows, columns = (((np.arange(count) + 0.5) * side / count).astype(int) for side in values.shape)
+    order = np.argsort(-values[np.ix_(rows, columns)].ravel(), kind="stable")
+    mask = np.zeros(count * count, bool)
+    mask[order[: round(share * len(mask))]] = True
+    _cover(mask.reshape(count, count))
+
+
+@st.fragment
+def brush(question: Question, found: Mapping[str, np.ndarray]) -> None:
+    """Paint a region away and see what the network says without it."""
+    mask = st.session_state.get("attribution_mask", np.zeros((painting.GRID, painting.GRID), bool))
+    fill = st.session_state.get("attribution_fill", "blur")
+    before, after = attributions.logits(question.picture), attributions.logits(question.picture, mask, fill)
+    shares, now = attributions.softmax(before), attributions.softmax(after)
+    order = [int(i) for i in np.argsort(-np.maximum(shares, now))[:CLASSES]]
+    if question.target not in order:
+        order[-1] = question.target
+    title = attributions.class_name(question.target)
+    painting.brush(
+        {
+            "photo": loading.jpeg(question.picture, SIDE), "fill": _filled(question.picture, fill),
+            "mask": painting.to_text(mask), "version": st.session_state.get("attribution_mask_version", 0),
+            "answer": {
+                "title": title, "before": float(before[question.target]), "after": float(after[question.target]),
+                "rows": [[attributions.class_name(i), float(shares[i]), float(now[i])] for i in order],
+            },
+        },
+        key="attribution_brush", on_mask_change=_follow,
+    )  # fmt: skip
+    with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
+        st.segmented_control(
+            "Covered by", ["blur", "mean"], default="blur", required=True, key="attribution_fill",
+            format_func={"blur": "Blur", "mean": "Mean colour"}.__getitem__,
+        )  # fmt: skip
+        names = list(found)
+        if names:
+            st.selectbox(
+                "Or cover the hottest part of",
+                names,
+                format_func=lambda n: METHODS[n].title,
+                key="attribution_hot",
+                width=220,
+            )
+            st.slider("Share of the picture, %", 1, 50, 10, key="attribution_share", width=200)
+            chosen = st.session_state["attribution_hot"]
+            st.button("Cover", key="attribution_cover", on_click=_hottest, args=(found[chosen],))
+        st.button("Uncover all", key="attribution_clear", on_click=_cover, args=(np.zeros_like(mask),))
+    change = float(after[question.target] - before[question.target])
+    st.caption(
+        f"Covered: {100 * mask.mean():.0f} % of the picture. Logit of {title}: "
+        f"{before[question.target]:.2f} → {after[question.target]:.2f} ({change:+.2f}).".replace("-", "−")
+    )
+
+
+def _filled(picture: images.Picture, fill: str) -> str:
+    """The whole picture as it looks where it is covered, as base64 JPEG."""
+    return attributions.filled(picture.key, fill, picture.image)

@@ -1,0 +1,110 @@
+"""The halves of the attributions page, and its checks: can a map be trusted?"""
+
+from typing import Any
+
+import streamlit as st
+
+from explorer import attribution_plots as plots
+from explorer import attributions, loading
+from explorer.attributions import SIDE, Job, Question
+from explorer.components.heat_maps import Tile, heat_maps
+from lambda_core.attribution import METHODS
+
+HALVES = Job("halves", "halves")
+
+
+def scheme() -> str:
+    """ "dark" or "light", as the visitor sees the page."""
+    return "dark" if st.context.theme.type == "dark" else "light"
+
+
+def _want(question: Question, job: Job) -> None:
+    st.session_state["attribution_wanted"] = (question, job)
+
+
+def _button(question: Question, job: Job, label: str) -> Any:
+    """The result of a job, or None and a button that asks for it."""
+    if result := attributions.known(question, job):
+        return result
+    st.button(label, key=f"attribution_{job.kind}", on_click=_want, args=(question, job), icon=":material/play_arrow:")
+    return None
+
+
+def halves(question: Question) -> None:
+    """How much of the logit came through λc and λp of each layer."""
+    result = _button(question, HALVES, "Split the logit over the halves")
+    if result is None:
+        return
+    titles = {info.path: info.title for info in loading.lambda_layers(loading.checkpoint().model)}
+    shares = {titles[path]: found for path, found in result.value.items()}
+    left, right = st.columns([3, 2], gap="large")
+    left.plotly_chart(
+        plots.halves_figure(shares, scheme()), config={"displayModeBar": False}, key="attribution_halves_plot"
+    )
+    here = result.value[question.layer]
+    with right:
+        tiles = [
+            Tile(
+                f"Through {symbol}",
+                f"{titles[question.layer]}, {name}",
+                f"{float(values.sum()):+.2f}",
+                name,
+                values.numpy(),
+            )
+            for symbol, name, values in (("λc", "content", here.content), ("λp", "position", here.position))
+        ]
+        heat_maps(loading.jpeg(question.picture, SIDE), question.picture.title, tiles, key="attribution_halves_maps")
+    table = plots.halves_table(shares)
+    columns = {name: st.column_config.NumberColumn(format="%+.3f") for name in table[0] if name != "Layer"}
+    st.dataframe(table, hide_index=True, column_config=columns)
+    worst = max(abs(found.error) for found in shares.values())
+    st.caption(
+        "λc and λp: integrated gradients along the straight path from zero to the layer's outputs, which must sum to "
+        f"the logit minus the logit without the layer; the largest error here is {worst:.4f}. "
+        "Without λc, λp: how the logit changes when that half alone is set to zero."
+    )
+
+
+def checks(question: Question, names: list[str]) -> None:
+    """Insertion and deletion, and the randomised-weights check, of one method."""
+    if not names:
+        st.caption("Choose a method above to check it.")
+        return
+    name = st.selectbox(
+        "Method to check", names, format_func=lambda n: METHODS[n].title, key="attribution_checked", width=260
+    )
+    left, right = st.columns(2, gap="large")
+    with left:
+        st.markdown(
+            "**Insertion and deletion.** Take the hottest pixels away first, or give them back first. A good map makes "
+            "the probability fall early and rise early; dotted is a random order (Petsiuk et al. 2018)."
+        )
+        if result := _button(question, Job("curves", name), "Draw the curves"):
+            st.plotly_chart(
+                plots.curves_figure(result.value, scheme()),
+                config={"displayModeBar": False},
+                key="attribution_curves_plot",
+            )
+            by, chance = (result.value[k].auc for k in ("insertion", "insertion, random"))
+            down, by_chance = (result.value[k].auc for k in ("deletion", "deletion, random"))
+            st.caption(
+                f"Area under the curve: deletion {down:.3f} (random {by_chance:.3f}), "
+                f"insertion {by:.3f} (random {chance:.3f})."
+            )
+    with right:
+        st.markdown(
+            "**Randomised weights.** Shuffle what the network has learnt, from the classifier down. A map that hardly "
+            "changes shows the picture, not the network (Adebayo et al. 2018)."
+        )
+        if result := _button(question, Job("cascade", name), "Shuffle the weights"):
+            found = result.value
+            st.plotly_chart(
+                plots.cascade_figure(found["names"], found["similarity"], scheme()),
+                config={"displayModeBar": False},
+                key="attribution_cascade_plot",
+            )
+            empty = sum(not values.any() for values in found["maps"])
+            st.caption(
+                f"Rank correlation with the true map at the end: {found['similarity'][-1]:.2f}."
+                + (f" {empty} maps are empty." if empty else "")
+            )
