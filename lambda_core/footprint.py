@@ -13,6 +13,8 @@ from torch import Tensor, nn
 from lambda_core.layers import LambdaLayer
 
 PARTS = ("position", "content", "both")
+PAIRS = 2**24  # embeddings gathered for all pairs of positions, 64 MiB: up to here the einsum engine is used
+ROUNDING = 1e-6  # of the largest derivative: smaller ones are taken for zero
 
 
 def implied_weights(layer: LambdaLayer, x: Tensor, n: int) -> Tensor:
@@ -81,7 +83,7 @@ def footprints(
     if units:
         unit = torch.stack(units).sum(0)  # (v,)
         maps = {
-            "layer": footprint(unit, seen["input"], limits[0]),
+            "layer": _rounded(footprint(unit, seen["input"], limits[0])),
             "image": footprint(unit, image, limits[1]),
         }
     return maps, seen["output"].detach(), answer.detach()
@@ -105,6 +107,17 @@ def receptive_field(model: nn.Module, x: Tensor, paths: list[str], limit: int = 
     return {path: footprint(_middle(seen[path]), image, limit) for path in paths}
 
 
+def _rounded(sizes: Tensor) -> Tensor:
+    return sizes.masked_fill(sizes < ROUNDING * sizes.max(), 0.0)
+
+
+def _plainly(layer: nn.Module, args: tuple[Tensor, ...]) -> None:
+    """Forward pre-hook: the engine whose sums leave out what is out of scope, if its pairs fit into memory."""
+    positions = args[0].shape[2:].numel()
+    if layer.embeddings is not None and positions**2 * layer.dim_k * layer.dim_u <= PAIRS:
+        layer.engine = "einsum"
+
+
 def _middle(output: Tensor) -> Tensor:
     return output[0, :, output.shape[2] // 2, output.shape[3] // 2]
 
@@ -121,10 +134,13 @@ def _keep(seen: dict[str, Tensor], name: str) -> Callable[[nn.Module, Any, Tenso
 def _watched(layer: LambdaLayer) -> Iterator[dict[str, Tensor]]:
     """The tensors of a layer's taps with their graph, for one forward pass."""
     seen: dict[str, Tensor] = {}
+    engine = layer.engine
     names = ("input", "v", "content_output", "position_output", "output")
     handles = [layer.get_submodule(name).register_forward_hook(_keep(seen, name)) for name in names]
+    handles.append(layer.register_forward_pre_hook(_plainly))
     try:
         yield seen
     finally:
+        layer.engine = engine
         for handle in handles:
             handle.remove()

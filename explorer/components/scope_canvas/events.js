@@ -1,0 +1,62 @@
+// Pointer, slider, buttons and keys.
+import { EDGE } from "./draw.js";
+
+const ARROW_MOVES = { ArrowLeft: [0, -1], ArrowRight: [0, 1], ArrowUp: [-1, 0], ArrowDown: [1, 0] };
+
+// Wires one app up; returns what undoes it.
+export function wire(app) {
+  const { root, canvas, page } = app, stop = new AbortController(), { signal } = stop;
+  const on = (target, type, handler, options) => target.addEventListener(type, handler, { signal, ...options });
+  const place = (event) => {
+    const box = canvas.getBoundingClientRect();
+    return [event.clientX - box.left - EDGE, event.clientY - box.top - EDGE];
+  };
+
+  on(canvas, "pointermove", (event) => app.pointerMove(...place(event), event.timeStamp));
+  on(canvas, "pointerdown", (event) => {
+    if (event.button || !app.model) return;
+    if (app.press(...place(event), event.pointerType !== "mouse")) canvas.setPointerCapture(event.pointerId);
+  });
+  for (const type of ["pointerup", "pointercancel"]) on(canvas, type, () => app.release());
+  on(canvas, "pointerleave", () => app.pointerLeave());
+  // A finger on the frame drags it; elsewhere it scrolls the page.
+  on(canvas, "touchstart", (event) => app.model && app.holds(...place(event.touches[0])) && event.preventDefault(), { passive: false });
+  on(page.slider, "input", () => app.setScope(+page.slider.value));
+  on(page.slider, "change", () => app.commit());
+
+  on(root, "click", (event) => {
+    const button = event.target.closest("button");
+    if (!button || !app.model) return;
+    const { overlay, part, head, do: action } = button.dataset;
+    if (overlay) app.setOverlay(overlay);
+    else if (part) app.setPart(part);
+    else if (head !== undefined) app.setHead(+head);
+    else if (action === "own") app.setScope(app.own, true);
+  });
+
+  on(document, "keydown", (event) => {
+    const path = event.composedPath(), here = path.includes(root) || (root.matches(":hover") && path[0].matches?.("body, html"));
+    if (!here || !app.model || path[0] === page.slider || event.defaultPrevented || event.metaKey || event.ctrlKey || event.altKey) return;
+    if (ARROW_MOVES[event.key]) app.moveBy(...ARROW_MOVES[event.key]);
+    else if (event.key === "[") app.setScope(app.state.scope - 2, true);
+    else if (event.key === "]") app.setScope(app.state.scope + 2, true);
+    else if (event.key === "Escape") app.unpin();
+    else return;
+    event.preventDefault();
+  });
+
+  let width = 0;
+  const observer = new ResizeObserver(() => {
+    if (root.clientWidth === width) return;
+    width = root.clientWidth;
+    app.relayout();
+  });
+  observer.observe(root);
+  on(window, "resize", () => app.relayout());
+  Promise.all(['20px "Lambda Math"', '14px "Source Sans"'].map((font) => document.fonts.load(font, "Eλq"))).then(() => app.kick(), () => {});
+
+  return () => {
+    stop.abort();
+    observer.disconnect();
+  };
+}

@@ -1,0 +1,77 @@
+"""Download buttons of the scope page: its figure, what was measured, and the program that measures it again."""
+
+from functools import partial
+
+import streamlit as st
+
+from explorer import exports, images, loading
+from explorer.loading import Traced
+from explorer.scoping import Measured, scopes
+from explorer.state import Selection
+from lambda_core.data import square
+
+
+def snippet(*, network: str, picture: str, layer: str, n: str, head: int, scope: int, part: str) -> str:
+    """A program that prints the footprint of one pixel and the answer with E cropped, from the photograph up.
+
+    network: a name of the zoo or a file. picture: Python that gives a PIL image. n: Python for the pixel's index.
+    scope: r to crop to.
+    """
+    gallery = "from skimage import data\n" if "data." in picture else ""
+    return f'''"""The footprint of one pixel of a lambda layer under a scope r, by autograd. Needs lambda_core."""
+
+from PIL import Image
+{gallery}
+from lambda_core import load_checkpoint
+from lambda_core.data import prepare
+from lambda_core.footprint import footprints
+from lambda_core.surgery import cropped_scope
+
+checkpoint = load_checkpoint({network!r})
+picture = {picture}
+x = prepare(picture, checkpoint.preprocess)  # (1, 3, H, W)
+layer = checkpoint.model.get_submodule({layer!r})
+
+with cropped_scope(layer, {scope}):  # a scope as large as the layer's own changes nothing
+    maps, y, logits = footprints(checkpoint.model, x, {layer!r}, n={n}, head={head}, part={part!r})
+print("positions that matter in the layer:", int((maps["layer"] > 0).sum()), "of", maps["layer"].numel())
+print((maps["layer"] > 0).int())
+best = logits[0].softmax(0).topk(3)
+print([(int(i), round(float(p), 4)) for p, i in zip(*best)])
+'''
+
+
+def _figure(kind: str, selection: Selection, picture: images.Picture, traced: Traced, found: Measured) -> bytes:
+    from explorer import plots, scope_figure  # matplotlib takes half a second to import: only who exports waits for it
+
+    preprocess = loading.checkpoint().preprocess
+    figure = scope_figure.scope_figure(
+        traced.tensors, found.tensors, traced.layer,
+        square(picture.image, int(preprocess["size"]), preprocess.get("crop", 1.0)),
+        row=selection.row, column=selection.column, head=selection.head,
+        scope=selection.scope or scopes(traced.layer)[0],
+    )  # fmt: skip
+    return plots.save(figure, kind)
+
+
+def downloads(selection: Selection, picture: images.Picture, traced: Traced, found: Measured, part: str) -> None:
+    """Figure as PNG or SVG, measured tensors as NPZ, and Python; made when they are asked for."""
+    mine = loading.brought()
+    program = snippet(
+        network=mine.name if mine else loading.HOME, picture=images.expression(selection.image), layer=selection.layer,
+        n=f"{selection.row} * {traced.layer['width']} + {selection.column}", head=selection.head,
+        scope=selection.scope or scopes(traced.layer)[0] or 1, part=part,
+    )  # fmt: skip
+    name = f"scope_{selection.layer.replace('.', '_')}_{selection.row + 1}_{selection.column + 1}_r{selection.scope}"
+    with st.popover("Export", icon=":material/download:", width="stretch"):
+        for kind in ("png", "svg"):
+            st.download_button(
+                f"Figure, {kind.upper()}", partial(_figure, kind, selection, picture, traced, found),
+                f"{name}.{kind}", key=f"scope_{kind}", on_click="ignore", width="stretch",
+            )  # fmt: skip
+        st.download_button(
+            "Tensors, NPZ", partial(exports.npz, found.tensors), f"{name}.npz",
+            key="scope_npz", on_click="ignore", width="stretch",
+        )  # fmt: skip
+        st.download_button("Python", program, f"{name}.py", key="scope_python", on_click="ignore", width="stretch")
+        st.code(program, language="python", height=240)

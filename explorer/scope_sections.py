@@ -1,0 +1,183 @@
+"""What the scope page says below its canvas: the receptive field through depth, and the paper's table of scopes."""
+
+from collections.abc import Sequence
+from functools import partial
+from html import escape
+from typing import Any, NamedTuple
+
+import numpy as np
+import streamlit as st
+from PIL import Image
+
+from explorer import heat, images, later, loading
+from explorer.theme import PALETTE
+from lambda_core import LambdaLayer
+from lambda_core.data import prepare, square
+from lambda_core.footprint import receptive_field
+
+MOST = 10  # small multiples: every module of a deep network would be a wall of pictures
+GRID = """<style>
+.depth {display: grid; grid-template-columns: repeat(auto-fill, minmax(132px, 1fr)); gap: 16px; max-width: 1180px}
+.depth figure {margin: 0} .depth img {width: 100%; display: block}
+.depth figcaption {font-size: 14px; line-height: 20px; padding-top: 6px}
+.depth small {display: block; font-size: 13px; opacity: .72}
+</style>"""
+
+
+class Place(NamedTuple):
+    """A module whose receptive field is shown."""
+
+    path: str
+    title: str
+    kind: str
+
+
+def places(model: Any) -> list[Place]:
+    """Stem, stages and lambda layers of a network in order, at most MOST: the first and last, and evenly between."""
+    layers = {info.path: info.title for info in loading.lambda_layers(model)}
+    found = []
+    for path, module in model.named_modules():
+        if path in layers:
+            scope = f"r = {module.scope}" if module.scope else "global"
+            found.append(Place(path, layers[path], f"lambda layer, {scope}" if module.position else "lambda layer"))
+        elif path == "stem":
+            found.append(Place(path, "Stem", "convolutions"))
+        elif path.startswith("stages.") and path.count(".") == 1 and not _has_layer(module):
+            found.append(Place(path, f"Stage {int(path.split('.')[1]) + 1}", "convolutions"))
+    chosen = np.unique(np.linspace(0, len(found) - 1, min(MOST, len(found))).round().astype(int))
+    return [found[i] for i in chosen]
+
+
+def _has_layer(module: Any) -> bool:
+    return any(isinstance(part, LambdaLayer) for part in module.modules())
+
+
+def widths(field: np.ndarray, share: float = 0.95) -> float:
+    """The part of the picture, in 0..1, that the largest derivatives take to hold `share` of their sum."""
+    sizes = np.sort(field.ravel())[::-1]
+    total = sizes.sum()
+    return float((np.searchsorted(sizes.cumsum(), share * total) + 1) / sizes.size) if total else 0.0
+
+
+def _fields(model: Any, x: Any, paths: Sequence[str]) -> dict[str, np.ndarray]:
+    found = {}
+    for path in paths:  # one by one: between two, other sessions may use the network
+        with loading.LOCK:
+            found[path] = receptive_field(model, x, [path])[path].numpy()
+    return found
+
+
+def depth(picture: images.Picture) -> None:
+    """Small multiples: what of the picture the middle pixel of each layer depends on."""
+    st.subheader("Through depth: what the middle pixel of each layer depends on")
+    st.markdown(
+        "A convolution adds a ring to what a pixel depends on; the first lambda layer opens it at once to the whole "
+        "picture. In theory every pixel is then connected with every other. What counts is how strongly: this is the "
+        "measured, or *effective*, receptive field, the size of the derivative of one pixel with respect to the "
+        "picture (Luo et al. 2016), on this picture."
+    )
+    loaded, mine = loading.checkpoint(), loading.brought()
+    model, seen = loaded.model, square(picture.image, 192, loaded.preprocess.get("crop", 1.0))
+    chosen = places(model)
+    work = partial(_fields, model, prepare(picture.image, loaded.preprocess), [place.path for place in chosen])
+    key = f"depth {picture.key} {mine.key if mine else loading.HOME}"
+    later.show(key, work, partial(_draw_depth, chosen, seen), "Differentiating layer by layer …")
+
+
+def _draw_depth(chosen: list[Place], photo: Image.Image, found: dict[str, np.ndarray]) -> None:
+    scheme = st.context.theme.type or "light"
+    figures = []
+    for place in chosen:
+        field, title = found[place.path], escape(place.title)
+        png = heat.on_photo(photo, field, "output", scheme=scheme)
+        figures.append(
+            f'<figure><img src="data:image/png;base64,{png}" alt="Receptive field of {title}"><figcaption>{title}'
+            f"<small>{place.kind}</small><small>95 % of it in {_percent(widths(field))} of the picture</small>"
+            "</figcaption></figure>"
+        )
+    st.html(GRID + f'<div class="depth">{"".join(figures)}</div>')
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.1f} %" if share < 0.1 else f"{100 * share:.0f} %"
+
+
+def table() -> list[dict[str, Any]]:
+    """The paper's table of scopes, published beside recomputed: r, flops_b, ours_b, params_m, top1, verdict."""
+    from lambda_core.tables import RECIPES, compare
+
+    rows: dict[str, dict[str, Any]] = {}
+    for figure in compare("scope"):
+        row = rows.setdefault(figure.row, {"r": figure.row.partition("x")[0]})
+        if figure.metric == "flops_b":
+            params = RECIPES["scope"][figure.row].figures()["params_m"]
+            row |= {"flops_b": figure.published, "ours_b": figure.recomputed, "params_m": params}
+            row["verdict"] = figure.verdict
+        else:
+            row[figure.metric] = figure.published
+            row["measured"] = figure.measured
+    return list(rows.values())
+
+
+def cost() -> None:
+    """What a larger scope costs and brings: FLOPs and accuracy by r."""
+    st.subheader("What a larger scope costs, and what it brings")
+    st.markdown(
+        "A ResNet-50 with lambda layers in its last three stages (CLLL), at 224 px. Circles are what the paper "
+        "printed; the line is recomputed here from the shapes of every layer. Parameters hardly change with r, the "
+        "position sum does: 2·n·m·k·v·u operations a layer, m = min(r, H)² positions in the window. The accuracy is "
+        "the paper's, on ImageNet: from 15 × 15 on, a larger window costs much and brings nothing."
+    )
+    later.show("paper scope", table, _draw_cost, "Recomputing the paper's table, layer by layer …")
+
+
+def _draw_cost(rows: list[dict[str, Any]]) -> None:
+    left, right = st.columns(2, gap="large")
+    scheme = st.context.theme.type or "light"
+    key = {"width": "stretch", "config": {"displayModeBar": False}, "theme": None}
+    left.plotly_chart(_chart(rows, scheme, "flops_b", "FLOPs, billions", ours="ours_b"), key="scope_flops", **key)
+    right.plotly_chart(_chart(rows, scheme, "top1", "ImageNet top-1, %", ours="measured"), key="scope_top1", **key)
+    shown = [
+        {
+            "Scope": row["r"] if row["r"] == "global" else f"{row['r']} × {row['r']}",
+            "FLOPs, paper (B)": row["flops_b"], "FLOPs, here (B)": row["ours_b"],
+            "Parameters, here (M)": row["params_m"], "Top-1, paper (%)": row["top1"], "Recomputed": row["verdict"],
+        }
+        for row in rows
+    ]  # fmt: skip
+    formats = {name: st.column_config.NumberColumn(format="%.3f") for name in shown[0] if "here" in name}
+    st.dataframe(shown, hide_index=True, width="content", column_config=formats)
+    st.caption(
+        "`python -m lambda_core.tables scope` prints this table; the figures are from there. No network of the zoo "
+        "has been trained at another scope than its own, so there is no accuracy by r of ours yet."
+        if all(row["measured"] is None for row in rows)
+        else "`python -m lambda_core.tables scope` prints this table; the figures are from there."
+    )
+
+
+def _chart(rows: list[dict[str, Any]], scheme: str, published: str, title: str, ours: str) -> Any:
+    import plotly.graph_objects as go
+
+    ink = PALETTE[scheme]
+    names = [row["r"] for row in rows]
+    found = go.Figure()
+    if any(row[ours] is not None for row in rows):
+        found.add_scatter(
+            x=names, y=[row[ours] for row in rows], mode="lines+markers", name="here",
+            line={"color": ink["position"], "width": 2}, marker={"size": 5},
+        )  # fmt: skip
+    dots = {"size": 11, "symbol": "circle-open", "line": {"width": 2}, "color": ink["ink"]}
+    mode = "markers" if ours == "ours_b" else "lines+markers"
+    found.add_scatter(
+        x=names, y=[row[published] for row in rows], mode=mode, name="paper", marker=dots,
+        line={"color": ink["line-strong"], "width": 1},
+    )  # fmt: skip
+    found.update_xaxes(title="scope r", type="category", gridcolor=ink["line"], showgrid=False)
+    found.update_yaxes(gridcolor=ink["line"], zeroline=False, rangemode="tozero" if ours == "ours_b" else "normal")
+    found.update_layout(
+        title={"text": title, "font": {"size": 15, "color": ink["ink"]}, "x": 0}, height=280,
+        margin={"l": 44, "r": 10, "t": 44, "b": 48}, paper_bgcolor="rgba(0,0,0,0)", plot_bgcolor="rgba(0,0,0,0)",
+        font={"color": ink["ink-soft"], "family": "Source Sans"}, showlegend=ours == "ours_b",
+        legend={"orientation": "h", "x": 0, "y": 1.0, "yanchor": "top"}, hovermode="x",
+    )  # fmt: skip
+    return found

@@ -1,0 +1,159 @@
+"""The numbers of the scope page: footprints by autograd, what a cropped E does, receptive fields, the paper's table."""
+
+from collections.abc import Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
+from typing import Any, cast
+
+import numpy as np
+import streamlit as st
+import torch
+from PIL import Image
+
+from explorer import canvas, images, loading, state
+from explorer.components.scope_canvas import pack_scope, scope_canvas
+from explorer.loading import HOME, LOCK, Traced
+from explorer.state import Selection
+from lambda_core import LambdaLayer
+from lambda_core.data import prepare
+from lambda_core.footprint import footprints, implied_weights
+from lambda_core.surgery import cropped_scope
+
+CANVAS, PART = "scope", "scope_part"
+SHOWN = 3  # classes, the likeliest; others join when a crop makes them the first
+
+
+@dataclass(frozen=True)
+class Measured:
+    """Of one pixel under one scope: weights (h, H, W), layer (H, W), image (H', W') and change (H, W).
+
+    change: how far each output of the layer moves, as a share of its length, with its own E cropped. answers: [class,
+    probability as trained, with this layer cropped, with every lambda layer cropped].
+    """
+
+    tensors: dict[str, np.ndarray]
+    answers: list[tuple[str, float, float, float]]
+
+
+def scopes(layer: dict[str, Any]) -> tuple[int, int]:
+    """(own, largest) r of a layer on its map; own is 0 without a position part."""
+    largest = 2 * max(layer["height"], layer["width"]) - 1
+    return min(max(layer["table"]), largest) if layer["position"] else 0, largest
+
+
+def fitted(selection: Selection, traced: Traced) -> Selection:
+    """The selection with a scope that the layer can be drawn with, and a note where the link's could not be."""
+    own, largest = scopes(traced.layer)
+    r = selection.scope
+    nearest = max(min(3, largest), min(largest, r - 1 + r % 2)) if own and r else 0
+    if nearest == r:
+        return selection
+    if own:
+        state.note([f"The link asks for a scope of {r}; here r is odd, from 3 to {largest}, so {nearest} is shown."])
+    fits = replace(selection, scope=nearest)
+    state.choose(fits)
+    return fits
+
+
+def measured(picture: images.Picture, traced: Traced, selection: Selection, part: str) -> Measured:
+    """What autograd and two cropped passes say of the selected pixel and head. part: see `footprints`."""
+    mine = loading.brought()
+    n = selection.row * traced.layer["width"] + selection.column
+    key = (picture.key, mine.key if mine else HOME, selection.layer)
+    x = traced.tensors["input"]
+    return Measured(*_measured(key, n, selection.head, selection.scope, part, traced.probabilities, x, picture.image))
+
+
+@st.cache_data(max_entries=64, show_spinner=False)
+def _measured(
+    key: tuple[str, str, str], n: int, head: int, scope: int, part: str,
+    _before: np.ndarray, _input: np.ndarray, _image: Image.Image,
+) -> tuple[dict[str, np.ndarray], list[tuple[str, float, float, float]]]:  # fmt: skip
+    loaded = loading.checkpoint()
+    model, path = loaded.model, key[2]
+    layer = cast(LambdaLayer, model.get_submodule(path))
+    x, entering = prepare(_image, loaded.preprocess), torch.from_numpy(_input)[None]
+    with LOCK:
+        with torch.no_grad():
+            whole = layer(entering)
+        with cropped_scope(layer, scope) if scope else nullcontext():
+            maps, output, answer = footprints(model, x, path, n, head, part)
+            weights = implied_weights(layer, entering, n)
+        with cropped_scope(model, scope) if scope else nullcontext([]) as smaller, torch.no_grad():
+            everywhere = model(x) if smaller else answer
+    change = (output - whole)[0].norm(dim=0) / whole[0].norm(dim=0).clamp_min(1e-12)
+    tensors = {"weights": weights, **maps, "change": change}
+    answers = _answers(loaded.classes, _before, _probabilities(answer), _probabilities(everywhere))
+    return {name: tensor.numpy() for name, tensor in tensors.items()}, answers
+
+
+def _probabilities(logits: torch.Tensor) -> np.ndarray:
+    return logits[0].softmax(0).numpy()
+
+
+def _answers(names: Sequence[str], *columns: np.ndarray) -> list[tuple[str, float, float, float]]:
+    """The classes likeliest as trained, and those that a crop makes the likeliest."""
+    chosen = [*np.argsort(-columns[0])[:SHOWN], *(column.argmax() for column in columns[1:])]
+    rows = [(i, *(float(column[i]) for column in columns)) for i in dict.fromkeys(map(int, chosen))]
+    return [(names[i] if i < len(names) else f"class {i + 1}", *numbers) for i, *numbers in rows]  # type: ignore[misc]
+
+
+def part_shown(traced: Traced) -> str:
+    """Which half is differentiated: "position" or "both"."""
+    return st.session_state.get(PART, "position") if traced.layer["position"] else "both"
+
+
+def show(picture: images.Picture, traced: Traced, selection: Selection) -> Measured:
+    """Draw the canvas with what was measured; what the visitor commits to there is measured in the next run."""
+    own, _ = scopes(traced.layer)
+    part = part_shown(traced)
+    found = measured(picture, traced, selection, part)
+    version, pushed = state.pushed()
+    facts = {
+        "row": selection.row, "column": selection.column, "head": selection.head, "part": part,
+        "scope": selection.scope or own, "answers": found.answers,
+    }  # fmt: skip
+    packed = pack_scope(canvas.packed(picture, traced, version, pushed), found.tensors, facts)
+    result = scope_canvas(packed, key=CANVAS, on_selection_change=_follow)
+    st.session_state.setdefault("tasks_done", set()).update(result.tasks or ())
+    return found
+
+
+def _follow() -> None:
+    said = st.session_state[CANVAS].get("selection") or {}
+    known = {name: int(said[name]) for name in ("row", "column", "head", "scope") if name in said}
+    if said.get("part") in ("position", "both"):
+        st.session_state[PART] = said["part"]
+    state.choose(replace(state.current(), **known), from_canvas=True)
+
+
+def twins(selection: Selection, traced: Traced, found: Measured) -> None:
+    """Row, column, head and scope as Streamlit widgets, in a form as in `controls.twins`, and the numbers as text."""
+    own, largest = scopes(traced.layer)
+    limits = {"row": traced.layer["height"], "column": traced.layer["width"], "head": traced.layer["heads"]}
+    limits = {name: count for name, count in limits.items() if count > 1}
+    with st.expander("Pixel and scope"), st.form("scope_twins", border=False):
+        for name, count in limits.items():
+            st.session_state[f"scope_twin_{name}"] = getattr(selection, name) + 1
+            st.slider(name.capitalize(), 1, count, key=f"scope_twin_{name}")
+        if own and largest > 3:
+            st.session_state["scope_twin_scope"] = selection.scope or own
+            odd = sorted({*range(3, largest + 1, 2), own})
+            st.select_slider("Scope r", odd, key="scope_twin_scope")
+        st.form_submit_button("Show", on_click=_apply, args=(tuple(limits), own), width="stretch")
+        st.caption(_said(found))
+
+
+def _apply(names: tuple[str, ...], own: int) -> None:
+    chosen = {name: st.session_state[f"scope_twin_{name}"] - 1 for name in names}
+    r = st.session_state.get("scope_twin_scope", own)
+    state.choose(replace(state.current(), **chosen, scope=0 if r == own else r))
+
+
+def _said(found: Measured) -> str:
+    reached, change = found.tensors["layer"] > 0, found.tensors["change"]
+    name, before, here, _ = found.answers[0]
+    return (
+        f"The footprint covers {reached.sum():,} of {reached.size:,} positions. The layer's outputs move by "
+        f"{change.mean():.1%} on average; “{name}” goes from {before:.1%} to {here:.1%}."
+    )

@@ -1,0 +1,151 @@
+"""Footprints: what autograd finds is what the window allows, and their size is that of the whole Jacobian."""
+
+import pytest
+import torch
+
+from lambda_core import LambdaLayer
+from lambda_core.engines import ENGINES
+from lambda_core.footprint import directions, footprint, footprints, implied_weights, receptive_field
+from lambda_core.models import build
+from lambda_core.surgery import cropped_scope
+from lambda_core.tracing import trace
+
+LAYERS = {
+    "plain": {"scope": 3},
+    "intra_depth": {"scope": 3, "dim_u": 2},
+    "strided": {"scope": 5, "stride": 2},
+    "bias": {"scope": 3, "position_bias": True},
+    "position_only": {"scope": 3, "content": False},
+    "global": {"scope": None, "size": (6, 5)},
+}
+
+
+def randomised(**options):
+    torch.manual_seed(1)
+    layer = LambdaLayer(8, heads=2, dim_k=4, **options).eval()
+    torch.nn.init.normal_(layer.embeddings)
+    return layer
+
+
+def window(n, r, size=(6, 5)):
+    y, x = torch.arange(size[0])[:, None], torch.arange(size[1])
+    return ((y - n // size[1]).abs() <= r // 2) & ((x - n % size[1]).abs() <= r // 2)
+
+
+@pytest.mark.parametrize("n", [0, 13, 29])
+@pytest.mark.parametrize("name", LAYERS)
+def test_the_position_half_ends_with_the_window(name, n):
+    layer = randomised(**LAYERS[name])
+    x = torch.randn(1, 8, 6, 5)
+    model = torch.nn.Sequential(torch.nn.Identity(), layer).eval()
+    for crop in (99, 3):
+        with cropped_scope(model, crop):
+            maps, _, _ = footprints(model, x, "1", n, head=1, part="position")
+        r = min(crop, layer.scope or 99)
+        assert torch.equal(maps["layer"] > 0, window(n, r))
+        torch.testing.assert_close(maps["image"], maps["layer"])  # nothing lies between the two here
+    if layer.content:
+        maps, _, _ = footprints(model, x, "1", n, head=1, part="both")
+        assert (maps["layer"] > 0).all()
+
+
+@pytest.mark.parametrize("part", ["position", "content", "both"])
+def test_the_size_is_that_of_the_whole_jacobian(part):
+    layer = randomised(scope=3)
+    x = torch.randn(1, 8, 6, 5)
+    n, head = 13, 1
+
+    def unit(x):
+        y = {name: tensor[0, head, n] for name, tensor in outputs(layer, x).items()}
+        return y[part] if part in y else y["position"] + y["content"]
+
+    jacobian = torch.autograd.functional.jacobian(unit, x)  # (v, 1, 8, 6, 5)
+    maps, y, answer = footprints(torch.nn.Sequential(layer).eval(), x, "0", n, head, part)
+    torch.testing.assert_close(maps["layer"], jacobian[:, 0].square().sum((0, 1)).sqrt())
+    torch.testing.assert_close(y, layer(x).detach())
+    torch.testing.assert_close(answer, y)
+    assert not layer.output._forward_hooks and not layer._forward_pre_hooks
+    assert layer.engine == "auto" and layer.to_q.weight.grad is None
+
+
+def outputs(layer, x):
+    found = {}
+    handles = [
+        layer.get_submodule(f"{half}_output").register_forward_hook(
+            lambda _m, _a, y, half=half: found.update({half: y})
+        )
+        for half in ("position", "content")
+    ]
+    layer(x)
+    for handle in handles:
+        handle.remove()
+    return found
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_rounding_of_other_engines_is_no_footprint(engine, monkeypatch):
+    monkeypatch.setattr("lambda_core.footprint.PAIRS", 0)  # as on a large map: the layer keeps its engine
+    layer = randomised(scope=3, engine=engine)
+    maps, _, _ = footprints(torch.nn.Sequential(layer).eval(), torch.randn(1, 8, 6, 5), "0", 13, 1, "position")
+    assert torch.equal(maps["layer"] > 0, window(13, 3))
+
+
+@pytest.mark.parametrize("name", LAYERS)
+def test_implied_weights_are_queries_times_embeddings(name):
+    layer = randomised(**LAYERS[name])
+    x = torch.randn(1, 8, 6, 5)
+    q, v = trace(layer, x)["q"], trace(layer, x)["v"]
+    for n in (0, 13, 29):
+        weights = implied_weights(layer, x, n).flatten(1)  # (h, m)
+        rows, columns = layer.embeddings.shape[-2:]
+        for m in range(30):
+            dy, dx = m // 5 - n // 5 + rows // 2, m % 5 - n % 5 + columns // 2
+            inside = 0 <= dy < rows and 0 <= dx < columns
+            expected = q[0, :, n] @ layer.embeddings[:, :, dy, dx].sum(1) if inside else torch.zeros(2)
+            torch.testing.assert_close(weights[:, m], expected.detach())
+        if layer.dim_u == 1 and layer.position_bias is None:
+            torch.testing.assert_close(weights @ v[0, :, :, 0], trace(layer, x)["position_output"][0, :, n])
+
+
+def test_a_layer_without_a_position_part_has_no_weights_and_a_footprint_everywhere():
+    layer = LambdaLayer(8, heads=2, dim_k=4, position=False).eval()
+    x = torch.randn(1, 8, 4, 4)
+    assert implied_weights(layer, x, 5).abs().max() == 0
+    model = torch.nn.Sequential(layer).eval()
+    assert (footprints(model, x, "0", 5, 0, "both")[0]["layer"] > 0).all()
+    assert footprints(model, x, "0", 5, 0, "position")[0]["layer"].abs().max() == 0
+
+
+def test_few_directions_have_the_right_size_on_average():
+    ways = directions(5, 8)
+    assert torch.equal(ways, torch.eye(5))
+    ways = directions(48, 12)
+    torch.testing.assert_close(ways @ ways.T, torch.eye(12) * 4, rtol=0, atol=1e-5)
+    vector = torch.randn(48)
+    sums = torch.stack([(directions(48, 12, seed) @ vector).square().sum() for seed in range(400)])
+    assert sums.mean() == pytest.approx(float(vector.square().sum()), rel=0.1)
+
+
+def test_a_receptive_field_grows_with_depth_and_a_lambda_layer_opens_it():
+    torch.manual_seed(0)
+    model = build("lambda_resnet_mini", num_classes=3).eval()
+    for module in model.modules():  # a fresh block is its shortcut: give the branches a say
+        if hasattr(module, "norm3"):
+            torch.nn.init.ones_(module.norm3.weight)
+    x = torch.randn(1, 3, 64, 64)
+    fields = receptive_field(model, x, ["stages.2.0.mix", "stem", "stages.1"], limit=2)
+    reached = {path: float((field > 0).float().mean()) for path, field in fields.items()}
+    assert reached["stem"] < reached["stages.1"] < 0.9 < reached["stages.2.0.mix"]
+    assert fields["stem"].shape == (64, 64)
+    assert all(parameter.grad is None for parameter in model.parameters())
+
+
+def test_a_footprint_of_what_does_not_depend_is_zero():
+    source = torch.randn(1, 3, 4, 4, requires_grad=True)
+    other = torch.randn(2, requires_grad=True)
+    assert footprint(other * 2, source).abs().max() == 0
+
+
+def test_an_unknown_part_is_refused():
+    with pytest.raises(ValueError, match="position, content, both"):
+        footprints(torch.nn.Sequential(randomised(scope=3)), torch.randn(1, 8, 6, 5), "0", 0, 0, "half")

@@ -1,0 +1,301 @@
+"""The scope page: the browser's arithmetic against PyTorch (run by node), what is measured, and the page as a whole."""
+
+import io
+import json
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from matplotlib.figure import Figure
+from PIL import Image
+from streamlit.testing.v1 import AppTest
+
+from explorer import (
+    heat,
+    later,
+    loading,
+    navigation,
+    plots,
+    scope_exports,
+    scope_figure,
+    scope_sections,
+    scoping,
+    theme,
+)
+from explorer.components.bundle import bundle
+from explorer.components.lambda_canvas import pack_trace
+from explorer.components.scope_canvas import assets, pack_scope, unpack_scope
+from explorer.images import gallery_picture
+from explorer.scoping import Measured
+from explorer.state import Selection
+from lambda_core import load_checkpoint
+from lambda_core.checkpoints import save_checkpoint
+from lambda_core.footprint import footprints, implied_weights
+from lambda_core.models import build
+from lambda_core.surgery import cropped_scope, rim_zeroed
+from tests.test_lambda_canvas import LAYERS, NODE, SELECTION, traced
+
+APP = str(navigation.PAGES.parent / "explorer" / "app.py")
+PAGE = "../pages/scope.py"
+COMPONENTS = Path(__file__).parents[1] / "explorer" / "components"
+SCRIPTS = Path(__file__).with_name("scope_canvas")
+
+
+@pytest.fixture(scope="module")
+def modules(tmp_path_factory):
+    """Both components side by side where node takes their files as modules, with the script that exercises them."""
+    folder = tmp_path_factory.mktemp("modules")
+    for name in ("lambda_canvas", "scope_canvas"):
+        (folder / name).mkdir()
+        for file in (COMPONENTS / name).glob("*.js"):
+            shutil.copy(file, folder / name)
+    shutil.copy(SCRIPTS / "scope_numbers.js", folder / "scope_canvas")
+    (folder / "package.json").write_text('{"type": "module"}')
+    return folder
+
+
+def packed_layer(name):
+    layer, tensors, settings, _ = traced(name)
+    own, _ = scoping.scopes(settings)
+    facts = {"row": 1, "column": 2, "head": 0, "scope": own, "part": "both", "answers": None}
+    measured = {"layer": np.arange(12, dtype=np.float32).reshape(3, 4)}
+    return layer, tensors, settings, pack_scope(
+        pack_trace(tensors, settings, {"title": name, "jpeg": ""}, SELECTION), measured, facts
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("name", LAYERS)
+def test_browser_agrees_with_pytorch(name, modules):
+    layer, tensors, settings, packed = packed_layer(name)
+    file = modules / f"{name}.bin"
+    file.write_bytes(packed)
+    done = subprocess.run(
+        [NODE, "scope_numbers.js", file], cwd=modules / "scope_canvas", capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert not found["wrong"], "\n".join(found["wrong"][:10])
+    assert (found["own"], found["largestR"]) == scoping.scopes(settings)
+    assert found["measured"]["layer"] == list(range(12))
+    for text in found["texts"]:
+        assert not re.search(r"undefined|NaN|null|\[object|Infinity|<b>bold", text), text
+
+    x = torch.from_numpy(tensors["input"])[None]
+    height, width = x.shape[2:]
+    layer.pool = torch.nn.Identity()  # y before pooling
+    with torch.no_grad():
+        whole = layer(x)[0].flatten(1).T  # (n, h v)
+    for r, weights in found["weights"].items():
+        with cropped_scope(layer, int(r)):
+            y = layer(x)[0].flatten(1).T.detach()
+            for n in (0, (height * width) // 2, height * width - 1):
+                expected = implied_weights(layer, x, n).flatten()
+                np.testing.assert_allclose(weights[n], expected, atol=1e-4)
+        ring = min(int(r), max(found["own"], 1)) // 2
+        outputs = np.array(found["outputs"]).reshape(height * width, -1, layer.dim_out)[:, ring]
+        np.testing.assert_allclose(outputs, y, atol=1e-4)
+        change = (y - whole).norm(dim=1) / whole.norm(dim=1)
+        np.testing.assert_allclose(np.array(found["changes"])[:, ring], change, atol=1e-4)
+    seen = (1.0 + np.arange(4 * height * width) % 7).reshape(2 * height, 2 * width) ** 2
+    for n, r, share, positions, span in found["shares"]:
+        inside = seen[2 * span["top"] : 2 * span["bottom"] + 2, 2 * span["left"] : 2 * span["right"] + 2]
+        assert share == pytest.approx(inside.sum() / seen.sum(), abs=1e-6)
+        window = rim_zeroed(torch.ones(2 * height - 1, 2 * width - 1), r)
+        row, column = n // width, n % width
+        corner = window[height - 1 - row : 2 * height - 1 - row, width - 1 - column : 2 * width - 1 - column]
+        assert positions == int(corner.sum())
+
+
+def test_pack_round_trip():
+    _, tensors, settings, _ = traced("plain")
+    trace = pack_trace(tensors, settings, {"title": "Übung", "jpeg": "abc"}, SELECTION)
+    measured = {"weights": np.ones((2, 3, 3), np.float32), "image": np.zeros((5, 6), np.float32)}
+    facts, back, found = unpack_scope(pack_scope(trace + b"!", measured, {"scope": 3}))
+    assert facts == {"scope": 3} and back == trace + b"!"
+    assert found.keys() == measured.keys()
+    for name, tensor in measured.items():
+        np.testing.assert_array_equal(found[name], tensor)
+    with pytest.raises(ValueError, match="surprise"):
+        pack_scope(trace, {"surprise": np.zeros(3)}, {})
+    with pytest.raises(ValueError, match="weights"):
+        pack_scope(trace, {"weights": np.zeros(3)}, {})
+
+
+def test_assets_are_whole_and_local(tmp_path):
+    parts = assets()
+    assert parts["js"].count("export ") == 1 and "export default function" in parts["js"]
+    assert not re.search(r"https?://(?!www\.w3\.org)", parts["js"] + parts["css"])
+    used = set(re.findall(r"var\(--([\w-]+)[,)]", parts["css"])) - {"mark", "at"}
+    assert used <= set(theme.PALETTE["light"])
+    (tmp_path / "bundle.mjs").write_text(bundle(COMPONENTS / "scope_canvas"))
+    done = subprocess.run([NODE, "--check", tmp_path / "bundle.mjs"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize(
+    ("table", "side", "position", "expected"),
+    [([11, 11], (16, 16), True, (11, 31)), ([31, 31], (8, 8), True, (15, 15)), ([0, 0], (8, 6), False, (0, 15))],
+)
+def test_scopes_of_a_layer(table, side, position, expected):
+    layer = {"table": table, "height": side[0], "width": side[1], "position": position}
+    assert scoping.scopes(layer) == expected
+
+
+def test_answers_hold_the_likeliest_of_every_column():
+    before, here, all_cropped = np.eye(5)[0] * 0.5 + 0.1, np.eye(5)[4] * 0.5 + 0.1, np.eye(5)[0] * 0.5 + 0.1
+    rows = scoping._answers(("a", "b"), before, here, all_cropped)
+    assert rows[0] == ("a", before[0], here[0], all_cropped[0])
+    assert ("class 5", before[4], here[4], all_cropped[4]) in rows
+    assert len({row[0] for row in rows}) == len(rows) <= scoping.SHOWN + 2
+
+
+def test_widths_of_a_field():
+    field = np.zeros((10, 10))
+    assert scope_sections.widths(field) == 0
+    field[3, 4] = 1.0
+    assert scope_sections.widths(field) == 0.01
+    assert scope_sections.widths(np.ones((10, 10))) == pytest.approx(0.95)
+
+
+def test_a_slow_figure_is_made_once_and_an_error_is_forgotten():
+    runs = []
+
+    def work():
+        runs.append(1)
+        return "made"
+
+    first = later._begun("a test of later", work)
+    assert first.result(timeout=30) == "made"
+    assert later._begun("a test of later", work) is first and runs == [1]
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_heat_lies_on_the_photo_where_it_is(scheme):
+    import base64
+
+    field = np.zeros((8, 8))
+    field[2, 5] = 1.0
+    photo = Image.new("RGB", (64, 64), (128, 128, 128))
+    png = base64.b64decode(heat.on_photo(photo, field, "output", side=64, scheme=scheme))
+    drawn = np.asarray(Image.open(io.BytesIO(png)), float)
+    coloured = drawn.max(2) - drawn.min(2)
+    assert np.unravel_index(coloured.argmax(), coloured.shape)[0] // 8 == 2
+    assert coloured[20, 44] > 60 and coloured[50, 10] == 0
+
+
+def test_the_papers_scopes_are_recomputed():
+    rows = scope_sections.table()
+    assert [row["r"] for row in rows] == ["3", "7", "15", "23", "31", "global"]
+    for row, flops in zip(rows, (5.669, 6.086, 7.771, 9.967, 12.378, 19.363), strict=True):
+        assert row["ours_b"] == pytest.approx(flops, abs=5e-4)
+        assert row["verdict"] == "match" and abs(row["flops_b"] - row["ours_b"]) <= 0.05 + 1e-9
+        assert 77 < row["top1"] < 79 and row["params_m"] > 14
+    chart = scope_sections._chart(rows, "dark", "flops_b", "FLOPs", ours="ours_b")
+    assert len(chart.data) == 2 and list(chart.data[0].y) == [row["ours_b"] for row in rows]
+
+
+def start(**query):
+    app = AppTest.from_file(APP, default_timeout=240)
+    for name, value in query.items():
+        app.query_params[name] = str(value)
+    app.run()
+    app.switch_page(PAGE).run()
+    assert not app.exception
+    return app
+
+
+def captions(app):
+    return " ".join(caption.value for caption in app.caption)
+
+
+def test_the_form_crops_and_the_numbers_are_those_of_pytorch():
+    app = start(row=5, column=6)
+    assert "121 of 256 positions" not in captions(app)  # the window is cut off by the rim of the map
+    app.select_slider(key="scope_twin_scope").set_value(5)
+    app.button(key="FormSubmitter:scope_twins-Show").click().run()
+    assert not app.exception
+    assert app.session_state["selection"].scope == 5 and app.query_params["scope"] == "5"
+    assert "covers 25 of 256 positions" in captions(app)
+
+    checkpoint = load_checkpoint("lambda_resnet_mini")
+    from lambda_core.data import prepare
+
+    x = prepare(gallery_picture("coffee").image, checkpoint.preprocess)
+    path = "stages.2.0.mix"
+    with cropped_scope(checkpoint.model.get_submodule(path), 5):
+        _, _, answer = footprints(checkpoint.model, x, path, 4 * 16 + 5, 0, "position")
+    with torch.no_grad():
+        before = checkpoint.model(x)
+    best = int(before.argmax())
+    for logits in (before, answer):
+        assert f"{float(logits[0].softmax(0)[best]):.1%}" in captions(app)
+    app.select_slider(key="scope_twin_scope").set_value(11)
+    app.button(key="FormSubmitter:scope_twins-Show").click().run()
+    assert app.session_state["selection"].scope == 0 and "scope" not in app.query_params
+
+
+@pytest.mark.parametrize(("asked", "found"), [(4, 3), (1, 3), (99, 31)])
+def test_a_scope_that_cannot_be_drawn_is_explained(asked, found):
+    app = start(scope=asked)
+    assert app.session_state["selection"].scope == found
+    assert f"scope of {asked}" in " ".join(info.value for info in app.info)
+
+
+@pytest.mark.parametrize(
+    "options", [{"scope": None, "layer": {"3": {"size": (16, 16)}, "4": {"size": (16, 16)}}}, {"position": False}]
+)
+def test_networks_that_are_global_or_have_no_position_part(options, tmp_path):
+    torch.manual_seed(0)
+    network = build("lambda_resnet_mini", num_classes=3, **options)
+    overrides = {"num_classes": 3, **options}
+    file = tmp_path / "mine.safetensors"
+    architecture = {"name": "lambda_resnet_mini", "overrides": overrides}
+    preprocess = {"size": 128, "mean": [0.5] * 3, "std": [0.5] * 3}
+    save_checkpoint(file, network, architecture=architecture, classes=["a", "<b>", "c"], preprocess=preprocess)
+    app = start()
+    app.file_uploader(key="network_file").upload(
+        "mine.safetensors", file.read_bytes(), "application/octet-stream"
+    ).run()
+    assert not app.exception
+    assert "Every page now shows your network" in " ".join(info.value for info in app.info)
+    assert "256 of 256 positions" in captions(app)
+
+
+def test_the_figure_and_the_program():
+    traced_ = {"embeddings": np.random.default_rng(0).normal(size=(4, 1, 5, 5))}
+    layer = {"height": 6, "width": 5}
+    sizes = {"weights": (2, 6, 5), "layer": (6, 5), "image": (12, 10), "change": (6, 5)}
+    found = Measured({name: np.ones(size) for name, size in sizes.items()}, [])
+    for tensors in (traced_, {}):
+        figure = scope_figure.scope_figure(
+            tensors, found.tensors, layer, Image.new("RGB", (20, 20)), row=1, column=2, head=1, scope=3
+        )
+        assert isinstance(figure, Figure) and plots.save(figure, "png").startswith(b"\x89PNG")
+    program = scope_exports.snippet(
+        network="lambda_resnet_mini", picture="Image.fromarray(data.coffee())", layer="stages.2.0.mix", n="8 * 16 + 8",
+        head=0, scope=5, part="position",
+    )  # fmt: skip
+    said: list[str] = []
+    exec(compile(program, "snippet", "exec"), {"print": lambda *words: said.append(" ".join(map(str, words)))})
+    assert said[0] == "positions that matter in the layer: 25 of 256"
+
+
+def test_places_of_a_network_are_few_and_in_order():
+    model = load_checkpoint("lambda_resnet_mini").model
+    chosen = scope_sections.places(model)
+    assert [place.path for place in chosen][:3] == ["stem", "stages.0", "stages.1"]
+    assert [place.path for place in chosen][3:] == [info.path for info in loading.lambda_layers(model)]
+    with torch.device("meta"):
+        deep = build("lambda_resnet50", num_classes=2)
+    assert len(scope_sections.places(deep)) == scope_sections.MOST
+
+
+def test_the_selection_keeps_the_scope_in_the_link():
+    from explorer import state
+
+    assert state.to_query(Selection(scope=7)) == {"scope": "7"}
+    assert state.from_query({"scope": "7"}) == (Selection(scope=7), [])
