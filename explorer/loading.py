@@ -48,16 +48,25 @@ def brought() -> Brought | None:
     return st.session_state.get("checkpoint")
 
 
+def checkpoint_of(mine: Brought | None) -> Checkpoint:
+    """A network that was brought, or the one that ships."""
+    return _network(mine.key, mine.content) if mine else _network(HOME, None)
+
+
 def checkpoint() -> Checkpoint:
     """The network that this session looks at: its own, else the one that ships."""
-    mine = brought()
-    return _network(mine.key, mine.content) if mine else _network(HOME, None)
+    return checkpoint_of(brought())
+
+
+def opened(name: str, content: bytes) -> tuple[Brought, Checkpoint]:
+    """The checkpoint in these bytes, read once. Raises CheckpointRefused."""
+    mine = Brought(name, content, hashlib.sha256(content).hexdigest()[:16])
+    return mine, _network(mine.key, content)
 
 
 def bring(name: str, content: bytes) -> Checkpoint:
     """Make the checkpoint in these bytes the session's network. Raises CheckpointRefused and leaves the old one."""
-    mine = Brought(name, content, hashlib.sha256(content).hexdigest()[:16])
-    loaded = _network(mine.key, content)
+    mine, loaded = opened(name, content)
     if not lambda_layers(loaded.model):
         raise CheckpointRefused("the network has no lambda layer to step through: bring one with an L in its stages")
     st.session_state["checkpoint"] = mine

@@ -1,0 +1,85 @@
+"""Confusion matrix and reliability diagram, for plotly. No streamlit."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from explorer.theme import PALETTE
+
+MOST_LISTED = 20
+
+
+def _layout(scheme: str, height: int, **more: Any) -> dict[str, Any]:
+    ink = PALETTE[scheme]
+    return {
+        "height": height, "margin": {"l": 8, "r": 8, "t": 8, "b": 8}, "showlegend": False,
+        "paper_bgcolor": "rgba(0,0,0,0)", "plot_bgcolor": "rgba(0,0,0,0)",
+        "font": {"family": "Source Sans, sans-serif", "size": 13, "color": ink["ink-soft"]}, **more,
+    }  # fmt: skip
+
+
+def confusion(counts: Sequence[Sequence[int]], names: Sequence[str], scheme: str) -> Any:
+    """A row a class, a column an answer. The scale ends at the largest mistake, so that mistakes can be seen."""
+    import plotly.graph_objects as go
+
+    ink, table = PALETTE[scheme], np.array(counts)
+    shares = table / np.maximum(table.sum(1, keepdims=True), 1)
+    wrong = shares - np.diag(np.diag(shares))
+    limit = max(float(wrong.max()), 0.05)
+    said = [
+        [f"{count:,} of {row.sum():,} {label}<br>answered: {answer}" for count, answer in zip(row, names, strict=True)]
+        for row, label in zip(table, names, strict=True)
+    ]
+    figure = go.Figure(
+        go.Heatmap(
+            z=np.minimum(shares, limit), x=list(names), y=list(names), zmin=0, zmax=limit, xgap=1, ygap=1,
+            colorscale=[[0, ink["zero"]], [1, ink["output"]]], customdata=said,
+            hovertemplate="%{customdata}<extra></extra>",
+            text=[[f"{count}" if count else "" for count in row] for row in table], texttemplate="%{text}",
+            colorbar={"tickformat": ".0%", "thickness": 10, "outlinewidth": 0, "title": {"text": "of the row"},
+                      "tickvals": [0, limit], "ticktext": ["0 %", f"{100 * limit:.0f} % or more"], "orientation": "h",
+                      "y": 1.02, "yanchor": "bottom", "len": 0.5, "x": 0, "xanchor": "left"},
+        )
+    )  # fmt: skip
+    figure.update_layout(**_layout(scheme, 150 + 34 * len(names)))
+    figure.update_yaxes(autorange="reversed", showgrid=False, automargin=True)
+    figure.update_xaxes(showgrid=False, tickangle=-45, automargin=True)
+    return figure
+
+
+def most_confused(counts: Sequence[Sequence[int]], names: Sequence[str]) -> list[dict[str, Any]]:
+    """The commonest mistakes, for networks of so many classes that a matrix cannot be read."""
+    table = np.array(counts)
+    wrong = table - np.diag(np.diag(table))
+    places = [divmod(int(i), len(names)) for i in np.argsort(-wrong, axis=None)[:MOST_LISTED]]
+    return [
+        {"Class": names[i], "Taken for": names[j], "Photographs": int(wrong[i, j]), "of": int(table[i].sum())}
+        for i, j in places
+        if wrong[i, j]
+    ]
+
+
+def reliability(found: Mapping[str, Any], scheme: str) -> Any:
+    """Share of right answers by certainty, beside the line of a network that is as often right as it says."""
+    import plotly.graph_objects as go
+
+    ink, bins = PALETTE[scheme], len(found["count"])
+    centres = [(i + 0.5) / bins for i in range(bins)]
+    most = max(found["count"])
+    figure = go.Figure()
+    figure.add_bar(
+        x=centres, y=found["accuracy"], width=0.92 / bins, customdata=found["count"],
+        # a bin of few pictures says little, so it is drawn faint
+        marker={"color": ink["output"], "opacity": [0.35 + 0.65 * (count / most) ** 0.5 for count in found["count"]],
+                "line": {"width": 0}},
+        hovertemplate="%{y:.0%} right of %{customdata:,}<br>that it was %{x:.0%} sure of<extra></extra>",
+    )  # fmt: skip
+    figure.add_scatter(
+        x=[0, 1], y=[0, 1], mode="lines", line={"color": ink["ink-soft"], "width": 1.5, "dash": "dot"}, hoverinfo="skip"
+    )
+    axis = {"tickformat": ".0%", "range": [0, 1], "gridcolor": ink["line"], "zeroline": False}
+    figure.update_layout(
+        **_layout(scheme, 340), xaxis={**axis, "title": "how sure it is"}, yaxis={**axis, "title": "right"}
+    )
+    return figure

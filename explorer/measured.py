@@ -1,0 +1,88 @@
+"""What is known of networks on their validation sets: figures that ship, and those that a visitor measured here.
+
+Figures belong to the content of a network, not to its name: other weights have none until they are measured.
+"""
+
+import json
+from collections.abc import Iterator
+from typing import Any, cast
+
+import numpy as np
+import streamlit as st
+import torch
+
+from explorer import loading
+from explorer.networks import Opened
+from lambda_core import data
+from lambda_core.evaluation import RESULTS, Answers, answers_of, joined, normalized, outside_pictures, report
+from lambda_core.training.halves import held_out, subset
+
+BATCH = 20
+LARGEST_MARK = 2**20  # numbers of class means; a larger network goes without a mark
+
+
+@st.cache_data(show_spinner=False)
+def _shipped(changed: float) -> dict[str, dict[str, Any]]:
+    found = json.loads(RESULTS.read_text())
+    return {entry["weights"]: entry for entry in found.values()}
+
+
+@st.cache_resource
+def _here() -> dict[str, dict[str, Any]]:
+    """Measured on this server, by network; one for all sessions, since nothing in it belongs to one."""
+    return {}
+
+
+def figures(network: Opened) -> dict[str, Any] | None:
+    """The report (`lambda_core.evaluation.report`) on the most pictures; "command" says that it shipped."""
+    shipped = _shipped(RESULTS.stat().st_mtime).get(network.key) if RESULTS.exists() else None
+    known = [found for found in (shipped, _here().get(network.key)) if found]
+    return max(known, key=lambda found: found["images"], default=None)
+
+
+def mark(network: Opened) -> dict[str, Any] | None:
+    """What says whether a picture looks like none of the network's classes, if that was measured."""
+    found = figures(network)
+    return found and found["unfamiliar"]
+
+
+def data_set(network: Opened) -> str:
+    """The name of the validation set."""
+    name = network.checkpoint.card.get("recipe", {}).get("data", "imagenette")
+    return data.DATASETS[name].title if name in data.DATASETS else "Imagenette at 160 px"
+
+
+def pictures(network: Opened) -> Any:
+    """The validation pictures. Raises DataMissing where they are not here, ValueError where the classes differ."""
+    return held_out(network.checkpoint)
+
+
+def measure(network: Opened, count: int) -> Iterator[tuple[int, int]]:
+    """Measure on `count` pictures drawn at random: yields (done, of) after each batch, stores the report at the end."""
+    found = pictures(network)
+    indices = subset(len(found), count)
+    parts, labels = [], []
+    for start in range(0, len(indices), BATCH):
+        batch = [found[i] for i in indices[start : start + BATCH]]
+        x = normalized(network.checkpoint, torch.stack([image for image, _ in batch]))
+        with loading.LOCK:
+            parts.append(answers_of(network.checkpoint.model, x))
+        labels += [label for _, label in batch]
+        yield len(labels), len(indices)
+    inside = joined(parts)
+    outside = None if inside.logits.shape[1] * inside.features.shape[1] > LARGEST_MARK else _outside(network)
+    _here()[network.key] = report(inside, np.array(labels), indices, outside)
+
+
+def _outside(network: Opened) -> Answers:
+    x = normalized(network.checkpoint, outside_pictures(int(network.checkpoint.preprocess["size"])))
+    parts = []
+    for batch in x.split(BATCH):
+        with loading.LOCK:
+            parts.append(answers_of(network.checkpoint.model, batch))
+    return joined(parts)
+
+
+def accuracy(found: dict[str, Any]) -> str:
+    """Top-1 with its standard error, as text."""
+    return f"{cast(float, found['top1']):.1f} % ± {found['standard_error']:.1f}"

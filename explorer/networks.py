@@ -1,0 +1,152 @@
+"""Which networks a session looks at: the first, that every page shows, and a second to compare it with."""
+
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import streamlit as st
+
+from explorer import loading
+from explorer.loading import HOME, Brought
+from lambda_core.checkpoints import Checkpoint, CheckpointRefused, load_checkpoint, save_checkpoint, zoo
+from lambda_core.checkpoints.from_timm import NETWORKS
+
+FILE, NONE = "a file", "none"
+ROWS = 400  # of the table of keys that do not fit
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A network ready to use: its name, the key that names its content, and the checkpoint."""
+
+    name: str
+    key: str
+    checkpoint: Checkpoint
+
+
+@st.cache_data(show_spinner=False)
+def _home_key(changed: float) -> str:
+    """The content key of the network that ships. changed: when its file was, so that new weights have a new key."""
+    from lambda_core.training.halves import fingerprint
+
+    return fingerprint(zoo()[HOME])
+
+
+def _opened(mine: Brought | None) -> Opened:
+    if mine is None:
+        return Opened(HOME, _home_key(zoo()[HOME].stat().st_mtime), loading.checkpoint_of(None))
+    return Opened(mine.name, mine.key, loading.checkpoint_of(mine))
+
+
+def first() -> Opened:
+    """The network that every page shows."""
+    return _opened(loading.brought())
+
+
+def second() -> Opened | None:
+    """The one beside it, if one was chosen."""
+    if "second" not in st.session_state:
+        return None
+    return _opened(st.session_state["second"])
+
+
+def names() -> list[str]:
+    """Networks that are there by name: those that ship, and timm's, which timm fetches."""
+    return [*zoo(), *(f"timm/{name}" for name in NETWORKS)]
+
+
+def _content(name: str) -> bytes:
+    """The bytes of a network by name. Raises CheckpointRefused, as for one of timm's without a connection."""
+    if name in zoo():
+        return zoo()[name].read_bytes()
+    found = load_checkpoint(name)
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder, "network.safetensors")
+        save_checkpoint(
+            file, found.model, architecture=found.card["architecture"], classes=found.classes,
+            preprocess=found.preprocess, card=found.card,
+        )  # fmt: skip
+        return file.read_bytes()
+
+
+def _use_first(name: str, content: bytes | None) -> None:
+    if content is None:
+        st.session_state.pop("checkpoint", None)
+    else:
+        loading.bring(name, content)
+
+
+def _use_second(name: str, content: bytes | None) -> None:
+    st.session_state["second"] = None if content is None else loading.opened(name, content)[0]
+
+
+USE: dict[str, Callable[[str, bytes | None], None]] = {"first": _use_first, "second": _use_second}
+
+
+def _open(place: str, name: str, content: bytes | None) -> None:
+    """Open a network for a place, or keep the old one and the reason why not."""
+    st.session_state.pop(f"refused_{place}", None)
+    try:
+        if content is None and name != HOME:
+            content = _content(name)
+        USE[place](name, content)
+    except CheckpointRefused as error:
+        st.session_state[f"refused_{place}"] = error
+
+
+def _chosen(place: str) -> None:
+    name = st.session_state[f"network_{place}"]
+    if name == NONE:
+        st.session_state.pop("second", None)
+        st.session_state.pop("refused_second", None)
+    elif name != FILE:
+        _open(place, name, None)
+
+
+def _sent(place: str) -> None:
+    sent = st.session_state.get(f"file_{place}")
+    if sent is not None:
+        _open(place, sent.name, sent.getvalue())
+
+
+def choose(place: str, label: str) -> None:
+    """A list of networks by name and a way to bring a file; below, why one was not opened."""
+    now = first() if place == "first" else second()
+    listed = [*([NONE] if place == "second" else []), *names(), FILE]
+    shown = NONE if now is None else now.name if now.name in names() else FILE
+    if st.session_state.get(f"network_{place}") != FILE or shown != FILE:
+        st.session_state[f"network_{place}"] = shown
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        st.selectbox(label, listed, key=f"network_{place}", on_change=_chosen, args=(place,), width=300)
+        with st.popover("Open a file", icon=":material/upload_file:"):
+            st.file_uploader(
+                "A .safetensors file with a card, the state.pt of a training run, or a state dict of timm’s or "
+                "d-li14’s lambda networks",
+                key=f"file_{place}", on_change=_sent, args=(place,), max_upload_size=200,
+            )  # fmt: skip
+    if refused := st.session_state.get(f"refused_{place}"):
+        _explain(refused)
+
+
+def _explain(refused: CheckpointRefused) -> None:
+    """Why a network was not opened, in a sentence; where keys do not fit, each of them."""
+    st.info(f"Not opened: {_plain(str(refused))}.")
+    if not refused.mismatches:
+        return
+    rows = [
+        {
+            "Key": m.key[:120],
+            "In the file": "nothing" if m.found is None else " × ".join(map(str, m.found)) or "one number",
+            "Would fit": "no such key" if m.expected is None else " × ".join(map(str, m.expected)) or "one number",
+        }
+        for m in refused.mismatches[:ROWS]
+    ]
+    st.dataframe(rows, hide_index=True, width="stretch", height=min(320, 38 + 35 * len(rows)))
+    if len(refused.mismatches) > ROWS:
+        st.caption(f"The first {ROWS} of {len(refused.mismatches):,} keys that do not fit.")
+
+
+def _plain(text: str) -> str:
+    """Text that a file may have had a hand in, without what Markdown would make of it."""
+    return "".join("\\" + letter if letter in "\\`*_[]<>#$|~:!" else letter for letter in text)

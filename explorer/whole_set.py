@@ -1,0 +1,131 @@
+"""Networks on their validation set: measured on request, batch by batch, or shown as they were measured beforehand."""
+
+from io import BytesIO
+from typing import Any
+
+import streamlit as st
+
+from explorer import answer_plots, images, measured, sidebar
+from explorer.networks import Opened
+from lambda_core import data
+
+COUNTS = (100, 300, 1000, 4000)
+SHOWN = 12  # of the hardest pictures
+MOST_CLASSES = 40  # in a confusion matrix that can be read
+
+
+def scheme() -> str:
+    return "dark" if st.context.theme.type == "dark" else "light"
+
+
+def show(networks: list[Opened]) -> None:
+    """The figures of each network, a button that measures them, and the pictures that the first finds hardest."""
+    known = [(network, found) for network in networks if (found := measured.figures(network))]
+    if known:
+        _table(known)
+    _measure(networks)
+    if known and known[0][0] is networks[0]:
+        _diagrams(networks[0], known[0][1])
+        _hardest(networks[0], known[0][1])
+
+
+def _table(known: list[tuple[Opened, dict[str, Any]]]) -> None:
+    rows = [
+        {
+            "Network": network.name[:60],
+            "Right answers (top-1)": measured.accuracy(found),
+            "Loss": round(found["loss"], 3),
+            "Calibration error": f"{100 * found['calibration']['ece']:.1f} %",
+            "Photographs": found["images"],
+            "Measured": found.get("date", "here, now"),
+        }
+        for network, found in known
+    ]
+    st.dataframe(rows, hide_index=True, width="content")
+    commands = [f"`{found['command']}`" for _, found in known if "command" in found]
+    st.caption(
+        "± is one standard error. Calibration error: how far, on average, the network’s certainty lies from its "
+        "share of right answers (Guo et al. 2017, 15 bins)."
+        + (f" Measured with {', '.join(commands)}." * bool(commands))
+    )
+
+
+def _measure(networks: list[Opened]) -> None:
+    try:
+        total = [len(measured.pictures(network)) for network in networks]
+    except (data.DataMissing, data.DataBroken):
+        st.markdown(
+            f"To measure a network here, bring the validation photographs of {measured.data_set(networks[0])}: put the "
+            "set into a folder `data`, or start the app with `LAMBDA_DATA` set to its folder."
+        )
+        return
+    except (ValueError, KeyError) as error:
+        st.markdown(f"It cannot be measured here: {error}.")
+        return
+    counts = [count for count in COUNTS if count < min(total)] + [min(total)]
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        count = st.selectbox("Photographs", counts, index=min(1, len(counts) - 1), key="set_count", width=120)
+        start = st.button(f"Measure on {count:,} validation photographs", key="set_measure")
+    st.caption("Drawn at random from the validation split, always the same ones; about 60 a second on one core.")
+    if start:
+        st.button("Cancel", key="set_cancel")  # any press starts this part of the page again and ends the loop
+        bar = st.progress(0.0)
+        for place, network in enumerate(networks):
+            for done, of in measured.measure(network, count):
+                bar.progress((place + done / of) / len(networks), f"{network.name[:60]}: {done:,} of {of:,}")
+        st.rerun()
+
+
+def _diagrams(network: Opened, found: dict[str, Any]) -> None:
+    options: dict[str, Any] = {"width": "stretch", "config": {"displayModeBar": False}, "theme": None}
+    names = network.checkpoint.classes
+    left, right = st.columns([3, 2], gap="large")
+    with left:
+        st.markdown("**What is taken for what**")
+        if len(names) <= MOST_CLASSES:
+            st.plotly_chart(answer_plots.confusion(found["confusion"], names, scheme()), key="confusion", **options)
+            st.caption("A row is a class, a column an answer; numbers are photographs, colour is the share of the row.")
+        else:
+            rows = answer_plots.most_confused(found["confusion"], names)
+            st.dataframe(rows, hide_index=True, width="stretch")
+    with right:
+        st.markdown("**How sure, and how often right**")
+        st.plotly_chart(answer_plots.reliability(found["calibration"], scheme()), key="reliability", **options)
+        st.caption("Bars above the line: the network is right more often than it says. Below: it promises too much.")
+
+
+def _hardest(network: Opened, found: dict[str, Any]) -> None:
+    st.markdown("**The photographs that it finds hardest**")
+    try:
+        pictures = measured.pictures(network)
+    except (data.DataMissing, data.DataBroken, ValueError, KeyError):
+        st.markdown("They are shown where the data set is.")
+        return
+    names = network.checkpoint.classes
+    with st.container(horizontal=True, gap="medium", key="hardest"):
+        for entry in found["hardest"][:SHOWN]:
+            index = entry["index"]
+            if index >= len(pictures):
+                continue
+            image = _thumb(network.key, index, pictures)
+            with st.container(width=136, gap="small"):
+                st.image(image, width=128)
+                st.caption(
+                    f"{names[entry['label']]}, taken for {names[entry['answer']]}, {100 * entry['probability']:.0f} %"
+                )
+                st.button("Look at it", key=f"hard_{index}", on_click=_take, args=(network, index))
+
+
+@st.cache_data(max_entries=200, show_spinner=False)
+def _thumb(network_key: str, index: int, _pictures: Any) -> bytes:
+    buffer = BytesIO()
+    _pictures.source[index][0].convert("RGB").save(buffer, "JPEG", quality=90)
+    return images.jpeg_bytes(images.read_image(buffer.getvalue()).image, 256)
+
+
+def _take(network: Opened, index: int) -> None:
+    """Make a picture of the set the one that every page shows."""
+    image, label = measured.pictures(network).source[index]
+    buffer = BytesIO()
+    image.convert("RGB").save(buffer, "JPEG", quality=95)
+    sidebar.keep("upload", images.read_image(buffer.getvalue(), name=network.checkpoint.classes[label]))

@@ -1,0 +1,32 @@
+"""What networks answer: on your picture, on a validation set, side by side; and which network every page shows."""
+
+import streamlit as st
+
+from explorer import card, networks, sidebar, state, verdict, whole_set
+
+PAGE = {"title": "Predictions", "group": "Inspect", "order": 1}
+
+selection = sidebar.existing()
+picture = sidebar.picture(selection)
+
+st.title("What the network answers")
+with st.container(horizontal=True, gap="large"):
+    with st.container(width=470):
+        networks.choose("first", "Network, on every page")
+    with st.container(width=470):
+        networks.choose("second", "Compare with")
+shown = [network for network in (networks.first(), networks.second()) if network]
+verdict.show(picture, shown)
+
+
+@st.fragment
+def on_the_set() -> None:
+    whole_set.show(shown)
+
+
+st.subheader("On the validation set")
+on_the_set()
+st.subheader("Model card")
+card.show(shown)
+sidebar.controls(selection)
+state.write_url(selection)

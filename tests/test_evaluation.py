@@ -1,0 +1,148 @@
+"""Figures of answers agree with scikit-learn, torch and plain loops, and a mark that tells nothing apart says so."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from sklearn import metrics
+from torchmetrics.functional.classification import multiclass_calibration_error
+
+from lambda_core import evaluation, load_checkpoint
+from lambda_core.evaluation import Answers
+from lambda_core.training.halves import fingerprint
+from tests import imagenette
+
+CLASSES = 4
+
+
+@pytest.fixture
+def drawn():
+    """Logits that lean to the right class, and labels."""
+    rng = np.random.default_rng(0)
+    labels = rng.integers(0, CLASSES, 300)
+    return rng.normal(size=(300, CLASSES)) + 1.5 * np.eye(CLASSES)[labels], labels
+
+
+def test_softmax_is_torchs(drawn):
+    logits, _ = drawn
+    large = logits * 1e4
+    np.testing.assert_allclose(evaluation.softmax(large), torch.from_numpy(large).softmax(1), atol=1e-12)
+    np.testing.assert_allclose(evaluation.log_sum_exp(large), torch.from_numpy(large).logsumexp(1))
+
+
+def test_confusion_is_scikit_learns(drawn):
+    logits, labels = drawn
+    answers = logits.argmax(1)
+    np.testing.assert_array_equal(
+        evaluation.confusion(labels, answers, CLASSES), metrics.confusion_matrix(labels, answers)
+    )
+
+
+def test_calibration_error_is_torchmetrics(drawn):
+    logits, labels = drawn
+    p = evaluation.softmax(logits)
+    found = evaluation.calibration(p.max(1), p.argmax(1) == labels)
+    expected = multiclass_calibration_error(torch.from_numpy(p), torch.from_numpy(labels), CLASSES, evaluation.BINS)
+    assert found["ece"] == pytest.approx(float(expected), abs=1e-6)
+    assert sum(found["count"]) == 300 and len(found["accuracy"]) == evaluation.BINS
+
+
+def test_a_network_that_is_as_often_right_as_it_says_has_no_error():
+    confidence = np.repeat([0.25, 0.75], 1000)
+    right = np.concatenate([np.arange(1000) < 250, np.arange(1000) < 750])
+    found = evaluation.calibration(confidence, right)
+    assert found["ece"] == pytest.approx(0)
+    assert found["accuracy"][0] is None, "a bin without a picture says nothing"
+    assert evaluation.calibration(confidence, ~right)["ece"] == pytest.approx(0.5)
+
+
+@given(st.lists(st.integers(0, 9), min_size=1, max_size=30), st.lists(st.integers(0, 9), min_size=1, max_size=30))
+def test_auroc_counts_pairs(inside, outside):
+    pairs = [(a > b) + (a == b) / 2 for a in inside for b in outside]
+    assert evaluation.auroc(np.array(inside), np.array(outside)) == pytest.approx(np.mean(pairs))
+
+
+def answers(seed, centre, count=400, dim=6, spread=0.3):
+    """Answers of a network whose features lie around `centre` (CLASSES, dim), and labels."""
+    rng = np.random.default_rng(seed)
+    labels = rng.integers(0, len(centre), count)
+    features = centre[labels] + spread * rng.normal(size=(count, dim))
+    return Answers(features @ np.eye(dim)[:, :CLASSES], features.astype(np.float32)), labels
+
+
+def test_what_lies_elsewhere_is_refused_and_what_lies_the_same_is_not():
+    home, away = np.eye(CLASSES, 6), -np.eye(CLASSES, 6)
+    inside, labels = answers(0, home)
+    found = evaluation.unfamiliar(inside, labels, answers(1, away)[0])
+    assert found["auroc"][found["score"]] > 0.99 and found["refused_outside"] > 0.95
+    assert found["refused_inside"] == pytest.approx(evaluation.REFUSED, abs=0.01)
+    assert found["inside"] == 200, "the other half gives the class means"
+    same = evaluation.unfamiliar(inside, labels, answers(2, home)[0])
+    assert abs(same["auroc"][same["score"]] - 0.5) < 0.1 and same["refused_outside"] < 0.15
+
+
+def test_the_likeness_to_class_means_is_kept_in_what_is_stored():
+    """Outside has large logits but points away from every class mean: only likeness can tell."""
+    home = np.eye(CLASSES, 6)
+    inside, labels = answers(0, home)
+    strange, _ = answers(1, 5 * np.eye(CLASSES, 6) + 9 * np.eye(6)[5])
+    found = json.loads(json.dumps(evaluation.unfamiliar(inside, labels, strange)))
+    assert found["score"] == "likeness" and found["auroc"]["energy"] < 0.1
+    score = evaluation.familiarity(strange, found)
+    assert (score < found["mark"]).mean() == pytest.approx(found["refused_outside"])
+    means = np.stack([inside.features[::2][labels[::2] == c].mean(0) for c in range(CLASSES)])
+    cosines = [max(f @ m / np.linalg.norm(f) / np.linalg.norm(m) for m in means) for f in strange.features]
+    np.testing.assert_allclose(score, cosines, atol=1e-3)
+
+
+def test_a_report_holds_what_a_loop_finds(drawn):
+    logits, labels = drawn
+    indices = np.arange(300) + 1000
+    found = json.loads(json.dumps(evaluation.report(Answers(logits, logits), labels, indices)))
+    right = [int(row.argmax() == label) for row, label in zip(logits, labels, strict=True)]
+    losses = [-float(torch.tensor(row).log_softmax(0)[label]) for row, label in zip(logits, labels, strict=True)]
+    assert found["top1"] == pytest.approx(100 * np.mean(right))
+    assert found["loss"] == pytest.approx(np.mean(losses))
+    assert found["hardest"][0]["index"] == 1000 + int(np.argmax(losses))
+    assert found["hardest"][0]["loss"] == pytest.approx(max(losses), abs=1e-4)
+    assert found["unfamiliar"] is None
+
+
+def test_answers_are_the_models_and_features_give_its_logits():
+    model = load_checkpoint("lambda_resnet_mini").model
+    x = torch.randn(2, 3, 64, 64)
+    found = evaluation.answers_of(model, x)
+    with torch.no_grad():
+        np.testing.assert_allclose(found.logits, model(x), atol=1e-5)
+        np.testing.assert_allclose(model.classify(torch.from_numpy(found.features)), found.logits, atol=1e-5)
+    assert not model.classify._forward_pre_hooks
+
+
+def test_the_command_writes_what_it_measured(tmp_path, capsys):
+    folder, file = imagenette.make(tmp_path, train=0, val=2), tmp_path / "found.json"
+    file.write_text('{"another": {"weights": "x"}}')
+    evaluation.main(["lambda_resnet_mini", "--data", str(folder), "--json", str(file)])
+    found = json.loads(file.read_text())
+    assert found["another"] == {"weights": "x"}
+    mini = found["lambda_resnet_mini"]
+    assert mini["images"] == 20 and np.sum(mini["confusion"]) == 20 and mini["unfamiliar"]["outside"] == 90
+    assert mini["command"].startswith("python -m lambda_core.evaluation lambda_resnet_mini")
+    assert f"{mini['top1']:.2f} %" in capsys.readouterr().out
+
+
+def test_without_data_the_command_says_what_is_missing(tmp_path):
+    with pytest.raises(SystemExit, match="imagenette2-160"):
+        evaluation.main(["lambda_resnet_mini", "--data", str(tmp_path)])
+
+
+def test_figures_that_ship_belong_to_weights_that_ship():
+    """After new weights: python -m lambda_core.evaluation lambda_resnet_mini --data DIR --json (this file)."""
+    from lambda_core.checkpoints import zoo
+
+    for name, found in json.loads(evaluation.RESULTS.read_text()).items():
+        assert found["weights"] == fingerprint(zoo()[name]), f"measure {name} again: {found['command']}"
+        assert np.sum(found["confusion"]) == found["images"] == sum(found["calibration"]["count"])
+        assert found["top1"] == pytest.approx(100 * np.trace(found["confusion"]) / found["images"])

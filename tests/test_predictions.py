@@ -1,0 +1,186 @@
+"""The predictions page without a browser: networks by name and by file, why one does not fit, figures on a set."""
+
+import json
+import sys
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from streamlit.testing.v1 import AppTest
+
+from explorer import answer_plots, card, images, navigation, networks, verdict
+from explorer.networks import Opened
+from lambda_core import build, load_checkpoint, save_checkpoint
+from lambda_core.data import prepare
+from lambda_core.evaluation import Answers
+from tests import imagenette
+
+APP = str(navigation.PAGES.parent / "explorer" / "app.py")
+HERE = "../pages/predictions.py"
+
+
+def start(**query):
+    app = AppTest.from_file(APP, default_timeout=120)
+    for name, value in query.items():
+        app.query_params[name] = str(value)
+    app.run()
+    app.switch_page(HERE).run()
+    assert not app.exception
+    return app
+
+
+def shown(app):
+    """Everything that the page says, as one text."""
+    said = [e.value for kind in (app.markdown, app.caption, app.info, app.warning) for e in kind]
+    return " ".join([*said, *(e.proto.body for e in app.get("html"))])
+
+
+def small(path, **changes):
+    """A small network of its own, in a file."""
+    options = {"num_classes": 3, **changes}
+    model = build("lambda_resnet_mini", **options)
+    save_checkpoint(
+        path, model, architecture={"name": "lambda_resnet_mini", "overrides": options},
+        classes=("<b>one</b>", "two", "three"), preprocess={"size": 64, "mean": [0.5] * 3, "std": [0.5] * 3},
+        card={"note": "<script>alert(1)</script> [a](http://b)"},
+    )  # fmt: skip
+    return path.read_bytes()
+
+
+def send(app, place, content, name="mine.safetensors"):
+    app.file_uploader(key=f"file_{place}").upload(name, content, "application/octet-stream").run()
+    assert not app.exception
+
+
+def test_the_answer_is_the_models():
+    loaded = load_checkpoint("lambda_resnet_mini")
+    picture = images.gallery_picture("cat")
+    found, _ = verdict.answered(picture, Opened("mini", "mini", loaded))
+    with torch.no_grad():
+        expected = loaded.model(prepare(picture.image, loaded.preprocess))
+    np.testing.assert_allclose(found.logits, expected, atol=1e-5)
+    best = loaded.classes[int(expected.argmax())]
+    assert f"<li><span>{best}</span>" in shown(start(image="cat"))
+
+
+def test_a_picture_below_the_mark_looks_like_nothing():
+    answers = Answers(np.array([[1.0, 0.0]]), np.array([[1.0, 0.0]]))
+    mark = {"score": "energy", "mark": 1.4, "class_means": None}
+    assert "none of the 2 classes" in verdict.unlike(answers, mark, 2)
+    assert verdict.unlike(answers, {**mark, "mark": 1.2}, 2) is None
+    assert verdict.unlike(answers, None, 2) is None
+
+
+def test_a_file_becomes_the_network_of_every_page_and_the_list_brings_the_old_one_back(tmp_path):
+    app = start()
+    send(app, "first", small(tmp_path / "mine.safetensors"))
+    assert "mine.safetensors" in shown(app) and "&lt;b&gt;one&lt;/b&gt;" in shown(app)
+    assert "<script>" not in shown(app) and "<b>one" not in shown(app)
+    app.switch_page("../pages/lambda_layer.py").run()
+    assert not app.exception and app.session_state["checkpoint"].name == "mine.safetensors"
+    app.switch_page(HERE).run()
+    app.selectbox(key="network_first").set_value("lambda_resnet_mini").run()
+    assert not app.exception and "checkpoint" not in app.session_state
+
+
+def test_weights_that_do_not_fit_are_told_key_by_key(tmp_path):
+    small(tmp_path / "mine.safetensors")
+    weights = load_file(tmp_path / "mine.safetensors")
+    with (tmp_path / "mine.safetensors").open("rb") as file:
+        metadata = json.loads(file.read(int.from_bytes(file.read(8), "little")))["__metadata__"]
+    name = next(name for name in weights if name.endswith("to_q.weight"))
+    del weights[name]
+    weights["stray"] = torch.zeros(2, 3)
+    save_file(weights, tmp_path / "broken.safetensors", metadata)
+    app = start()
+    send(app, "first", (tmp_path / "broken.safetensors").read_bytes())
+    assert "Not opened" in shown(app) and "checkpoint" not in app.session_state
+    table = app.dataframe[0].value
+    rows = {row["Key"]: (row["In the file"], row["Would fit"]) for _, row in table.iterrows()}
+    assert rows["stray"] == ("2 × 3", "no such key")
+    assert rows[name][0] == "nothing" and "×" in rows[name][1]
+
+
+def test_timm_without_a_connection_gives_a_sentence(monkeypatch):
+    def offline(name):
+        raise OSError("no route to host")
+
+    monkeypatch.setattr(sys.modules["lambda_core.checkpoints.from_timm"], "fetch", offline)
+    app = start()
+    app.selectbox(key="network_first").set_value("timm/lambda_resnet26t").run()
+    assert not app.exception
+    assert "could not be fetched" in shown(app).replace("\\", "")
+    assert app.selectbox(key="network_first").value == "lambda_resnet_mini"
+
+
+def test_a_network_without_a_lambda_layer_is_for_comparing_only(tmp_path):
+    content = small(tmp_path / "plain.safetensors", stages="CCCC")
+    app = start()
+    send(app, "first", content)
+    assert "no lambda layer" in shown(app)
+    assert "checkpoint" not in app.session_state
+    send(app, "second", content)
+    assert app.session_state["second"].name == "mine.safetensors"
+
+
+def test_two_networks_side_by_side(tmp_path):
+    app = start()
+    send(app, "second", small(tmp_path / "mine.safetensors"))
+    said = shown(app)
+    assert said.count('<ol class="topk">') == 2 and said.count('<dl class="card">') == 2
+    app.selectbox(key="network_second").set_value(networks.NONE).run()
+    assert shown(app).count('<ol class="topk">') == 1
+
+
+def test_what_is_measured_here_is_kept_for_these_weights(tmp_path, monkeypatch):
+    monkeypatch.setenv("LAMBDA_DATA", str(imagenette.make(tmp_path, train=0, val=2)))
+    overrides = {"num_classes": 10}
+    torch.manual_seed(0)
+    save_checkpoint(
+        tmp_path / "mine.safetensors", build("lambda_resnet_mini", **overrides),
+        architecture={"name": "lambda_resnet_mini", "overrides": overrides},
+        classes=load_checkpoint("lambda_resnet_mini").classes,
+        preprocess={"size": 64, "mean": [0.5] * 3, "std": [0.5] * 3},
+    )  # fmt: skip
+    app = start()
+    send(app, "first", (tmp_path / "mine.safetensors").read_bytes())
+    assert not len(app.dataframe)
+    app.button(key="set_measure").click().run()
+    assert not app.exception
+    row = app.dataframe[0].value.iloc[0]
+    assert row["Photographs"] == 20 and "±" in row["Right answers (top-1)"]
+    assert "The mark lies where" in shown(app)
+    hard = next(button for button in app.button if (button.key or "").startswith("hard_"))
+    hard.click().run()
+    assert not app.exception and app.session_state["selection"].image == "upload"
+
+
+def test_without_the_set_the_page_says_what_to_bring(tmp_path, monkeypatch):
+    monkeypatch.setenv("LAMBDA_DATA", str(tmp_path))
+    assert "LAMBDA_DATA" in shown(start())
+
+
+def test_a_card_reads_as_a_list():
+    loaded = load_checkpoint("lambda_resnet_mini")
+    rows = dict(card.rows(Opened("mini", "mini", loaded)))
+    assert rows["Input"] == f"{loaded.preprocess['size']} × {loaded.preprocess['size']} px in RGB"
+    assert rows["Parameters"] == f"{sum(p.numel() for p in loaded.model.parameters()) / 1e6:.2f} million"
+    assert all(len(text) <= card.LONGEST for text in rows.values())
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_figures_show_the_numbers(scheme):
+    counts = [[8, 2], [1, 9]]
+    figure = answer_plots.confusion(counts, ["a", "b"], scheme)
+    assert figure.data[0].text == (("8", "2"), ("1", "9")) or figure.data[0].text[0][1] == "2"
+    assert figure.data[0].zmax == pytest.approx(0.2), "the scale ends at the largest mistake"
+    found = {"count": [3, 0], "accuracy": [1 / 3, None]}
+    assert list(answer_plots.reliability(found, scheme).data[0].y) == [1 / 3, None]
+    assert answer_plots.most_confused(counts, ["a", "b"])[0] == {
+        "Class": "a", "Taken for": "b", "Photographs": 2, "of": 10,
+    }  # fmt: skip
+
+
+def test_words_of_a_file_are_no_markdown():
+    assert networks._plain("![x](http://y) `z`") == "\\!\\[x\\](http\\://y) \\`z\\`"
