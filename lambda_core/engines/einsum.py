@@ -3,6 +3,7 @@
 from torch import Tensor, einsum
 
 from lambda_core import positions
+from lambda_core.functional import wide
 
 
 def position_lambdas(v: Tensor, table: Tensor, size: positions.Size) -> Tensor:
@@ -12,7 +13,7 @@ def position_lambdas(v: Tensor, table: Tensor, size: positions.Size) -> Tensor:
 
 def position_output(q: Tensor, v: Tensor, table: Tensor, size: positions.Size) -> Tensor:
     """y_n = λp_nᵀ q_n for every head.  (b, h, n, k), (b, m, v, u), (k, u, R, C) -> (b, h, n, v)"""
-    return einsum("bhnk,bnkv->bhnv", q, position_lambdas(v, table, size))
+    return einsum("bhnk,bnkv->bhnv", wide(q), position_lambdas(wide(v), wide(table), size)).to(q.dtype)
 
 
 def cost(q: tuple[int, ...], v: tuple[int, ...], table: tuple[int, ...], size: positions.Size) -> tuple[int, int]:

@@ -12,6 +12,8 @@ from torch.nn import functional as F
 from lambda_core import positions
 from lambda_core.engines.operator import empty_output, operator, room
 
+LOG = 12  # to base 2, of the points of a transform, about; torch.compile traces this sum
+
 
 def fast_length(least: int) -> int:
     """The next length 2^a 3^b 5^c, which fast transforms are fast for."""
@@ -122,10 +124,10 @@ engine = operator("fft", position_output, position_gradients)
 
 
 def cost(q: tuple[int, ...], v: tuple[int, ...], table: tuple[int, ...], size: positions.Size) -> tuple[int, int]:
-    """Multiply-adds, n log n for each transform, and numbers stored: spectra, of V and of some lambdas."""
+    """Multiply-adds, n times LOG for each transform, and numbers stored: spectra, of V and of some lambdas."""
     b, h, n, k = q
     _, _, values, u = v
-    rows, columns = lengths(torch.Size(table), size)
-    points = rows * columns
+    rows, columns = positions.cropped_size(table[2:], size)
+    points = (size[0] + rows // 2) * (size[1] + columns // 2)
     transforms = b * values * (k + u) + k * u
-    return transforms * points * (points.bit_length() + u) + b * h * n * k * values, 2 * b * values * points * (u + 2)
+    return transforms * points * (LOG + u) + b * h * n * k * values, 2 * b * values * points * (u + 2)

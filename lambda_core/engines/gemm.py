@@ -38,10 +38,9 @@ class _Plan:
             twice[-1] = 1
         here = self._angles(torch.arange(size[0]))
         offsets = self._angles(torch.arange(rows) - rows // 2)
-        kind = {"dtype": table.dtype, "device": table.device}
-        self.analyse = torch.cat([here.cos(), -here.sin()]).to(**kind)  # V (H, .) -> (2 f, .)
-        self.synthesise = torch.cat([here.cos() * twice, -here.sin() * twice]).t().div(self.length).to(**kind)
-        self.embed = torch.cat([offsets.cos(), offsets.sin()]).to(**kind)  # E (rows, .) -> (2 f, .)
+        self.analyse = torch.cat([here.cos(), -here.sin()]).to(table)  # V (H, .) -> (2 f, .)
+        self.synthesise = torch.cat([here.cos() * twice, -here.sin() * twice]).t().div(self.length).to(table)
+        self.embed = torch.cat([offsets.cos(), offsets.sin()]).to(table)  # E (rows, .) -> (2 f, .)
 
     def _angles(self, at: Tensor) -> Tensor:
         """(f, places), in float64, the product taken modulo the length first."""

@@ -12,7 +12,7 @@ LEAST = 2**17  # multiply-adds below which a call costs more than it saves
 
 
 def _faster(a: Tensor, b: Tensor) -> bool:
-    return (
+    return bool(
         a.device.type == "cpu"
         and a.dtype == b.dtype == torch.float32
         and a.shape[-2] * a.shape[-1] * b.shape[-1] >= LEAST

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from lambda_core.functional import wide
 from lambda_core.positions import Size
 
 Output = Callable[[Tensor, Tensor, Tensor, Size], Tensor]
@@ -36,7 +37,7 @@ def empty_output(q: Tensor, v: Tensor) -> Tensor:
 def operator(name: str, output: Output, gradients: Gradients) -> Output:
     """`output(q, v, table, size)` as an engine whose gradients are `gradients(dy, q, v, table, size)`.
 
-    `output` returns what `empty_output` gives; `gradients` returns dq, dv and dE as `torch.empty_like` lays them out.
+    Numbers of 16 bits are summed in float32. `output` returns what `empty_output` gives; `gradients` returns dq, dv and dE as `torch.empty_like` lays them out.
     """
 
     def forward(q: Tensor, v: Tensor, table: Tensor, rows: int, columns: int) -> Tensor:
@@ -74,6 +75,6 @@ def operator(name: str, output: Output, gradients: Gradients) -> Output:
     second.register_autograd(second_backward, setup_context=keep)
 
     def engine(q: Tensor, v: Tensor, table: Tensor, size: Size) -> Tensor:
-        return first(q, v, table, *size)
+        return first(wide(q), wide(v), wide(table), *size).to(q.dtype)
 
     return engine

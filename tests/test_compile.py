@@ -1,0 +1,49 @@
+"""torch.compile takes a layer whole, and gives the same output and gradients; memory formats go in and come out."""
+
+import pytest
+import torch
+
+from lambda_core import LambdaLayer, LambdaLayer1d
+from lambda_core.engines import ENGINES
+
+
+def results(run, layer, x):
+    y = run(x)
+    torch.manual_seed(2)
+    return y, *torch.autograd.grad(y, [x, *layer.parameters()], torch.randn_like(y))
+
+
+@pytest.mark.parametrize("engine", ["auto", *ENGINES])
+def test_one_graph_and_the_same_gradients(engine):
+    torch._dynamo.reset()
+    torch.manual_seed(0)
+    layer = LambdaLayer(8, dim_k=4, heads=2, scope=5, engine=engine).double()
+    compiled = torch.compile(layer, backend="aot_eager", fullgraph=True)
+    for shape in ((2, 8, 6, 5), (3, 8, 4, 7)):  # the second traces with symbolic sizes
+        x = torch.randn(shape, dtype=torch.float64, requires_grad=True)
+        for found, expected in zip(results(compiled, layer, x), results(layer, layer, x), strict=True):
+            torch.testing.assert_close(found, expected)
+
+
+def test_other_layers_are_one_graph_too():
+    torch._dynamo.reset()
+    torch.manual_seed(0)
+    for layer, shape in (
+        (LambdaLayer(8, dim_k=4, heads=2, scope=None, size=(6, 6), stride=2), (2, 8, 6, 5)),
+        (LambdaLayer1d(8, dim_k=4, heads=2, scope=5, causal=True), (2, 8, 11)),
+    ):
+        x = torch.randn(shape, requires_grad=True)
+        compiled = torch.compile(layer, backend="aot_eager", fullgraph=True)
+        torch.testing.assert_close(compiled(x), layer(x))
+
+
+@pytest.mark.parametrize("engine", sorted(set(ENGINES) - {"einsum"}))
+@pytest.mark.parametrize("layout", [torch.channels_last, torch.contiguous_format])
+def test_the_memory_format_stays(engine, layout):
+    torch.manual_seed(0)
+    layer = LambdaLayer(16, dim_k=4, scope=5, engine=engine).to(memory_format=layout)
+    x = torch.randn(2, 16, 6, 5).contiguous(memory_format=layout).requires_grad_()
+    y = layer(x)
+    assert y.is_contiguous(memory_format=layout)
+    y.square().sum().backward()
+    assert x.grad.is_contiguous(memory_format=layout)
