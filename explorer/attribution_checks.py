@@ -19,7 +19,8 @@ def scheme() -> str:
 
 
 def _want(question: Question, job: Job) -> None:
-    st.session_state["attribution_wanted"] = (question, job)
+    asked, jobs = st.session_state.get("attribution_wanted", (question, ()))
+    st.session_state["attribution_wanted"] = question, (*(jobs if asked == question else ()), job)
 
 
 def _button(question: Question, job: Job, label: str) -> Any:

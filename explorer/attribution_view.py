@@ -97,12 +97,11 @@ def explain(names: list[str]) -> None:
 
 
 def pending(question: Question, names: list[str]) -> list[Job]:
-    """What was asked for and is not known yet."""
-    jobs = [Job("map", name) for name in names]
-    wanted = st.session_state.get("attribution_wanted")
-    if wanted and wanted[0] == question:
-        jobs.append(wanted[1])
-    return [job for job in jobs if attributions.known(question, job) is None]
+    """What was asked for, is not known yet, and has not failed."""
+    asked, more = st.session_state.get("attribution_wanted", (None, ()))
+    jobs = [Job("map", name) for name in names] + list(more if asked == question else ())
+    failed = st.session_state.get("attribution_failed", {})
+    return [job for job in jobs if attributions.known(question, job) is None and (question, job) not in failed]
 
 
 def _cancel(keep: list[str]) -> None:
@@ -110,26 +109,41 @@ def _cancel(keep: list[str]) -> None:
     st.session_state["attribution_methods"] = keep
 
 
-def work(place: DeltaGenerator, question: Question, jobs: list[Job], found: Mapping[str, np.ndarray]) -> None:
-    """Do it, with progress and a way out; a click anywhere ends it too. Called last, when the page is drawn."""
+def _told(question: Question) -> None:
+    """What the maps are about, or why one could not be computed."""
+    failed = st.session_state.get("attribution_failed", {})
+    sentences = [f"{job.title} was not computed: {text}." for (asked, job), text in failed.items() if asked == question]
+    if sentences:
+        st.info(" ".join(sentences))
+    else:
+        st.caption(f"The maps explain the logit of {attributions.class_name(question.target)}.")
+
+
+def work(
+    place: DeltaGenerator, question: Question, jobs: list[Job], found: Mapping[str, np.ndarray], notes: list[str]
+) -> None:
+    """Do it, with progress and a way out; a click anywhere ends it too. Called last, when the page is drawn.
+
+    notes: what the sidebar says in this run, to be said again in the next, which shows the results.
+    """
     if not jobs:
-        place.caption(f"The maps explain the logit of {attributions.class_name(question.target)}.")
+        with place:
+            _told(question)
         return
     with place.container(horizontal=True, vertical_alignment="center", gap="medium"):
         bar = st.progress(0.0, text=jobs[0].title)
         st.button("Cancel", key="attribution_cancel", on_click=_cancel, args=(list(found),), width=110)
-    try:
-        for job in jobs:
+    for job in jobs:
 
-            def tell(share: float, job: Job = job) -> None:
-                bar.progress(min(1.0, share), text=job.title)
+        def tell(share: float, job: Job = job) -> None:
+            bar.progress(min(1.0, share), text=job.title)
 
-            tell(0.0)
+        tell(0.0)
+        try:
             attributions.find(question, job, tell)
-            if not job.quick:
-                break  # show it before the next one starts
-    except (ValueError, ImportError) as error:
-        _cancel(list(found))
-        place.info(f"Not computed: {error}.")
-        return
+        except (ValueError, ImportError) as error:
+            st.session_state.setdefault("attribution_failed", {})[question, job] = str(error)
+        if not job.quick:
+            break  # show it before the next one starts
+    state.note(notes)
     st.rerun()

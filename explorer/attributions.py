@@ -189,8 +189,11 @@ WORK: dict[str, Callable[[Question, str, Progress], Any]] = {
     "map": _map, "curves": _curves, "cascade": _cascade, "halves": _halves,
 }  # fmt: skip
 TITLES = {
-    "map": "", "curves": "Insertion and deletion by ", "cascade": "Sanity check of ", "halves": "Shares of the halves",
-}  # fmt: skip
+    "map": "",
+    "curves": "Insertion and deletion by ",
+    "cascade": "Sanity check of ",
+    "halves": "The split over the halves",
+}
 
 
 def _key(question: Question, job: Job) -> tuple:

@@ -30,7 +30,7 @@ def colours(page: Page, index: int) -> list[int]:
     """Every thousandth byte of a map's canvas."""
     canvas = page.get_by_test_id("heat-maps").first.locator("figure canvas").nth(index)
     return canvas.evaluate(
-        "c => Array.from(c.getContext('2d').getImageData(0, 0, c.width, c.height).data.filter((_, i) => i % 1000 === 0))"
+        "c => [...c.getContext('2d').getImageData(0, 0, c.width, c.height).data.filter((_, i) => i % 1000 === 0)]"
     )
 
 
