@@ -145,6 +145,11 @@ def test_a_header_that_cannot_be_built(content, change):
     assert "cannot be built" in refusal(with_card(content, change))
 
 
+@pytest.mark.parametrize("card", ["{", "[]", "3"])
+def test_a_card_that_cannot_be_read(card):
+    assert "card in the file's header cannot be read" in refusal(save({"w": torch.zeros(2)}, {"lambda_core": card}))
+
+
 @pytest.mark.parametrize(
     "change",
     [

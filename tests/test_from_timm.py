@@ -181,6 +181,12 @@ def test_mismatches_are_told_key_by_key(theirs):
     )
 
 
+def test_a_classifier_that_is_none(theirs):
+    state = {**theirs.state_dict(), "head.fc.weight": torch.tensor(1.0)}
+    with pytest.raises(CheckpointRefused, match=r"unknown head\.fc\.bias; unknown head\.fc\.weight$"):
+        from_timm(state)
+
+
 def test_a_long_list_is_counted(theirs):
     state = {key: value for key, value in theirs.state_dict().items() if not key.startswith("stages.0")}
     with pytest.raises(CheckpointRefused, match=r"; missing [\w.]+, and \d\d more$") as caught:

@@ -95,6 +95,11 @@ def plain(content: Any) -> State:
     return state
 
 
+def rows(state: State, key: str) -> int:
+    """Rows of a matrix, so classes of a classifier; 0 if there is none."""
+    return state[key].shape[0] if key in state and state[key].dim() else 0
+
+
 def under(state: Mapping[str, Tensor], name: str) -> State:
     """The weights of one submodule, under its own names."""
     return {key.removeprefix(f"{name}."): value for key, value in state.items() if key.startswith(f"{name}.")}

@@ -160,9 +160,15 @@ def _read_safetensors(content: bytes) -> tuple[State, dict[str, Any]]:
         raise CheckpointRefused(
             "the file is not a whole safetensors file (truncated, or of another kind): download or save it again"
         ) from error
-    if "lambda_core" in metadata:
-        return weights, json.loads(metadata["lambda_core"])
-    return _read_state(weights)
+    if "lambda_core" not in metadata:
+        return _read_state(weights)
+    try:
+        header = json.loads(metadata["lambda_core"])
+    except ValueError:
+        header = None
+    if not isinstance(header, dict):
+        raise CheckpointRefused("the card in the file's header cannot be read: save the checkpoint again")
+    return weights, header
 
 
 def _read_torch(content: bytes) -> tuple[State, dict[str, Any]]:

@@ -22,6 +22,7 @@ from lambda_core.checkpoints.dialect import (
     joined,
     plain,
     renamed,
+    rows,
     split,
 )
 from lambda_core.checkpoints.fit import CheckpointRefused
@@ -78,7 +79,7 @@ def _architecture(state: Mapping[str, Tensor]) -> dict[str, Any]:
         "name": name if name in FAMILY else "lambda_resnet50",
         "overrides": {
             "depths": depths,
-            "num_classes": len(state["fc.weight"]) if "fc.weight" in state else 0,
+            "num_classes": rows(state, "fc.weight"),
             "layer": {"position_bias": True, "pool_size": 3},
         },
     }

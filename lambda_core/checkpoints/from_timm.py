@@ -21,6 +21,7 @@ from lambda_core.checkpoints.dialect import (
     joined,
     plain,
     renamed,
+    rows,
     split,
 )
 from lambda_core.checkpoints.fit import CheckpointRefused, compare
@@ -43,7 +44,7 @@ def translate(state: State, name: str | None = None) -> tuple[State, dict[str, A
     name: one of NETWORKS; without it, the one whose keys fit best. Raises CheckpointRefused, with every key that does
     not fit, for weights of another shape.
     """
-    overrides = {"num_classes": len(state["head.fc.weight"]) if "head.fc.weight" in state else 0}
+    overrides = {"num_classes": rows(state, "head.fc.weight")}
     candidates = [name] if name else list(NETWORKS)
     models = {n: cast(ResNet, skeleton.network({"name": n, "overrides": overrides})) for n in candidates}
     expected = {n: to_timm(model) for n, model in models.items()}
