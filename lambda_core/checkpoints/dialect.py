@@ -95,7 +95,7 @@ def plain(content: Any) -> State:
     return state
 
 
-def rows(state: State, key: str) -> int:
+def rows(state: Mapping[str, Tensor], key: str) -> int:
     """Rows of a matrix, so classes of a classifier; 0 if there is none."""
     return state[key].shape[0] if key in state and state[key].dim() else 0
 
