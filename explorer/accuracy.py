@@ -1,7 +1,10 @@
 """Accuracy with halves switched off: measured here on request, measured beforehand, and trained without."""
 
+from dataclasses import dataclass
+
 import streamlit as st
 import torch
+from torch.utils.data import Dataset
 
 from explorer import halves, loading
 from explorer.halves import Off
@@ -15,7 +18,19 @@ COUNTS = (100, 200, 500, 1000)
 WHOLE: Off = frozenset()
 NAMES = {"content": "content only", "position": "position only", "content and position": "both halves"}
 
+JOB = "halves_job"  # where the session keeps the measurement that is going on
+
 Counts = tuple[int, int]  # right answers, pictures seen
+
+
+@dataclass(frozen=True)
+class Job:
+    """A measurement that is going on: what is switched off, in which network, and the pictures it takes."""
+
+    network: str
+    off: Off
+    pictures: Dataset
+    indices: list[int]
 
 
 def _measured() -> dict[Off, Counts]:
@@ -38,24 +53,42 @@ def _why_not() -> str | None:
     return None
 
 
-def _run(off: Off, count: int) -> None:
-    """Measure the whole network and the switched one on the same pictures, batch by batch; a cancel keeps the sum."""
-    loaded, measured = loading.checkpoint(), _measured()
-    pictures = held_out(loaded)
+def _begin(off: Off, count: int) -> None:
+    """Take `count` pictures for a measurement, which `_work` then does, or note why there are none."""
+    try:
+        pictures = held_out(loading.checkpoint())
+    except (data.DataMissing, ValueError) as error:
+        st.session_state["halves_message"] = str(error)
+        return
+    st.session_state.pop("halves_message", None)
     indices = subset(len(pictures), count)  # type: ignore[arg-type]
-    bar = st.progress(0.0, f"0 of {len(indices)} photographs")
-    for start in range(0, len(indices), BATCH):
-        stop = min(start + BATCH, len(indices))
-        missing = [variant for variant in dict.fromkeys((WHOLE, off)) if measured.get(variant, (0, 0))[1] < stop]
-        if missing:
-            batch = [pictures[i] for i in indices[start:stop]]
-            images, labels = torch.stack([image for image, _ in batch]), torch.tensor([label for _, label in batch])
-            for variant in missing:
+    st.session_state[JOB] = Job(halves.network_id(), off, pictures, indices)
+
+
+def _work() -> None:
+    """One batch: the whole network and the switched one on the same pictures. A cancel keeps what was counted."""
+    job: Job | None = st.session_state.get(JOB)
+    if job is None or job.network != halves.network_id():
+        st.session_state.pop(JOB, None)
+        st.rerun()
+    measured = _measured()
+    counts = {variant: measured.get(variant, (0, 0)) for variant in (WHOLE, job.off)}
+    begin = min(seen for _, seen in counts.values())
+    end = min(begin + BATCH, len(job.indices))
+    if begin < end:
+        batch = [job.pictures[i] for i in job.indices[begin:end]]
+        images, labels = torch.stack([image for image, _ in batch]), torch.tensor([label for _, label in batch])
+        for variant, (right, seen) in counts.items():
+            if seen < end:
                 with loading.LOCK:
-                    right = right_answers(loaded, images, labels, halves.grouped(variant))
-                correct, seen = measured.get(variant, (0, 0))
-                measured[variant] = correct + right, seen + len(batch)
-        bar.progress(stop / len(indices), f"{stop} of {len(indices)} photographs")
+                    right += right_answers(loading.checkpoint(), images, labels, halves.grouped(variant))
+                measured[variant] = right, end
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.button("Cancel", key="measure_cancel", on_click=st.session_state.pop, args=(JOB, None))
+        st.progress(end / len(job.indices), f"{end} of {len(job.indices)} photographs")
+    if end == len(job.indices):
+        st.session_state.pop(JOB)
+        st.rerun()
 
 
 def _results() -> None:
@@ -72,18 +105,16 @@ def _here(off: Off) -> None:
     if sentence := _why_not():
         st.markdown(sentence)
         return
-    with st.container(horizontal=True, vertical_alignment="bottom"):
-        count = st.selectbox("Photographs", COUNTS, index=1, key="measure_count", width=120)
-        start = st.button(f"Measure on {count} validation photographs", key="measure")
-    if start:
-        slot = st.empty()
-        try:
-            with slot.container(horizontal=True, vertical_alignment="center"):
-                st.button("Cancel", key="measure_cancel")  # any press runs this part of the page anew: the loop ends
-                _run(off, count)
-        except (data.DataMissing, ValueError) as error:
-            st.info(str(error))
-        slot.empty()
+    if JOB in st.session_state:
+        st.fragment(_work, run_every=0.05)()  # a run a batch: between two of them a press is heard
+    else:
+        with st.container(horizontal=True, vertical_alignment="bottom"):
+            count = st.selectbox("Photographs", COUNTS, index=1, key="measure_count", width=120)
+            st.button(
+                f"Measure on {count} validation photographs", key="measure", on_click=_begin, args=(off, count)
+            )  # fmt: skip
+        if message := st.session_state.get("halves_message"):
+            st.info(message)
     _results()
     st.caption("The photographs are drawn at random from the validation split, always the same ones.")
 

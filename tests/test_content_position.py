@@ -205,7 +205,7 @@ def test_bars_escape_and_scale():
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    return make(tmp_path_factory.mktemp("data"), train=1, val=2)
+    return make(tmp_path_factory.mktemp("data"), train=1, val=4)
 
 
 @torch.no_grad()
@@ -218,16 +218,23 @@ def test_accuracy_is_measured_on_the_photographs_that_are_there(folder, monkeypa
     monkeypatch.setenv("LAMBDA_DATA", str(folder))
     app = start(PAGE)
     press(app, "preset_Content only")
-    press(app, "measure")
+    press(app, "measure")  # the first batch of two
+    assert app.button(key="measure_cancel")
+    press(app, "measure_cancel")
+    assert "| 20 |" in accuracies(app)
+    press(app, "measure")  # goes on where it was
     checkpoint = load_checkpoint("lambda_resnet_mini")
     pictures = list(worth.held_out(checkpoint, folder))
     off = worth.everywhere(checkpoint.model, "position")
-    table = next(text.value for text in app.markdown if "standard error" in text.value)
     for name, which in (("Whole", {}), ("Position off everywhere", off)):
-        shown = re.search(rf"\| {name} \| ([\d.]+)\s% .* (\d+) \|", table)
-        assert shown and int(shown[2]) == 20
-        assert float(shown[1]) == pytest.approx(100 * right(checkpoint, pictures, which) / 20, abs=0.05)
+        shown = re.search(rf"\| {name} \| ([\d.]+)\s% .* (\d+) \|", accuracies(app))
+        assert shown and int(shown[2]) == 40
+        assert float(shown[1]) == pytest.approx(100 * right(checkpoint, pictures, which) / 40, abs=0.05)
     assert not any(button.key == "measure_cancel" for button in app.button)
+
+
+def accuracies(app):
+    return next(text.value for text in app.markdown if "standard error" in text.value)
 
 
 def test_a_subset_is_fixed_and_nested():
@@ -242,7 +249,7 @@ def test_the_command_writes_what_the_page_reads(folder, tmp_path, monkeypatch, c
     worth.main(["lambda_resnet_mini", "--data", str(folder), "--workers", "0", "--json", str(file)])
     figures = json.loads(capsys.readouterr().out)
     assert figures.keys() == {"whole", "without content", "without position", "images", "size"}
-    assert figures["images"] == 20
+    assert figures["images"] == 40
     monkeypatch.setattr(halves, "RESULTS", tmp_path)
     assert halves.measured_before() == figures
     report = json.loads(file.read_text())
