@@ -134,9 +134,12 @@ def cost() -> None:
 def _draw_cost(rows: list[dict[str, Any]]) -> None:
     left, right = st.columns(2, gap="large")
     scheme = st.context.theme.type or "light"
-    key = {"width": "stretch", "config": {"displayModeBar": False}, "theme": None}
-    left.plotly_chart(_chart(rows, scheme, "flops_b", "FLOPs, billions", ours="ours_b"), key="scope_flops", **key)
-    right.plotly_chart(_chart(rows, scheme, "top1", "ImageNet top-1, %", ours="measured"), key="scope_top1", **key)
+    charts = {
+        "scope_flops": (left, _chart(rows, scheme, "flops_b", "FLOPs, billions", ours="ours_b")),
+        "scope_top1": (right, _chart(rows, scheme, "top1", "ImageNet top-1, %", ours="measured")),
+    }
+    for key, (column, chart) in charts.items():
+        column.plotly_chart(chart, key=key, theme=None, config={"displayModeBar": False})
     shown = [
         {
             "Scope": row["r"] if row["r"] == "global" else f"{row['r']} × {row['r']}",

@@ -1,7 +1,6 @@
 """The numbers of the scope page: footprints by autograd, what a cropped E does, receptive fields, the paper's table."""
 
 from collections.abc import Sequence
-from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from typing import Any, cast
 
@@ -20,6 +19,7 @@ from lambda_core.footprint import footprints, implied_weights
 from lambda_core.surgery import cropped_scope
 
 CANVAS, PART = "scope", "scope_part"
+UNCROPPED = 2**31 - 1  # an odd scope beyond every table
 SHOWN = 3  # classes, the likeliest; others join when a crop makes them the first
 
 
@@ -76,10 +76,10 @@ def _measured(
     with LOCK:
         with torch.no_grad():
             whole = layer(entering)
-        with cropped_scope(layer, scope) if scope else nullcontext():
+        with cropped_scope(layer, scope or UNCROPPED):
             maps, output, answer = footprints(model, x, path, n, head, part)
             weights = implied_weights(layer, entering, n)
-        with cropped_scope(model, scope) if scope else nullcontext([]) as smaller, torch.no_grad():
+        with torch.no_grad(), cropped_scope(model, scope or UNCROPPED) as smaller:
             everywhere = model(x) if smaller else answer
     change = (output - whole)[0].norm(dim=0) / whole[0].norm(dim=0).clamp_min(1e-12)
     tensors = {"weights": weights, **maps, "change": change}
@@ -94,8 +94,11 @@ def _probabilities(logits: torch.Tensor) -> np.ndarray:
 def _answers(names: Sequence[str], *columns: np.ndarray) -> list[tuple[str, float, float, float]]:
     """The classes likeliest as trained, and those that a crop makes the likeliest."""
     chosen = [*np.argsort(-columns[0])[:SHOWN], *(column.argmax() for column in columns[1:])]
-    rows = [(i, *(float(column[i]) for column in columns)) for i in dict.fromkeys(map(int, chosen))]
-    return [(names[i] if i < len(names) else f"class {i + 1}", *numbers) for i, *numbers in rows]  # type: ignore[misc]
+    before, here, everywhere = columns
+    return [
+        (names[i] if i < len(names) else f"class {i + 1}", float(before[i]), float(here[i]), float(everywhere[i]))
+        for i in dict.fromkeys(map(int, chosen))
+    ]
 
 
 def part_shown(traced: Traced) -> str:
@@ -121,7 +124,7 @@ def show(picture: images.Picture, traced: Traced, selection: Selection) -> Measu
 
 def _follow() -> None:
     said = st.session_state[CANVAS].get("selection") or {}
-    known = {name: int(said[name]) for name in ("row", "column", "head", "scope") if name in said}
+    known: dict[str, Any] = {name: int(said[name]) for name in ("row", "column", "head", "scope") if name in said}
     if said.get("part") in ("position", "both"):
         st.session_state[PART] = said["part"]
     state.choose(replace(state.current(), **known), from_canvas=True)
@@ -145,9 +148,9 @@ def twins(selection: Selection, traced: Traced, found: Measured) -> None:
 
 
 def _apply(names: tuple[str, ...], own: int) -> None:
-    chosen = {name: st.session_state[f"scope_twin_{name}"] - 1 for name in names}
+    chosen: dict[str, Any] = {name: st.session_state[f"scope_twin_{name}"] - 1 for name in names}
     r = st.session_state.get("scope_twin_scope", own)
-    state.choose(replace(state.current(), **chosen, scope=0 if r == own else r))
+    state.choose(replace(state.current(), scope=0 if r == own else r, **chosen))
 
 
 def _said(found: Measured) -> str:

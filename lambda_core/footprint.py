@@ -111,7 +111,7 @@ def _rounded(sizes: Tensor) -> Tensor:
     return sizes.masked_fill(sizes < ROUNDING * sizes.max(), 0.0)
 
 
-def _plainly(layer: nn.Module, args: tuple[Tensor, ...]) -> None:
+def _plainly(layer: LambdaLayer, args: tuple[Tensor, ...]) -> None:
     """Forward pre-hook: the engine whose sums leave out what is out of scope, if its pairs fit into memory."""
     positions = args[0].shape[2:].numel()
     if layer.embeddings is not None and positions**2 * layer.dim_k * layer.dim_u <= PAIRS:

@@ -31,7 +31,7 @@ export function mathOf({ model }) {
   const first = equation("lambda p n k v is the sum over m within half r of n of E at m minus n, k, times V m v", sym("positionLambda", { sub: "n,kv" }), sign("="), sum("m"), sym("kernels", { sub: "m−n,k" }), " ", sym("values", { sub: "mv" }), `<span class="when">${reach}</span>`);
   const second = equation("the derivative of y n with respect to x m is zero where m is further than half r from n", fraction(`∂ ${sym("output")}`, `∂ ${sym("pixelInput", { sub: "m" })}`), sign("="), upright("0"), `<span class="when">${upright("|")}<i>m</i>−<i>n</i>${upright("| > r/2, position half")}</span>`);
   const lines = [
-    `near = (m - n).abs().amax(-1) <= r // 2    # (n, m)`,
+    `near = (m - n).abs().amax(-1) <= r // 2`,
     `${code("weights", "w")} = einsum("nhk,nmk${u}->nhm", ${code("queries", "Q")}, ${code("kernels", "E")} * near)`,
     `slopes = [grad(y_v, ${code("input", "x")}) for y_v in ${code("output", "y")}[n]]`,
     `footprint = stack(slopes).norm(dim=("v", "c"))`,
@@ -59,7 +59,7 @@ export function answersOf(answers, scope, own, hasPosition) {
   if (!hasPosition || !answers) return "";
   const cell = (x, before) => `<td><span class="bar-of"><i style="width:${(100 * x).toFixed(1)}%"></i></span>${percent(x)}${before === null || Math.abs(x - before) < 0.0005 ? "" : `<small>${x > before ? "▲" : "▼"}</small>`}</td>`;
   const rows = answers.map(([name, trained, here, all]) => `<tr><th scope="row">${escapeHtml(name)}</th>${cell(trained, null)}${cell(here, trained)}${cell(all, trained)}</tr>`).join("");
-  const title = scope < own ? `The network’s answer with E cropped to ${square(scope)}` : `The network’s answer; crop ${sym("kernels")} and it changes`;
+  const title = scope < own ? `The network’s answer with ${sym("kernels")} cropped to ${square(scope)}` : `The network’s answer; crop ${sym("kernels")} and it changes`;
   return `<div class="answers" data-testid="answers"><h3>${title}</h3><table><thead><tr><th></th><th>as trained</th><th>this layer cropped</th><th>every lambda layer cropped</th></tr></thead><tbody>${rows}</tbody></table></div>`;
 }
 
