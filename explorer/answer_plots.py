@@ -13,7 +13,7 @@ MOST_LISTED = 20
 def _layout(scheme: str, height: int, **more: Any) -> dict[str, Any]:
     ink = PALETTE[scheme]
     return {
-        "height": height, "margin": {"l": 8, "r": 8, "t": 8, "b": 8}, "showlegend": False,
+        "height": height, "margin": {"l": 8, "r": 16, "t": 8, "b": 8}, "showlegend": False,
         "paper_bgcolor": "rgba(0,0,0,0)", "plot_bgcolor": "rgba(0,0,0,0)",
         "font": {"family": "Source Sans, sans-serif", "size": 13, "color": ink["ink-soft"]}, **more,
     }  # fmt: skip
@@ -37,9 +37,11 @@ def confusion(counts: Sequence[Sequence[int]], names: Sequence[str], scheme: str
             colorscale=[[0, ink["zero"]], [1, ink["output"]]], customdata=said,
             hovertemplate="%{customdata}<extra></extra>",
             text=[[f"{count}" if count else "" for count in row] for row in table], texttemplate="%{text}",
-            colorbar={"tickformat": ".0%", "thickness": 10, "outlinewidth": 0, "title": {"text": "of the row"},
-                      "tickvals": [0, limit], "ticktext": ["0 %", f"{100 * limit:.0f} % or more"], "orientation": "h",
-                      "y": 1.02, "yanchor": "bottom", "len": 0.5, "x": 0, "xanchor": "left"},
+            colorbar={
+                "thickness": 10, "outlinewidth": 0, "orientation": "h", "len": 0.4, "tickangle": 0,
+                "tickvals": [0, limit], "ticktext": ["0", f"{100 * limit:.0f} % or more"],
+                "x": 0, "xanchor": "left", "y": 1.01, "yanchor": "bottom",
+            },
         )
     )  # fmt: skip
     figure.update_layout(**_layout(scheme, 150 + 34 * len(names)))
@@ -78,7 +80,7 @@ def reliability(found: Mapping[str, Any], scheme: str) -> Any:
     figure.add_scatter(
         x=[0, 1], y=[0, 1], mode="lines", line={"color": ink["ink-soft"], "width": 1.5, "dash": "dot"}, hoverinfo="skip"
     )
-    axis = {"tickformat": ".0%", "range": [0, 1], "gridcolor": ink["line"], "zeroline": False}
+    axis = {"tickformat": ".0%", "range": [0, 1], "gridcolor": ink["line"], "zeroline": False, "automargin": True}
     figure.update_layout(
         **_layout(scheme, 340), xaxis={**axis, "title": "how sure it is"}, yaxis={**axis, "title": "right"}
     )

@@ -13,10 +13,11 @@ import numpy as np
 import streamlit as st
 from PIL import Image
 
-from explorer import images, loading, look, sidebar, state
+from explorer import images, loading, look, measured, networks, sidebar, state, verdict
 from explorer.components.camera import camera
 from explorer.look import OVERLAYS, PINNED
 from lambda_core.data import prepare
+from lambda_core.evaluation import softmax
 
 KEY = "live_camera"
 LARGEST = 2**20  # characters of a frame; one at 512 x 512 px has about 150,000
@@ -57,13 +58,13 @@ def answer(picture: Image.Image, asked: Wish, number: int) -> dict[str, Any]:
             network.model, x, chosen.layer,
             overlay=asked.overlay, row=chosen.row, column=chosen.column, head=asked.head,
         )  # fmt: skip
-    likely = np.exp(seen.logits - seen.logits.max())
-    likely /= likely.sum()
+    likely = softmax(seen.answers.logits)[0]
     names = network.classes or [f"class {i}" for i in range(len(likely))]
     top = [{"name": names[i][:60], "p": float(likely[i])} for i in np.argsort(-likely)[:TOP]]
     return {
         "number": number,
         "top": top,
+        "unlike": verdict.unlike(seen.answers, measured.mark(networks.first()), len(likely)),
         "heat": None if seen.heat is None else _heat(seen.heat, asked, top[0]["name"]),
         "grid": seen.grid,
         "pinned": asked.overlay in PINNED,

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from lambda_core import LambdaLayer
+from lambda_core.evaluation import Answers, run
 
 OVERLAYS = {  # what can lie on the picture: its name, its hue (explorer/theme.py)
     "none": ("Nothing", ""),
@@ -23,9 +24,9 @@ PINNED = ("content", "position", "sum")  # those that belong to one pixel
 
 @dataclass(frozen=True)
 class Look:
-    """logits (classes,), the map that was asked for (H, W) or None, and the size of the layer's map."""
+    """The network's answer, the map that was asked for (H, W) or None, and the size of the layer's map."""
 
-    logits: np.ndarray
+    answers: Answers
     heat: np.ndarray | None
     grid: tuple[int, int]
 
@@ -52,15 +53,15 @@ def look(
             handle = getattr(layer, name).register_forward_hook(keep(name))
             stack.callback(handle.remove)
         with torch.set_grad_enabled(overlay == "gradcam"):
-            logits = model(x)[0]
+            logits, features = run(model, x)
     height, width = found["input"].shape[2:]
     heat = None
     if overlay == "gradcam":
-        heat = _gradcam(logits, found["output"])
+        heat = _gradcam(logits[0], found["output"])
     elif overlay in PINNED:
         n = min(row, height - 1) * width + min(column, width - 1)
         heat = _implied(layer, found, (height, width), n, min(head, layer.heads - 1))[overlay]
-    return Look(logits.detach().numpy(), heat, (height, width))
+    return Look(Answers(logits.detach().numpy(), features.detach().numpy()), heat, (height, width))
 
 
 def _gradcam(logits: Tensor, maps: Tensor) -> np.ndarray:

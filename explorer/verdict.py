@@ -47,7 +47,7 @@ def unlike(answers: Answers, found: Mapping[str, Any] | None, classes: int) -> s
         return None
     return (
         f"Looks like none of the {classes} classes: its {found['score']} is {score:.2f}, below the mark of "
-        f"{found['mark']:.2f}. The shares are of what fits least badly."
+        f"{found['mark']:.2f}. The first class is only the one that fits least badly."
     )
 
 
@@ -88,13 +88,16 @@ def _column(picture: images.Picture, network: Opened) -> None:
     if sentence := unlike(answers, mark, classes):
         st.warning(sentence, icon=":material/help:")
     if mark:
+        score = float(familiarity(answers, mark)[0])
+        side = "below" if score < mark["mark"] else "above"
         st.caption(
-            f"{took:.0f} ms. The mark lies where {100 * mark['refused_inside']:.0f} % of the validation photographs "
-            f"fall below; of {mark['outside']} crops of photographs of other things, "
-            f"{100 * mark['refused_outside']:.0f} % do (AUROC {mark['auroc'][mark['score']]:.2f})."
+            f"Answered in {took:.0f} ms. {mark['score'].capitalize()} {score:.2f}, {side} the mark of "
+            f"{mark['mark']:.2f}. Below it lie {100 * mark['refused_inside']:.0f} % of validation photographs, and "
+            f"{100 * mark['refused_outside']:.0f} % of {mark['outside']} crops of photographs of other things "
+            f"(AUROC {mark['auroc'][mark['score']]:.2f})."
         )
     else:
         st.caption(
-            f"{took:.0f} ms. Whether a picture looks like any of the classes is not known for this network: "
+            f"Answered in {took:.0f} ms. Whether a picture looks like any of the classes is not known for this network: "
             "measure it below."
         )

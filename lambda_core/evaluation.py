@@ -173,17 +173,22 @@ def report(
     }
 
 
-@torch.no_grad()
-def answers_of(model: nn.Module, x: Tensor) -> Answers:
-    """The answers to inputs (b, 3, H, W). Features are what the last linear layer takes."""
+def run(model: nn.Module, x: Tensor) -> tuple[Tensor, Tensor]:
+    """model(x), and what its last linear layer, the classifier, takes: (b, classes), (b, dim)"""
     taken: list[Tensor] = []
     classifier = [part for part in model.modules() if isinstance(part, nn.Linear)][-1]
     handle = classifier.register_forward_pre_hook(lambda _module, args: taken.append(args[0]))
     try:
-        logits = model(x)
+        return model(x), taken[-1]
     finally:
         handle.remove()
-    return Answers(logits.float().numpy(), taken[-1].float().numpy())
+
+
+@torch.no_grad()
+def answers_of(model: nn.Module, x: Tensor) -> Answers:
+    """The answers to inputs (b, 3, H, W)."""
+    logits, features = run(model, x)
+    return Answers(logits.float().numpy(), features.float().numpy())
 
 
 def joined(parts: Sequence[Answers]) -> Answers:

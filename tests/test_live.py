@@ -39,7 +39,8 @@ def test_gradcam_is_captums(network, x):
 
     seen = look(network.model, x, PATH, overlay="gradcam")
     layer = network.model.get_submodule(PATH)
-    expected = LayerGradCam(network.model, layer.output).attribute(x, int(seen.logits.argmax()), relu_attributions=True)
+    likeliest = int(seen.answers.logits.argmax())
+    expected = LayerGradCam(network.model, layer.output).attribute(x, likeliest, relu_attributions=True)
     np.testing.assert_allclose(seen.heat, expected[0, 0].detach(), atol=1e-6)
     assert seen.heat.max() > 0
 
@@ -54,7 +55,7 @@ def test_the_weights_of_a_pixel_make_its_output(network, x, row, column, head):
         seen = look(network.model, x, PATH, overlay=overlay, row=row, column=column, head=head)
         expected = sum(taps[f"{PATH}.{part}_output"][0, head, n].numpy() for part in parts[overlay])
         np.testing.assert_allclose(seen.heat.reshape(-1) @ values, expected, atol=1e-4)
-        np.testing.assert_allclose(seen.logits, taps["output"][0], atol=1e-5)
+        np.testing.assert_allclose(seen.answers.logits, taps["output"], atol=1e-5)
 
 
 def test_a_place_beyond_the_map_is_its_last(network, x):

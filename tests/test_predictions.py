@@ -150,7 +150,7 @@ def test_what_is_measured_here_is_kept_for_these_weights(tmp_path, monkeypatch):
     assert not app.exception
     row = app.dataframe[0].value.iloc[0]
     assert row["Photographs"] == 20 and "±" in row["Right answers (top-1)"]
-    assert "The mark lies where" in shown(app)
+    assert "Below it lie" in shown(app)
     hard = next(button for button in app.button if (button.key or "").startswith("hard_"))
     hard.click().run()
     assert not app.exception and app.session_state["selection"].image == "upload"
