@@ -72,6 +72,6 @@ def give_rules(model: nn.Module) -> None:
 def why_not(model: nn.Module) -> str | None:
     """Why DeepLIFT does not apply to a network, or None."""
     odd = {m.key_norm for m in model.modules() if isinstance(m, LambdaLayer)} - {"softmax", "none"}
-    return (
-        f"DeepLIFT has no rule for lambda layers with key_norm={min(odd)!r}, only for softmax and none" if odd else None
-    )
+    if not odd:
+        return None
+    return f"DeepLIFT has rules for lambda layers with key_norm softmax and none, but not {min(odd)}"

@@ -77,8 +77,8 @@ def halves(
             with torch.enable_grad(), _scaled(mix, content, position, here[:, None].expand(-1, 2), size) as extra:
                 slope = torch.autograd.grad(own(x)[:, target].sum(), extra)[0]
             gradient += torch.einsum("t,thnv->hnv", share.to(slope), slope)
-    maps = [(half * gradient).sum((0, 2)).view(size) for half in (content, position)]
-    return Halves(*maps, logits[0], logits[3], logits[1], logits[2])
+    over_content, over_position = ((half * gradient).sum((0, 2)).view(size) for half in (content, position))
+    return Halves(over_content, over_position, logits[0], logits[3], logits[1], logits[2])
 
 
 @torch.no_grad()
