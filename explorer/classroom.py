@@ -31,8 +31,39 @@ def _sizes(recipe: str) -> tuple[int, int]:
     return len(load("train")), len(load("val"))  # type: ignore[arg-type]
 
 
+def _begin(epochs: int, settings: tuple[str, ...]) -> None:
+    try:
+        job = jobs.create("digits", epochs, settings)
+    except Busy as error:
+        st.warning(f"{error}.")
+    else:
+        st.query_params["run"] = job.token
+        st.rerun()
+
+
+def _brought() -> None:
+    """The network that the architectures page sent, as an order of its own."""
+    chosen: dict[str, Any] | None = st.session_state.get("architecture")
+    if chosen is None:
+        return
+    with st.container(border=True):
+        st.markdown(
+            f"**From the architectures page:** {chosen['name']}, stages {chosen['overrides']['stages']}, with a quarter "
+            "of the widths and a small stem, for digits of 16 pixels."
+        )
+        st.caption(
+            "It has several times as many blocks as the network below, so an epoch takes several times as long: "
+            "minutes in all, not one. Pause it when you have seen enough."
+        )
+        with st.container(horizontal=True):
+            if st.button("Train this network for 10 epochs", icon=":material/play_arrow:"):
+                _begin(10, (f"model={chosen['name']}", f"overrides={chosen['overrides']!r}"))
+            st.button("Forget it", on_click=st.session_state.pop, args=("architecture", None))
+
+
 def order() -> None:
     """The form, and the run that it starts."""
+    _brought()
     with st.form("order", border=False):
         left, middle, right = st.columns(3)
         stages = left.selectbox("Layers of the three stages", ["CLL", "LLL", "CCL"], help="C a convolution, L a lambda")
@@ -43,13 +74,7 @@ def order() -> None:
         lr = right.select_slider("Learning rate, at its peak", [0.0005, 0.001, 0.002, 0.005, 0.01], 0.002)
         seed = left.number_input("Seed", 0, 9999, 0)
         if st.form_submit_button("Train", type="primary", icon=":material/play_arrow:"):
-            try:
-                job = jobs.create("digits", epochs, _settings(stages, scope, dim_k, halves, lr, int(seed)))
-            except Busy as error:
-                st.warning(f"{error}.")
-            else:
-                st.query_params["run"] = job.token
-                st.rerun()
+            _begin(epochs, _settings(stages, scope, dim_k, halves, lr, int(seed)))
     if (data_folder() / "imagenette2-160").is_dir():
         st.caption(
             "Imagenette is here too. It takes hours on a laptop, so it runs from the command line: "

@@ -1,0 +1,57 @@
+// A table whose numbers are buttons.
+import { safe } from "../network_canvas/words.js";
+
+const TABLE_KEY = "paperTableApp", MARKS = { match: "✓", erratum: "erratum", open: "close", differs: "differs", unprinted: "not printed" };
+
+export default function paperTable({ data, parentElement, setTriggerValue }) {
+  const mounted = (parentElement[TABLE_KEY] ??= createTable(parentElement));
+  const run = (mounted.run = (mounted.run || 0) + 1);
+  mounted.update(data, setTriggerValue);
+  return () => {
+    if (mounted.run !== run || parentElement[TABLE_KEY] !== mounted) return;
+    mounted.destroy();
+    delete parentElement[TABLE_KEY];
+  };
+}
+
+function createTable(parent) {
+  const root = document.createElement("div"), app = { send: () => {} };
+  root.className = "paper-table";
+  root.dataset.testid = "paper-table";
+  parent.appendChild(root);
+
+  app.update = (data, send) => {
+    app.send = send;
+    const html = tableHtml(data);
+    if (html === app.html) return;
+    const held = root.getRootNode().activeElement?.id;
+    root.innerHTML = app.html = html;
+    if (held) root.querySelector(`#${CSS.escape(held)}`)?.focus({ preventScroll: true });
+  };
+
+  function cellHtml(row, cell, formula, open, place) {
+    if (!formula) return `<td class="soft">${safe(cell.published)}</td>`;
+    if (!cell.here) return `<td>${safe(cell.published)}</td><td class="soft">–</td><td class="mark"></td>`;
+    const chosen = open && open[0] === row.row && open[1] === cell.metric;
+    return `<td><button id="n${place}" data-open="${safe(row.row)}" data-metric="${cell.metric}" aria-expanded="${chosen}" title="How it comes about">${safe(cell.published)}</button></td><td class="here">${safe(cell.here)}</td><td class="mark ${cell.verdict}">${MARKS[cell.verdict] ?? ""}</td>`;
+  }
+
+  function tableHtml({ title, columns, rows, open }) {
+    const heads = columns.map(([, label, formula]) => (formula ? `<th scope="col">${safe(label)}</th><th scope="col">here</th><th></th>` : `<th scope="col">${safe(label)}</th>`));
+    const body = rows.map((row, i) => `<tr${open?.[0] === row.row ? ' class="open"' : ""}><th scope="row">${row.preset ? `<button id="l${i}" data-load="${safe(row.row)}" title="Put it on the bench">${safe(row.row)}</button>` : safe(row.row)}</th>${columns.map(([metric, , formula], j) => cellHtml(row, row.cells.find((cell) => cell.metric === metric) ?? { published: "–" }, formula, open, `${i}-${j}`)).join("")}</tr>`);
+    return `<p>${safe(title)}</p><div class="scroll"><table><thead><tr><th></th>${heads.join("")}</tr></thead><tbody>${body.join("")}</tbody></table></div>`;
+  }
+
+  root.addEventListener("click", ({ target }) => {
+    if (target.dataset.open) app.send("open", { row: target.dataset.open, metric: target.dataset.metric });
+    else if (target.dataset.load) app.send("load", { row: target.dataset.load });
+  });
+  const themed = () => {
+    const [r, g, b] = (getComputedStyle(root).getPropertyValue("--st-background-color").trim().slice(1).match(/../g) ?? ["ff", "ff", "ff"]).map((hex) => parseInt(hex, 16));
+    root.dataset.theme = r + g + b < 200 ? "dark" : "light";
+  };
+  themed();
+  const clock = setInterval(themed, 500);
+  app.destroy = () => { clearInterval(clock); root.remove(); };
+  return app;
+}

@@ -1,0 +1,134 @@
+"""The paper's tables on the architectures page: published beside recomputed, derivations, and every row a preset."""
+
+from functools import lru_cache, partial
+from typing import Any
+
+import streamlit as st
+
+from explorer import derivations, later, workbench
+from explorer.architecture import of_recipe
+from explorer.blocks import costs
+from explorer.components.paper_table import paper_table
+from lambda_core.tables import METRICS, RECIPES, Figure, Maps, published
+from lambda_core.tables.figures import judge
+
+TABLE, OPEN, KEY = "paper_table_choice", "paper_open", "paper_table"
+NAMES = {
+    "placement": "Placement", "layers": "Layers", "content_vs_position": "Halves", "scope": "Scope", "khu": "k, h, u",
+    "large": "ResNet-101, -152", "complexity": "Memory",
+}  # fmt: skip
+UNITS = {"params_m": "M", "flops_b": "B", "memory_gib": "GiB"}
+PUBLISHED_ALONE = ("top1", "throughput")
+VERDICTS = {
+    "match": "It comes out as printed.",
+    "erratum": "It does not come out as printed, and it cannot: the printed figure contradicts others of the paper.",
+    "open": "It comes close. What the paper does not say about this network:",
+    "differs": "It does not come out.",
+}
+
+
+@lru_cache(maxsize=16)
+def figures(table: str) -> list[Figure]:
+    """As `lambda_core.tables.compare`, from costs that are counted block by block."""
+    found = []
+    for printed in published()["tables"][table]["rows"]:
+        row, recipe = printed["row"], RECIPES[table].get(printed["row"])
+        here: dict[str, float] = {}
+        if isinstance(recipe, Maps):
+            here = recipe.figures()
+        elif recipe is not None:
+            whole = costs(of_recipe(recipe)).whole
+            here = {"params_m": whole.params / 1e6, "flops_b": whole.flops / 1e9}
+        for metric in (metric for metric in METRICS if metric in printed):
+            value = here.get(metric)
+            verdict, note = judge(table, row, metric, printed[metric], value)
+            found.append(Figure(table, row, metric, printed[metric], value, verdict, note))
+    return found
+
+
+def _number(value: float | None, metric: str, *, exact: bool) -> str:
+    if value is None:
+        return "–"
+    return f"{value:.{METRICS[metric].decimals}f}" if exact else f"{value:,g}" if metric == "throughput" else f"{value}"
+
+
+def columns(table: str) -> list[str]:
+    return [metric for metric in METRICS if any(metric in row for row in published()["tables"][table]["rows"])]
+
+
+def as_data(table: str, found: list[Figure]) -> dict[str, Any]:
+    """A table as its component takes it."""
+    rows: dict[str, list[dict[str, Any]]] = {}
+    for figure in found:
+        formula = METRICS[figure.metric].tolerance is not None and figure.recomputed is not None
+        rows.setdefault(figure.row, []).append(
+            {
+                "metric": figure.metric, "published": _number(figure.published, figure.metric, exact=False),
+                "here": _number(figure.recomputed, figure.metric, exact=True) if formula else "",
+                "verdict": figure.verdict,
+            }
+        )  # fmt: skip
+    presets = {row for row, recipe in RECIPES[table].items() if not isinstance(recipe, Maps)}
+    return {
+        "title": published()["tables"][table]["title"],
+        "columns": [[name, METRICS[name].label, METRICS[name].tolerance is not None] for name in columns(table)],
+        "rows": [{"row": row, "cells": cells, "preset": row in presets} for row, cells in rows.items()],
+        "open": st.session_state.get(OPEN, {}).get(table),
+    }  # fmt: skip
+
+
+def _opened() -> None:
+    """A number was clicked: open its derivation, or close it."""
+    said, table = (st.session_state[KEY] or {}).get("open") or {}, st.session_state[TABLE]
+    pair = [said.get("row"), said.get("metric")]
+    known = any([figure.row, figure.metric] == pair for figure in figures(table))
+    now = st.session_state.get(OPEN, {})
+    st.session_state[OPEN] = {} if not known or now.get(table) == pair else {table: pair}
+
+
+def _loaded() -> None:
+    row = ((st.session_state[KEY] or {}).get("load") or {}).get("row", "")
+    recipe = RECIPES[st.session_state[TABLE]].get(str(row))
+    if recipe is not None and not isinstance(recipe, Maps):
+        workbench.load(of_recipe(recipe))
+
+
+def show() -> None:
+    """A table, and the derivation of the number that was clicked."""
+    table = st.segmented_control(
+        "Table", list(NAMES), format_func=NAMES.__getitem__, key=TABLE, label_visibility="collapsed", required=True,
+        default=next(iter(NAMES)),
+    )  # fmt: skip
+    later.show(f"paper {table}", partial(figures, table), partial(_draw, table), "Recomputing, block by block …")
+
+
+def _draw(table: str, found: list[Figure]) -> None:
+    paper_table(as_data(table, found), key=KEY, on_open_change=_opened, on_load_change=_loaded)
+    row, metric = st.session_state.get(OPEN, {}).get(table) or (None, None)
+    for figure in found:
+        if (figure.row, figure.metric) == (row, metric) and figure.recomputed is not None:
+            _derive(figure)
+    st.caption(
+        "`python -m lambda_core.tables` prints the same figures from whole networks. FLOPs: 2 a multiply-add over "
+        "convolutions, linear layers, projections and einsums, for one image. Accuracies and speeds are the paper's, "
+        "on ImageNet and its authors' hardware."
+    )
+
+
+def _derive(figure: Figure) -> None:
+    """One number: what it is, whether it comes out, the errata's argument, and every term."""
+    recipe, scheme = RECIPES[figure.table][figure.row], "dark" if st.context.theme.type == "dark" else "light"
+    label, unit = METRICS[figure.metric].label.partition(",")[0], UNITS[figure.metric]
+    printed = "not printed" if figure.published is None else f"printed as {figure.published} {unit}"
+    with st.container(border=True, key="derivation"):
+        st.markdown(
+            f"**{figure.row}: {label} {printed}, here {_number(figure.recomputed, figure.metric, exact=True)} {unit}**"
+        )
+        if said := " ".join(filter(None, [VERDICTS.get(figure.verdict, ""), figure.note])):
+            st.markdown(said)
+        st.code(str(recipe), language="python", wrap_lines=True)
+        if isinstance(recipe, Maps):
+            st.html(derivations.of_maps(recipe, scheme))
+        else:
+            metric = "params" if figure.metric == "params_m" else "flops"
+            st.html(derivations.of_network(costs(of_recipe(recipe)), metric, scheme))

@@ -1,0 +1,162 @@
+"""Measured speed on the architectures page: a child process runs the network in turn with a plain ResNet."""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+from typing import IO, Any
+
+import streamlit as st
+
+from explorer.architecture import Architecture
+from explorer.blocks import costs
+from explorer.stopwatch import ROUNDS
+
+GIB, SECONDS = 4.0, 180
+BATCHES = (1, 2, 4, 8, 16)
+RUN, SAID, CHOICE = "speed_run", "speed_said", "speed_batch"
+PASSES = {"forward": "Forward", "training": "Training step"}
+PLAIN = {"san10": "resnet26", "san15": "resnet50", "san19": "resnet50"}  # for networks that are no ResNet
+_turn = threading.Lock()
+
+
+@dataclass
+class Run:
+    """One measurement. networks: the one that was asked for first, then what it is compared with."""
+
+    networks: tuple[Architecture, ...]
+    batch: int
+    process: subprocess.Popen
+    output: IO[bytes]
+
+    def lines(self) -> list[dict[str, Any]]:
+        text = Path(self.output.name).read_text()
+        return [json.loads(line) for line in text.splitlines() if line.endswith("}")]
+
+    def rates(self) -> dict[str, list[float | None]]:
+        """Images a second of each network, by kind of pass; None before there is one."""
+        found: dict[str, list[float | None]] = {}
+        for what in PASSES:
+            found[what] = []
+            for index in range(len(self.networks)):
+                times = [
+                    line["seconds"] for line in self.lines()
+                    if line.get("what") == what and line["network"] == index and line["counted"]
+                ]  # fmt: skip
+                found[what].append(self.batch / median(times) if times else None)
+        return found
+
+    def stop(self) -> None:
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.wait()
+
+
+def compared(found: Architecture) -> tuple[Architecture, ...]:
+    """A network, and the ResNet of its depth with convolutions alone, unless that is itself."""
+    base = PLAIN.get(found.base, found.base)
+    plain = Architecture(base, "C" * 4, found.size).tidy()
+    return (found,) if found == plain else (found, plain)
+
+
+def start(networks: tuple[Architecture, ...], batch: int, seconds: int = SECONDS) -> Run:
+    """Raises RuntimeError while another measurement is under way: two would slow each other down."""
+    if not _turn.acquire(blocking=False):
+        raise RuntimeError("Another measurement is under way on this server; try again in a minute.")
+    try:
+        order = {
+            "networks": [[one.base, one.overrides(), one.size] for one in networks],
+            "batch": batch, "gib": GIB, "seconds": seconds,
+        }  # fmt: skip
+        output = tempfile.NamedTemporaryFile(prefix="lambda_speed_", suffix=".jsonl")  # noqa: SIM115
+        process = subprocess.Popen(
+            [sys.executable, "-m", "explorer.stopwatch", json.dumps(order)],
+            cwd=Path(__file__).parent.parent, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.DEVNULL,
+            env=os.environ | {"PYTHONUNBUFFERED": "1"}, start_new_session=True,
+        )  # fmt: skip
+    except BaseException:
+        _turn.release()
+        raise
+    threading.Thread(target=_wait, args=(process,), daemon=True).start()
+    return Run(networks, batch, process, output)
+
+
+def _wait(process: subprocess.Popen) -> None:
+    process.wait()
+    _turn.release()
+
+
+def _start(found: Architecture) -> None:
+    st.session_state.pop(SAID, None)
+    try:
+        st.session_state[RUN] = start(compared(found), st.session_state[CHOICE])
+    except RuntimeError as error:
+        st.session_state[SAID] = str(error)
+
+
+def _cancel() -> None:
+    st.session_state.pop(RUN).stop()
+
+
+def show(found: Architecture) -> None:
+    """The button, the passes as they come, and the rates."""
+    run = st.session_state.get(RUN)
+    busy = run is not None and run.process.poll() is None
+    st.fragment(_show, run_every=1.0 if busy else None)(busy)
+
+
+def _show(was_busy: bool) -> None:
+    from explorer import workbench
+
+    found: Architecture = workbench.shown()
+    run: Run | None = st.session_state.get(RUN)
+    busy = run is not None and run.process.poll() is None
+    if was_busy and not busy:
+        st.rerun()
+    with st.container(horizontal=True, gap="medium", vertical_alignment="bottom"):
+        st.selectbox("Images at once", BATCHES, index=2, key=CHOICE, width=128, disabled=busy)
+        if busy:
+            st.button("Cancel", icon=":material/stop:", on_click=_cancel)
+        elif st.button("Measure", icon=":material/timer:", type="primary", on_click=_start, args=(found,)):
+            st.rerun()
+    if said := st.session_state.get(SAID):
+        st.warning(said)
+    if run is not None:
+        _report(run, busy)
+
+
+def _report(run: Run, busy: bool) -> None:
+    lines = run.lines()
+    if busy:
+        whole = 2 * ROUNDS * len(run.networks)
+        st.progress(min(1.0, len(lines) / whole), f"{run.networks[0].title}: pass {len(lines) + 1} of {whole}")
+    elif refused := next((line["refused"] for line in lines if "refused" in line), None):
+        st.warning(refused)
+    elif not any("threads" in line for line in lines):
+        st.warning(f"It took longer than {SECONDS // 60} minutes, or more memory than there is, and was ended.")
+    rates = run.rates()
+    if rates["forward"][0] is None:
+        return
+    flops = [costs(one).whole.flops for one in run.networks]
+    rows = []
+    for index, one in enumerate(run.networks):
+        row: dict[str, Any] = {"Network": f"{one.title}, {one.size} px"}
+        row["FLOPs, B"] = round(flops[index] / 1e9, 2)
+        for what, title in PASSES.items():
+            rate, plain = rates[what][index], rates[what][-1]
+            row[f"{title}, images/s"] = None if rate is None else float(f"{rate:.3g}")
+            if len(run.networks) > 1:
+                row[f"{title}, of the plain one"] = None if rate is None or plain is None else f"{rate / plain:.2f} ×"
+        rows.append(row)
+    st.dataframe(rows, hide_index=True, width="content")
+    threads = next((line["threads"] for line in lines if "threads" in line), None)
+    st.caption(
+        f"Random images, float32, {run.batch} at once{f', {threads} threads' if threads else ''}, random weights; the "
+        f"median of {ROUNDS - 1} passes after one that is not counted. The networks take turns. What else this machine "
+        "does at the time is in the figures: the ratio is safer than the rate."
+    )

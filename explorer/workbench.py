@@ -1,0 +1,198 @@
+"""The architectures page: the network that can be changed, its controls, and where it goes from here."""
+
+from dataclasses import replace
+from typing import Any
+
+import streamlit as st
+
+from explorer import architecture as naming
+from explorer.architecture import BASES, GLOBAL, PLAIN, Architecture
+from explorer.blocks import Costs, costs, measure
+from explorer.components.network_canvas import network_canvas
+from explorer.drawing import picture
+from lambda_core.models import SANS
+
+CANVAS = "network"
+SHOWN, OTHER, BATCH, MESSAGE, ANSWERED = "bench_shown", "bench_other", "bench_batch", "bench_message", "bench_answered"
+LINK = {SHOWN: "net", OTHER: "beside"}  # their query parameters
+START = {SHOWN: Architecture(PLAIN, "CCLL"), OTHER: Architecture(PLAIN, "CCCC")}
+CHOICES = {
+    "size": (96, 128, 160, 192, 224, 256, 288, 320, 384), "scope": (3, 5, 7, 11, 15, 23, 31, GLOBAL),
+    "dim_k": (2, 4, 8, 16, 32), "heads": (1, 2, 4, 8, 16), "dim_u": (1, 2, 4, 8),
+}  # fmt: skip
+BATCHES = (1, 2, 4, 8, 16, 32, 64, 128)
+REFUSALS = (ValueError, TypeError, RuntimeError)  # what `build` and a pass through it say of sizes that do not fit
+
+
+def arrive() -> None:
+    """Once a session: the networks of the link, or those that the page starts with."""
+    for key, parameter in LINK.items():
+        if key in st.session_state:
+            continue
+        st.session_state[key] = START[key]
+        if text := st.query_params.get(parameter):
+            try:
+                found = naming.read(text)
+                costs(found)
+                st.session_state[key] = found
+            except REFUSALS as error:
+                st.session_state[MESSAGE] = f"{str(error).removesuffix('.')}. Here is {START[key].title} instead."
+    st.session_state.setdefault(BATCH, 8)
+
+
+def shown() -> Architecture:
+    return st.session_state[SHOWN]
+
+
+def write_url() -> None:
+    """Both networks in the address bar."""
+    for key, parameter in LINK.items():
+        if st.query_params.get(parameter) != (text := st.session_state[key].text()):
+            st.query_params[parameter] = text
+
+
+def change(**fields: Any) -> None:
+    """Another network on the bench, or the same and why not."""
+    try:
+        found = replace(shown(), **fields).tidy()
+        costs(found, st.session_state.get(BATCH, 8))
+    except REFUSALS as error:
+        st.session_state[MESSAGE] = str(error)
+        return
+    st.session_state[SHOWN] = found
+    st.session_state.pop(MESSAGE, None)
+
+
+def load(found: Architecture) -> None:
+    """Put a network on the bench, and beside it, so that changes show against it."""
+    st.session_state[SHOWN] = st.session_state[OTHER] = found
+    st.session_state.pop(MESSAGE, None)
+
+
+def _edited() -> None:
+    """The canvas sent an edit: a letter for each block."""
+    said = (st.session_state[CANVAS] or {}).get("edit") or {}
+    stages, number = said.get("stages"), said.get("number")
+    if not isinstance(number, int) or not isinstance(stages, list) or not all(isinstance(s, str) for s in stages):
+        return
+    st.session_state[ANSWERED] = number
+    change(stages="-".join(stages))
+
+
+def _chosen(name: str) -> None:
+    value = st.session_state[f"bench_{name}"]
+    if name == "base":
+        letters = shown().stages if value not in SANS else ""
+        try:
+            letters = Architecture(value, letters).tidy().stages
+        except ValueError:  # patterns that the depths of this network do not fit
+            letters = ""
+        change(base=value, stages=letters)
+    else:
+        change(**{name: value})
+
+
+@st.fragment
+def show() -> None:
+    """The picture, its twins, and the ways on. A click reruns this and nothing else."""
+    now, other, batch = shown(), st.session_state[OTHER], st.session_state[BATCH]
+    found = costs(now, batch)
+    data = picture(now, found, other, costs(other, batch)) | {"answered": st.session_state.get(ANSWERED, 0)}
+    network_canvas(data, key=CANVAS, on_edit_change=_edited)
+    if message := st.session_state.get(MESSAGE):
+        st.warning(message)
+    _controls(now)
+    _beside(now, other)
+    _twin(now, found, batch)
+    _ways_on(now)
+    write_url()
+
+
+def _select(name: str, label: str, now: int, **more: Any) -> None:
+    st.session_state[f"bench_{name}"] = now
+    options = sorted({*CHOICES[name], now}, key=lambda value: value or 1e9)
+    st.selectbox(label, options, key=f"bench_{name}", on_change=_chosen, args=(name,), **more)
+
+
+def _controls(now: Architecture) -> None:
+    own, without = now.effective(), "L" not in "".join(now.letters())
+    st.session_state["bench_base"] = now.base
+    with st.container(horizontal=True, gap="medium", key="bench_controls"):
+        st.selectbox(
+            "Network", list(BASES), format_func=BASES.__getitem__, key="bench_base", on_change=_chosen, args=("base",),
+            width=240,
+        )  # fmt: skip
+        _select("size", "Image, px", now.size, width=96)
+        _select(
+            "scope", "Scope r", own["scope"] or GLOBAL, width=104, disabled=without,
+            format_func=lambda r: "global" if r == GLOBAL else str(r),
+        )  # fmt: skip
+        _select("dim_k", "Depth k", own["dim_k"], width=88, disabled=without)
+        _select("heads", "Heads h", own["heads"], width=88, disabled=without)
+        _select("dim_u", "Intra-depth u", own["dim_u"], width=108, disabled=without)
+        st.session_state["bench_half"] = now.half
+        halves = {"": "both halves", "content": "content alone", "position": "position alone"}
+        st.selectbox(
+            "Lambdas have", list(halves), format_func=halves.__getitem__, key="bench_half", on_change=_chosen,
+            args=("half",), width=152, disabled=without,
+        )  # fmt: skip
+        st.session_state["bench_batch_choice"] = st.session_state[BATCH]
+        st.selectbox("Batch", BATCHES, key="bench_batch_choice", on_change=_rebatch, width=88)
+
+
+def _rebatch() -> None:
+    st.session_state[BATCH] = st.session_state["bench_batch_choice"]
+
+
+def _set_beside(found: Architecture) -> None:
+    st.session_state[OTHER] = found
+
+
+def _swap() -> None:
+    st.session_state[SHOWN], st.session_state[OTHER] = st.session_state[OTHER], st.session_state[SHOWN]
+
+
+def _beside(now: Architecture, other: Architecture) -> None:
+    """What the network is compared with."""
+    with st.container(horizontal=True, gap="small", vertical_alignment="center", key="bench_beside"):
+        st.button(
+            "Compare from here", icon=":material/push_pin:", on_click=_set_beside, args=(now,), disabled=now == other,
+            help="Keeps this network beside the one that you go on changing.",
+        )  # fmt: skip
+        st.button("Swap the two", icon=":material/swap_horiz:", on_click=_swap, disabled=now == other)
+        st.button("Undo all", icon=":material/undo:", on_click=load, args=(other,), disabled=now == other)
+        if not now.fixed:
+            convolutions = Architecture(now.base, "C" * len(now.letters()), now.size).tidy()
+            st.button(
+                "Compare with convolutions alone", on_click=_set_beside, args=(convolutions,),
+                disabled=other == convolutions,
+            )  # fmt: skip
+
+
+def _twin(now: Architecture, found: Costs, batch: int) -> None:
+    """The blocks as text, and the sums as text."""
+    total = measure(found.whole)
+    with st.expander("Blocks as text, and exact numbers"):
+        st.session_state["bench_stages"] = now.stages
+        st.text_input(
+            "A letter a stage, or a dash between stages and a pattern in each: CCLL, C-C-CL-L",
+            key="bench_stages", on_change=_chosen, args=("stages",), disabled=now.fixed, max_chars=300,
+        )  # fmt: skip
+        st.caption(
+            f"{now.title} at {now.size} px: {total['params']:,} parameters, {total['flops']:,} FLOPs for one image (2 "
+            f"a multiply-add, norms and activation functions not counted), {total['memory']:,} bytes for a batch of "
+            f"{batch}: the output of each convolution and of each layer in its place, and the maps and lambdas that "
+            "these keep, in float32. Queries, keys, values, norms and activation functions come on top."
+        )
+
+
+def _ways_on(now: Architecture) -> None:
+    st.code(f"from lambda_core import build\n\nmodel = {now.line()}", language="python", wrap_lines=True)
+    try:
+        chosen = naming.small(now)
+    except ValueError as error:
+        st.caption(str(error))
+        return
+    if st.button("Train these letters on digits", icon=":material/school:"):
+        st.session_state["architecture"] = chosen
+        st.switch_page("../pages/training.py")

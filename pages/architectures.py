@@ -1,0 +1,31 @@
+"""Any network of the family block by block, the paper's tables recomputed, and how fast it runs here."""
+
+import streamlit as st
+
+from explorer import paper_tables, speed, state, workbench
+
+PAGE = {"title": "Architectures", "group": "Measure", "order": 2}
+
+workbench.arrive()
+st.title("Which blocks should be lambda layers?")
+st.markdown(
+    "A ResNet is a row of blocks in four stages, c2 to c5. Each block has a 3 × 3 convolution in its middle, and a "
+    "lambda layer can stand in for it. Where maps are large, at the left, that costs most **FLOPs**, and where they "
+    "are wide, at the right, it saves most **parameters**. Which exchange pays off?"
+)
+workbench.show()
+
+st.subheader("How fast is it here?")
+st.markdown(
+    "FLOPs are not time. One button runs the network on this machine, forward and in a training step, in turn with the "
+    "plain ResNet of the same depth."
+)
+speed.show(workbench.shown())
+
+st.subheader("The paper's tables, recomputed")
+st.markdown(
+    "Every number that a formula gives, as the paper printed it and as it comes out here. Click a number for its "
+    "derivation, and a row's name to put that network on the bench above."
+)
+paper_tables.show()
+state.write_url(state.current())
