@@ -22,12 +22,15 @@ TRAINING_DEPENDENCIES = {"accelerate", "torchmetrics"}  # of the extra "train", 
 OPTIONAL = {
     "captum": {"attribution/methods.py"},
     "triton": {"engines/fused.py"},
-    "timm": {"benchmark.py", "checkpoints/files.py", "checkpoints/from_timm.py"},
-    "lambda_networks": {"benchmark.py"},
+    "timm": {"benchmark/peers.py", "checkpoints/files.py", "checkpoints/from_timm.py"},
+    "lambda_networks": {"benchmark/peers.py"},
     "sklearn": {"data.py"},
 }
 
-WITHOUT_STREAMLIT = ("plots.py", "images.py", "exports.py", "components/**/pack.py", "components/bundle.py")
+WITHOUT_STREAMLIT = (
+    "plots.py", "images.py", "exports.py", "heat.py", "scope_figure.py", "components/**/pack.py",
+    "components/bundle.py",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)

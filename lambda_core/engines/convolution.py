@@ -13,6 +13,8 @@ from lambda_core import positions
 from lambda_core.engines import fft
 from lambda_core.engines.operator import CACHE, empty_output, operator, room
 
+PASSES = 2048  # multiply-adds, which are fast here, that take as long as the passes over one lambda entry
+TRANSFORM = 16  # multiply-adds that take as long as one of a transform
 LARGE = 50  # offsets, from which on the backward pass transforms
 
 
@@ -73,9 +75,12 @@ engine = operator("convolution", position_output, position_gradients)
 
 
 def cost(q: tuple[int, ...], v: tuple[int, ...], table: tuple[int, ...], size: positions.Size) -> tuple[int, int]:
-    """Multiply-adds, those on the padding too, and numbers stored: the lambdas of some examples, in three layouts."""
+    """Multiply-adds, transforms counted as such, and numbers stored: the lambdas of some examples, in three layouts."""
     b, h, n, k = q
     _, _, values, u = v
     rows, columns = positions.cropped_size(table[2:], size)
     lambdas = n * k * values
-    return b * lambdas * (rows * columns * u + h), 3 * lambdas * min(b, max(1, CACHE // lambdas))
+    operations = b * lambdas * (rows * columns * u + h + PASSES)
+    if rows * columns > LARGE:
+        operations += TRANSFORM * fft.cost(q, v, table, size)[0]
+    return operations, 3 * lambdas * min(b, max(1, CACHE // lambdas))

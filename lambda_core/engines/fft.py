@@ -12,6 +12,7 @@ from torch.nn import functional as F
 from lambda_core import positions
 from lambda_core.engines.operator import empty_output, operator, room
 
+PASSES = 32  # operations that take as long as the other passes over one lambda entry
 LOG = 12  # to base 2, of the points of a transform, about; torch.compile traces this sum
 
 
@@ -130,4 +131,5 @@ def cost(q: tuple[int, ...], v: tuple[int, ...], table: tuple[int, ...], size: p
     rows, columns = positions.cropped_size(table[2:], size)
     points = (size[0] + rows // 2) * (size[1] + columns // 2)
     transforms = b * values * (k + u) + k * u
-    return transforms * points * (LOG + u) + b * h * n * k * values, 2 * b * values * points * (u + 2)
+    operations = transforms * points * (LOG + u) + b * n * k * values * (h + PASSES)
+    return operations, 2 * b * values * points * (u + 2)

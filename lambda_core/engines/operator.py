@@ -37,7 +37,8 @@ def empty_output(q: Tensor, v: Tensor) -> Tensor:
 def operator(name: str, output: Output, gradients: Gradients) -> Output:
     """`output(q, v, table, size)` as an engine whose gradients are `gradients(dy, q, v, table, size)`.
 
-    Numbers of 16 bits are summed in float32. `output` returns what `empty_output` gives; `gradients` returns dq, dv and dE as `torch.empty_like` lays them out.
+    Numbers of 16 bits are summed in float32. `output` returns what `empty_output` gives; `gradients` returns dq, dv and
+    dE as `torch.empty_like` lays them out.
     """
 
     def forward(q: Tensor, v: Tensor, table: Tensor, rows: int, columns: int) -> Tensor:

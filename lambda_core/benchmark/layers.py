@@ -1,0 +1,109 @@
+"""The four stages of LambdaResNet-50, and a global layer: ours beside others', and each engine beside the machine."""
+
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from lambda_core.benchmark.measuring import limits, mean, milliseconds, peak_bytes
+from lambda_core.benchmark.peers import installed, peer
+from lambda_core.engines import ENGINES
+from lambda_core.engines.auto import COSTS, estimate, select
+from lambda_core.layers.lambda_layer import LambdaLayer
+
+STAGES = ((64, 56), (128, 28), (256, 14), (512, 7))  # d, side
+TOLERANCE = 1e-3  # of the largest entry, for float32 sums in another order
+SIDES = (16, 32, 48, 64, 96, 128)
+LARGEST = 2**30  # bytes; an engine that would store more is not run
+
+
+def _step(layer: nn.Module, x: Tensor, dy: Tensor) -> list[Tensor]:
+    y = layer(x)
+    return [y, *torch.autograd.grad(y, [x, *layer.parameters()], dy, allow_unused=True)]
+
+
+@torch.no_grad()
+def _inference(layer: nn.Module, x: Tensor) -> Tensor:
+    return layer(x)
+
+
+def check(name: str, layer: nn.Module, reference: list[Tensor], x: Tensor, dy: Tensor) -> None:
+    """SystemExit unless output and input gradient are those of the reference: no speed for a wrong answer."""
+    for what, found, expected in zip(("output", "gradient"), _step(layer, x, dy), reference, strict=False):
+        error = float(((found - expected).abs().max() / expected.abs().max()).detach())
+        if not error < TOLERANCE:
+            raise SystemExit(f"{name}: its {what} is off by {error:.1e} of the largest entry; no time is reported")
+
+
+def compare(width: int, side: int, batch: int, scope: int | None, repeats: int, device: torch.device) -> dict[str, Any]:
+    """Step, inference and peak memory of ours and of the peers that are installed, for one layer."""
+    torch.manual_seed(0)
+    ours = LambdaLayer(width, scope=scope, size=None if scope else (side, side)).to(device)
+    x = torch.randn(batch, width, side, side, device=device, requires_grad=True)
+    dy = torch.randn_like(x)
+    layers: dict[str, nn.Module] = {"ours": ours} | {name: peer(name, ours) for name in installed()}
+    small, small_dy = x[:2].detach().requires_grad_(), dy[:2]
+    ours.engine = "einsum"
+    reference = _step(ours, small, small_dy)
+    ours.engine = "auto"
+    for name, layer in layers.items():
+        check(name, layer, reference, small, small_dy)
+    del reference
+    times = {
+        "step": milliseconds({n: lambda m=m: _step(m, x, dy) for n, m in layers.items()}, repeats, device),
+        "inference": milliseconds({n: lambda m=m: _inference(m, x) for n, m in layers.items()}, repeats, device),
+        "memory": {n: peak_bytes(lambda m=m: _step(m, x, dy), device) / 2**20 for n, m in layers.items()},
+    }
+    n = side * side
+    table = ours._table().shape
+    engine = select((batch, ours.heads, n, ours.dim_k), (batch, n, ours.dim_v, 1), table, (side, side), device.type)
+    row: dict[str, Any] = {"d": width, "side": side, "batch": batch, "scope": scope, "engine": engine, **times}
+    best = {what: min((t for n, t in each.items() if n != "ours"), default=None) for what, each in times.items()}
+    row["ratio"] = {what: best[what] / times[what]["ours"] for what in times if best[what] is not None}
+    return row
+
+
+def distances(batch: int, repeats: int, device: torch.device) -> dict[str, Any]:
+    """Forward time of each engine over the least that its own operations or its input and output could take."""
+    rate, bandwidth = limits(device)
+    rows = []
+    for width, side in STAGES:
+        n = side * side
+        shapes = (batch, 4, n, 16), (batch, n, width // 4, 1), (16, 1, 23, 23)
+        size, stored = (side, side), estimate(*shapes, (side, side), device.type)
+        tensors = [torch.randn(shape, device=device) for shape in shapes]
+        traffic = 4 * (sum(t.numel() for t in tensors) + batch * n * width)
+        names = [name for name in ENGINES if stored[name].bytes <= LARGEST]
+        runs = {name: partial(ENGINES[name], *tensors, size) for name in names}
+        times = milliseconds(runs, repeats, device)
+        for name in names:
+            least = 1e3 * max(COSTS[name](*shapes, size)[0] / rate, traffic / bandwidth)
+            rows.append({"d": width, "side": side, "engine": name, "ms": times[name], "least_ms": least})
+    return {"multiply_adds_per_second": rate, "bytes_per_second": bandwidth, "engines": rows}
+
+
+def _position_step(name: str, tensors: list[Tensor], size: tuple[int, int]) -> None:
+    y = ENGINES[name](*tensors, size)
+    torch.autograd.grad(y, tensors, torch.ones_like(y))
+
+
+def growth(repeats: int, device: torch.device) -> list[dict[str, Any]]:
+    """Forward and backward of the position part alone, global scope, batch 2, d = 64, for larger and larger maps."""
+    rows = []
+    for side in SIDES:
+        n, size = side * side, (side, side)
+        shapes = (2, 4, n, 16), (2, n, 16, 1), (16, 1, 2 * side - 1, 2 * side - 1)
+        tensors = [torch.randn(shape, device=device, requires_grad=True) for shape in shapes]
+
+        chosen = select(*shapes, size, device.type)
+        runs = {name: partial(_position_step, name, tensors, size) for name in dict.fromkeys(("fft", chosen))}
+        times = milliseconds(runs, repeats, device)
+        rows.append({"side": side, "auto": chosen, "ms": times, "mib": peak_bytes(runs["fft"], device) / 2**20})
+    return rows
+
+
+def summary(rows: list[dict[str, Any]]) -> dict[str, dict[str, float]]:
+    """Geometric mean and worst of the ratios to the better peer: times as speed-up, memory as theirs over ours."""
+    ratios = {what: [row["ratio"][what] for row in rows] for what in rows[0]["ratio"]}
+    return {what: {"mean": mean(each), "worst": min(each)} for what, each in ratios.items()}

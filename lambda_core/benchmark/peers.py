@@ -1,0 +1,61 @@
+"""The layers of timm and of lucidrains, with the weights of ours."""
+
+import importlib.util
+import warnings
+from collections.abc import Callable
+
+import torch
+from torch import nn
+
+from lambda_core.layers.lambda_layer import LambdaLayer
+
+
+def _timm(layer: LambdaLayer) -> nn.Module:
+    from timm.layers.lambda_layer import LambdaLayer as Theirs
+
+    sizes = {"r": layer.scope} if layer.scope else {"r": None, "feat_size": layer.size}
+    theirs = Theirs(layer.dim, layer.dim_out, num_heads=layer.heads, dim_head=layer.dim_k, **sizes)
+    assert layer.embeddings is not None and layer.to_k is not None
+    theirs.qkv.weight.copy_(torch.cat([layer.to_q.weight, layer.to_k.weight, layer.to_v.weight]))
+    if theirs.conv_lambda is None:
+        theirs.pos_emb.copy_(layer.embeddings[:, 0].permute(1, 2, 0))
+    else:
+        theirs.conv_lambda.weight.copy_(layer.embeddings[..., None])
+        theirs.conv_lambda.bias.zero_()
+    return theirs
+
+
+def _lucidrains(layer: LambdaLayer) -> nn.Module:
+    import lambda_networks
+
+    sizes = {"r": layer.scope} if layer.scope else {"n": (layer.size or (1,))[0]}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # its meshgrid call has no indexing argument
+        theirs = lambda_networks.LambdaLayer(
+            layer.dim, dim_k=layer.dim_k, heads=layer.heads, dim_out=layer.dim_out, **sizes
+        )
+    assert layer.embeddings is not None and layer.to_k is not None
+    for name in ("to_q", "to_k", "to_v"):
+        getattr(theirs, name).weight.copy_(getattr(layer, name).weight)
+    if layer.scope:
+        theirs.pos_conv.weight.copy_(layer.embeddings[:, :, None])
+        theirs.pos_conv.bias.zero_()
+    else:
+        theirs.rel_pos_emb.copy_(layer.embeddings.permute(2, 3, 0, 1))
+    return theirs
+
+
+PEERS: dict[str, tuple[str, Callable[[LambdaLayer], nn.Module]]] = {
+    "timm": ("timm", _timm),
+    "lucidrains": ("lambda_networks", _lucidrains),
+}
+
+
+def installed() -> list[str]:
+    return [name for name, (package, _) in PEERS.items() if importlib.util.find_spec(package)]
+
+
+@torch.no_grad()
+def peer(name: str, layer: LambdaLayer) -> nn.Module:
+    """The layer of that name with u = 1 and the weights of ours, on its device."""
+    return PEERS[name][1](layer).to(layer.to_q.weight)
