@@ -26,11 +26,11 @@ export function layoutScope(width, model, tallest) {
   const labels = [];
   let y = wide ? 0 : photo.h + 16, kernels = [], weights = [], curve = null;
   if (hasPosition) {
-    const set = tiles(K, table, room, wide ? photo.h * 0.36 : 400, wide ? 16 : 8);
+    const set = tiles(K, table, room, wide ? photo.h * 0.36 : 180, wide ? 16 : 8);
     labels.push({ id: "kernels", x: left, y: y + 16, right: left + set.width });
     kernels = place(set, K, left, y + LABEL);
     y += LABEL + set.height + 16;
-    const maps = tiles(heads, Math.max(H, W), room, wide ? photo.h * 0.3 : 220, 8);
+    const maps = tiles(heads, Math.max(H, W), room, wide ? photo.h * 0.3 : 120, 8);
     labels.push({ id: "weights", x: left, y: y + 16, right: left + maps.width });
     weights = place(maps, heads, left, y + LABEL);
     y += LABEL + maps.height + 16;
