@@ -10,6 +10,7 @@ from explorer import halves, loading
 from explorer.halves import Off
 from lambda_core import data
 from lambda_core.checkpoints import load_checkpoint, zoo
+from lambda_core.switching import halves as built_halves
 from lambda_core.tables import published
 from lambda_core.training.halves import held_out, right_answers, standard_error, subset
 
@@ -129,10 +130,8 @@ def _elsewhere() -> None:
                 rows.append(
                     f"| This network, {word} | {figures[name]:.1f}\u00a0% | {figures['images']:,} photographs |"
                 )
-    for name in trained_with_one_half():
-        metrics = load_checkpoint(name).card.get("metrics", {}).get("val_top1", {})
-        if metrics:
-            rows.append(f"| {name}, trained so | {metrics['value']:.1f}\u00a0% | {metrics['images']:,} photographs |")
+    for name, half, top1, count in trained_with_one_half():
+        rows.append(f"| {name}, trained with {NAMES[half]} | {top1:.1f}\u00a0% | {count:,} photographs |")
     for row in published()["tables"]["content_vs_position"]["rows"]:
         with_halves = NAMES.get(row["row"], row["row"])
         rows.append(f"| Paper, trained with {with_halves} | {row['top1']}\u00a0% | ImageNet, ResNet-50 |")
@@ -145,13 +144,15 @@ def _elsewhere() -> None:
 
 
 @st.cache_data(show_spinner=False)
-def trained_with_one_half() -> list[str]:
-    """Networks of the zoo whose lambda layers were built with one half only."""
+def trained_with_one_half() -> list[tuple[str, str, float, int]]:
+    """Networks of the zoo whose lambda layers were built with one half only: name, half, top-1, pictures measured."""
     found = []
     for name in zoo():
-        options = load_checkpoint(name).card["architecture"].get("overrides", {})
-        if not (options.get("content", True) and options.get("position", True)):
-            found.append(name)
+        loaded = load_checkpoint(name)
+        built = set(built_halves(loaded.model).values())
+        top1 = loaded.card.get("metrics", {}).get("val_top1")
+        if len(built) == 1 and len(only := built.pop()) == 1 and top1:
+            found.append((name, only[0], float(top1["value"]), int(top1["images"])))
     return found
 
 

@@ -10,11 +10,12 @@ import numpy as np
 import pytest
 import torch
 
-from explorer import bars, exports, halves, images, plots
+from explorer import accuracy, bars, exports, halves, images, plots
 from explorer.components.halves_canvas import assets
 from explorer.components.lambda_canvas.pack import pack_trace
 from lambda_core import build, load_checkpoint, save_checkpoint, trace
 from lambda_core.data import prepare
+from lambda_core.switching import halves as built_halves
 from lambda_core.training import halves as worth
 from tests.imagenette import make
 from tests.test_lambda_canvas import FOLDER, LAYERS, NODE, SCRIPTS, SELECTION, traced
@@ -141,7 +142,7 @@ def test_switches_change_the_answer_as_pytorch_says(monkeypatch):
     assert "content off in stage 4, block 2" in answer_of(app)
     model = loaded_model()
     assert all(
-        getattr(model.get_submodule(path), half) for path, names in halves.halves(model).items() for half in names
+        getattr(model.get_submodule(path), half) for path, names in built_halves(model).items() for half in names
     )
     words = " ".join(text.value for text in app.markdown)
     assert "LAMBDA_DATA" in words and all(re.search(rf"{top1}\s%", words) for top1 in (68.8, 78.1, 78.4))
@@ -184,7 +185,7 @@ def test_the_form_moves_the_pixel():
 
 
 def test_switched_words():
-    everywhere = frozenset((path, "content") for path in halves.halves(loaded_model()))
+    everywhere = frozenset((path, "content") for path in built_halves(loaded_model()))
     assert halves.said(frozenset()) == "whole"
     assert halves.said(everywhere) == "content off everywhere"
     assert halves.said(everywhere - {(LAST, "content")} | {(LAST, "position")}) == (
@@ -235,6 +236,21 @@ def test_accuracy_is_measured_on_the_photographs_that_are_there(folder, monkeypa
 
 def accuracies(app):
     return next(text.value for text in app.markdown if "standard error" in text.value)
+
+
+def test_networks_trained_with_one_half_are_found(tmp_path, monkeypatch):
+    for name, options in {"mini": {}, "mini_content": {"position": False}}.items():
+        overrides = {"num_classes": 2, **options}
+        save_checkpoint(
+            tmp_path / f"{name}.safetensors", build("lambda_resnet_mini", **overrides),
+            architecture={"name": "lambda_resnet_mini", "overrides": overrides},
+            card={"metrics": {"val_top1": {"value": 81.25, "images": 3925}}},
+        )  # fmt: skip
+    monkeypatch.setattr(accuracy, "zoo", lambda: {path.stem: path for path in sorted(tmp_path.iterdir())})
+    monkeypatch.setattr(accuracy, "load_checkpoint", lambda name: load_checkpoint(tmp_path / f"{name}.safetensors"))
+    accuracy.trained_with_one_half.clear()
+    assert accuracy.trained_with_one_half() == [("mini_content", "content", 81.25, 3925)]
+    accuracy.trained_with_one_half.clear()
 
 
 def test_a_subset_is_fixed_and_nested():
