@@ -1,6 +1,7 @@
 """Attributions: what must sum sums, Captum and hand-written methods agree, and shared models stay untouched."""
 
 import gc
+import sys
 import threading
 import time
 
@@ -226,6 +227,14 @@ def test_what_does_not_fit_gets_a_sentence(model, x, arguments, error, words):
         attribute(model, x[0], 0)
     with pytest.raises(ValueError, match="lambda layer"):
         halves(model, x, 0, "classify")
+
+
+def test_without_captum_the_sentence_says_what_to_install(model, x, monkeypatch):
+    for name in [name for name in sys.modules if name.partition(".")[0] == "captum"]:
+        monkeypatch.setitem(sys.modules, name, None)
+    with pytest.raises(ImportError, match="pip install captum"):
+        attribute(model, x, 0)
+    assert halves(model, x, 0, LAYERS[0], steps=2).logit == pytest.approx(logit(model, x, 0), abs=1e-3)
 
 
 def test_twenty_threads_get_what_one_would(model):

@@ -2,12 +2,11 @@
 
 import re
 import time
-from collections.abc import Callable
 
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser.driver import View, settle
+from tests.browser.driver import Server, View, address, settle
 
 pytest.importorskip("captum")
 
@@ -16,13 +15,13 @@ READY = "computing"  # the note of a map that is not there yet
 
 
 @pytest.fixture
-def shown(open_page: Callable[..., Page]) -> Page:
+def shown(app: Server, page: Page) -> Page:
     """The page with its first maps."""
-    page = open_page(PATH)
+    page.goto(address(app, PATH))
     maps = page.get_by_test_id("heat-maps").first
     maps.wait_for(timeout=120_000)
     expect(maps.get_by_text(READY)).to_have_count(0, timeout=120_000)
-    settle(page)
+    settle(page, 120)
     return page
 
 
@@ -47,8 +46,7 @@ def test_another_class_has_other_maps_and_a_link(shown: Page) -> None:
     link = shown.url
     shown.goto("about:blank")
     shown.goto(link)
-    settle(shown)
-    assert name in shown.get_by_test_id("brush").locator("h3").inner_text(timeout=60_000)
+    expect(shown.get_by_test_id("brush").locator("h3")).to_have_text(f"Logit of {name}", timeout=120_000)
 
 
 def test_the_pointer_reads_every_map_and_the_scale_stays_in_the_browser(shown: Page) -> None:
