@@ -82,7 +82,19 @@ def maps(question: Question, names: list[str]) -> dict[str, np.ndarray]:
     ]
     if tiles:
         heat_maps(loading.jpeg(question.picture, SIDE), question.picture.title, tiles, key="attribution_maps")
-    return {name: result.value for name, result in results.items() if result}
+    found = {name: result.value for name, result in results.items() if result}
+    _complete(question, found)
+    return found
+
+
+def _complete(question: Question, found: Mapping[str, np.ndarray]) -> None:
+    """Methods that share out the rise of the logit, against that rise: their error."""
+    rise = attributions.rise(question)
+    sums = {METHODS[name].title: float(values.sum()) for name, values in found.items() if METHODS[name].complete}
+    if sums:
+        said = "; ".join(f"{title} sums to {total:+.3f}, error {total - rise:+.3f}" for title, total in sums.items())
+        text = f"Over a plain picture the logit rises by {rise:+.3f}. {said}."
+        st.caption(text.replace("-", "−"))
 
 
 def explain(names: list[str]) -> None:
@@ -91,7 +103,7 @@ def explain(names: list[str]) -> None:
         for name in names:
             method = METHODS[name]
             st.markdown(
-                f"**{method.title}** — {method.question} {method.source}. Passes, forward and back: {method.passes}."
+                f"**{method.title}.** {method.question} {method.source}. Passes, forward and back: {method.passes}."
             )
             st.latex(method.equation)
 

@@ -113,6 +113,19 @@ def logits(picture: images.Picture, mask: np.ndarray | None = None, fill: str = 
     return _logits(picture.key, network(), covered, fill, picture.image)
 
 
+@st.cache_data(max_entries=8, show_spinner=False)
+def _plain_logits(network: str) -> np.ndarray:
+    loaded = loading.checkpoint()
+    side = int(loaded.preprocess["size"])
+    with loading.LOCK, torch.no_grad():
+        return loaded.model(torch.zeros(1, 3, side, side))[0].float().numpy()
+
+
+def rise(question: Question) -> float:
+    """The logit of a question over that of a plain picture of the data's mean colour, for complete methods."""
+    return float(logits(question.picture)[question.target] - _plain_logits(network())[question.target])
+
+
 @st.cache_data(max_entries=64, show_spinner=False)
 def filled(key: str, fill: str, _image: Image.Image) -> str:
     """A whole picture as it looks where it is covered, as base64 JPEG."""

@@ -5,6 +5,7 @@ import threading
 
 import numpy as np
 import pytest
+import torch
 
 pytest.importorskip("captum")
 
@@ -16,6 +17,7 @@ from explorer.components.heat_maps import Tile, packed
 from explorer.theme import PALETTE
 from lambda_core import load_checkpoint
 from lambda_core.attribution import METHODS, Curve, Halves
+from lambda_core.data import prepare
 from tests.test_pages import said, start
 
 PAGE = "../pages/attributions.py"
@@ -74,6 +76,21 @@ def test_a_class_that_is_not_there_is_explained(monkeypatch):
     app.switch_page(PAGE).run()
     assert not app.exception
     assert "does not have" in said(app)
+
+
+def test_the_completeness_error_is_shown(monkeypatch):
+    fast(monkeypatch)
+    app = start(PAGE)
+    app.button_group(key="attribution_methods").select("integrated_gradients").run()
+    assert not app.exception
+    shown = next(c.value for c in app.caption if "plain picture" in c.value).replace("−", "-")
+    rise, total, error = map(float, re.findall(r"[+-]\d+\.\d+", shown))
+    assert total - rise == pytest.approx(error, abs=2e-3)
+    checkpoint = load_checkpoint(loading.HOME)
+    x = prepare(images.gallery_picture("coffee").image, checkpoint.preprocess)
+    with torch.no_grad():
+        logits, plain = checkpoint.model(torch.cat([x, torch.zeros_like(x)]))
+    assert rise == pytest.approx((logits - plain)[logits.argmax()].item(), abs=2e-3)
 
 
 def test_cover_and_uncover(monkeypatch):
@@ -168,8 +185,6 @@ def test_figures_are_drawn():
         name: Curve(shares, shares) for name in ("deletion", "insertion", "deletion, random", "insertion, random")
     }
     zero = np.zeros((4, 4), np.float32)
-    import torch
-
     half = Halves(torch.full((4, 4), 0.1), torch.full((4, 4), -0.05), 3.0, 2.2, 1.5, 3.5)
     for scheme in ("light", "dark"):
         assert len(attribution_plots.curves_figure(curves, scheme).data) == 4

@@ -43,7 +43,8 @@ class Method:
 
     question: what its map answers. equation: LaTeX, F the logit of the class, A a layer's output. passes: forward (and
     backward) passes with the default options. signed: whether minus means against the class. layered: whether it looks
-    at one layer. options: their defaults. reduce: how channels become one map: sum, size (greatest) or mean (of size).
+    at one layer. complete: whether its map sums to F(x) - F(baseline). options: their defaults. reduce: how channels
+    become one map: sum, size (greatest) or mean (of size). cheap: one pass.
     """
 
     title: str
@@ -54,6 +55,7 @@ class Method:
     run: Callable[[Task], Tensor]
     signed: bool = True
     layered: bool = False
+    complete: bool = False
     options: Mapping[str, Any] = field(default_factory=dict)
     reduce: str = "sum"
     cheap: bool = False
@@ -168,7 +170,7 @@ METHODS: dict[str, Method] = {
     "integrated_gradients": Method(
         "Integrated Gradients", "How is the logit's rise over a plain picture shared out to the pixels?",
         r"\sum_c (x_c - x'_c) \int_0^1 \partial_c F\left(x' + t(x - x')\right) dt", "Sundararajan et al. 2017",
-        "32 and 32", _integrated_gradients, options={"steps": 32, "baseline": None},
+        "32 and 32", _integrated_gradients, complete=True, options={"steps": 32, "baseline": None},
     ),
     "smoothgrad": Method(
         "SmoothGrad", "Which pixels stay important when the picture is noisy?",
@@ -179,7 +181,7 @@ METHODS: dict[str, Method] = {
         "DeepLIFT", "How is that rise shared out when each unit passes on its own difference?",
         r"\sum_c m_c (x_c - x'_c),\ \Delta(ab) = \Delta a\,\tfrac{b+b'}{2} + \Delta b\,\tfrac{a+a'}{2}",
         "Shrikumar et al. 2017; the products and softmax of a lambda layer by our rules", "3 and 1",
-        _deeplift, options={"baseline": None}, why_not=deeplift.why_not,
+        _deeplift, complete=True, options={"baseline": None}, why_not=deeplift.why_not,
     ),
     "occlusion": Method(
         "Occlusion", "How far does the logit fall when a square is covered?",
