@@ -9,8 +9,9 @@ from torch import Tensor, nn
 from lambda_core.benchmark.measuring import limits, mean, milliseconds, peak_bytes
 from lambda_core.benchmark.peers import installed, peer
 from lambda_core.engines import ENGINES
-from lambda_core.engines.auto import COSTS, estimate, select
+from lambda_core.engines.auto import COSTS, PASSES, Shape, estimate, select
 from lambda_core.layers.lambda_layer import LambdaLayer
+from lambda_core.positions import Size, cropped_size
 
 STAGES = ((64, 56), (128, 28), (256, 14), (512, 7))  # d, side
 TOLERANCE = 1e-3  # of the largest entry, for float32 sums in another order
@@ -64,6 +65,14 @@ def compare(width: int, side: int, batch: int, scope: int | None, repeats: int, 
     return row
 
 
+def _operations(name: str, q: Shape, v: Shape, table: Shape, size: Size) -> int:
+    """Multiply-adds of the forward pass alone."""
+    if name == "convolution":
+        rows, columns = cropped_size(table[2:], size)
+        return q[0] * q[2] * q[3] * v[2] * (rows * columns * v[3] + q[1])
+    return COSTS[name](q, v, table, size)[0] - PASSES.get(name, 0) * q[0] * q[2] * q[3] * v[2]
+
+
 def distances(batch: int, repeats: int, device: torch.device) -> dict[str, Any]:
     """Forward time of each engine over the least that its own operations or its input and output could take."""
     rate, bandwidth = limits(device)
@@ -78,7 +87,7 @@ def distances(batch: int, repeats: int, device: torch.device) -> dict[str, Any]:
         runs = {name: partial(ENGINES[name], *tensors, size) for name in names}
         times = milliseconds(runs, repeats, device)
         for name in names:
-            least = 1e3 * max(COSTS[name](*shapes, size)[0] / rate, traffic / bandwidth)
+            least = 1e3 * max(_operations(name, *shapes, size) / rate, traffic / bandwidth)
             rows.append({"d": width, "side": side, "engine": name, "ms": times[name], "least_ms": least})
     return {"multiply_adds_per_second": rate, "bytes_per_second": bandwidth, "engines": rows}
 

@@ -22,6 +22,9 @@ COSTS = {
     "attention": attention.cost,
 }
 
+# What a cost counts beside multiply-adds, for an entry of the lambdas.
+PASSES = {"convolution": convolution.PASSES, "gemm": gemm.PASSES, "fft": fft.PASSES}
+
 # Device type -> engine -> (fixed seconds, seconds a multiply-add, seconds a byte). Devices not measured count as a CPU.
 CONSTANTS: dict[str, dict[str, tuple[float, float, float]]] = {
     device: {name: tuple(row["seconds"]) for name, row in measured["engines"].items()}

@@ -71,9 +71,10 @@ def _value_spectrum(v: Tensor, size: positions.Size, padded: positions.Size) -> 
 
 def _lambdas(kernel: Tensor, values: Tensor, size: positions.Size, padded: positions.Size) -> Tensor:
     """(k, u, f, rows), (u, b, v, f, rows) -> (b n, k, v)"""
-    spectrum = kernel[:, 0].conj()[None, :, None] * values[0][:, None]  # (b, k, v, f, rows)
+    # conj_physical, not conj: compiled code runs this function where a lazy conjugate is forgotten (torch 2.15)
+    spectrum = kernel[:, 0].conj_physical()[None, :, None] * values[0][:, None]  # (b, k, v, f, rows)
     for u in range(1, len(values)):
-        spectrum += kernel[:, u].conj()[None, :, None] * values[u][:, None]
+        spectrum += kernel[:, u].conj_physical()[None, :, None] * values[u][:, None]
     maps = _inverse(spectrum, padded, size)
     return maps.permute(0, 3, 4, 1, 2).flatten(0, 2)
 
@@ -115,7 +116,7 @@ def position_gradients(
         for k, spectrum in enumerate(_transform(maps, padded), ks.start):  # (b, v, f, rows)
             for u in range(len(values)):
                 dvalues[u].addcmul_(spectrum, kernel[k, u])
-                dkernel[k, u] = (spectrum.conj() * values[u]).sum((0, 1))
+                dkernel[k, u] = (spectrum.conj_physical() * values[u]).sum((0, 1))
     found = _inverse(dvalues, padded, size)
     dv.copy_(found.flatten(3).permute(1, 3, 2, 0))
     return dq, dv, _kernel_adjoint(dkernel, table, size, padded)
