@@ -48,8 +48,8 @@ def _brought() -> None:
         return
     with st.container(border=True):
         st.markdown(
-            f"**From the architectures page:** {chosen['name']}, stages {chosen['overrides']['stages']}, with a quarter "
-            "of the widths and a small stem, for digits of 16 pixels."
+            f"**From the architectures page:** {chosen['name']}, stages {chosen['overrides']['stages']}, with a "
+            "quarter of the widths and a small stem, for digits of 16 pixels."
         )
         st.caption(
             "It has several times as many blocks as the network below, so an epoch takes several times as long: "

@@ -4,12 +4,11 @@ import json
 import os
 import subprocess
 import sys
-import tempfile
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
-from typing import IO, Any
+from typing import Any
 
 import streamlit as st
 
@@ -32,11 +31,19 @@ class Run:
     networks: tuple[Architecture, ...]
     batch: int
     process: subprocess.Popen
-    output: IO[bytes]
+    lines: list[dict[str, Any]] = field(default_factory=list)
 
-    def lines(self) -> list[dict[str, Any]]:
-        text = Path(self.output.name).read_text()
-        return [json.loads(line) for line in text.splitlines() if line.endswith("}")]
+    @property
+    def busy(self) -> bool:
+        return self.process.poll() is None
+
+    def listen(self) -> None:
+        """Read what the process says, until it has ended; then another may begin."""
+        assert self.process.stdout is not None
+        with self.process:
+            for line in self.process.stdout:
+                self.lines.append(json.loads(line))
+        _turn.release()
 
     def rates(self) -> dict[str, list[float | None]]:
         """Images a second of each network, by kind of pass; None before there is one."""
@@ -45,14 +52,14 @@ class Run:
             found[what] = []
             for index in range(len(self.networks)):
                 times = [
-                    line["seconds"] for line in self.lines()
+                    line["seconds"] for line in self.lines
                     if line.get("what") == what and line["network"] == index and line["counted"]
                 ]  # fmt: skip
                 found[what].append(self.batch / median(times) if times else None)
         return found
 
     def stop(self) -> None:
-        if self.process.poll() is None:
+        if self.busy:
             self.process.kill()
         self.process.wait()
 
@@ -73,22 +80,17 @@ def start(networks: tuple[Architecture, ...], batch: int, seconds: int = SECONDS
             "networks": [[one.base, one.overrides(), one.size] for one in networks],
             "batch": batch, "gib": GIB, "seconds": seconds,
         }  # fmt: skip
-        output = tempfile.NamedTemporaryFile(prefix="lambda_speed_", suffix=".jsonl")  # noqa: SIM115
         process = subprocess.Popen(
-            [sys.executable, "-m", "explorer.stopwatch", json.dumps(order)],
-            cwd=Path(__file__).parent.parent, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.DEVNULL,
+            [sys.executable, "-m", "explorer.stopwatch", json.dumps(order)], cwd=Path(__file__).parent.parent,
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
             env=os.environ | {"PYTHONUNBUFFERED": "1"}, start_new_session=True,
         )  # fmt: skip
     except BaseException:
         _turn.release()
         raise
-    threading.Thread(target=_wait, args=(process,), daemon=True).start()
-    return Run(networks, batch, process, output)
-
-
-def _wait(process: subprocess.Popen) -> None:
-    process.wait()
-    _turn.release()
+    run = Run(networks, batch, process)
+    threading.Thread(target=run.listen, daemon=True).start()
+    return run
 
 
 def _start(found: Architecture) -> None:
@@ -106,7 +108,7 @@ def _cancel() -> None:
 def show(found: Architecture) -> None:
     """The button, the passes as they come, and the rates."""
     run = st.session_state.get(RUN)
-    busy = run is not None and run.process.poll() is None
+    busy = run is not None and run.busy
     st.fragment(_show, run_every=1.0 if busy else None)(busy)
 
 
@@ -115,7 +117,7 @@ def _show(was_busy: bool) -> None:
 
     found: Architecture = workbench.shown()
     run: Run | None = st.session_state.get(RUN)
-    busy = run is not None and run.process.poll() is None
+    busy = run is not None and run.busy
     if was_busy and not busy:
         st.rerun()
     with st.container(horizontal=True, gap="medium", vertical_alignment="bottom"):
@@ -131,7 +133,7 @@ def _show(was_busy: bool) -> None:
 
 
 def _report(run: Run, busy: bool) -> None:
-    lines = run.lines()
+    lines = list(run.lines)
     if busy:
         whole = 2 * ROUNDS * len(run.networks)
         st.progress(min(1.0, len(lines) / whole), f"{run.networks[0].title}: pass {len(lines) + 1} of {whole}")

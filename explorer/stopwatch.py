@@ -53,12 +53,12 @@ def main(order: dict[str, Any]) -> None:
                 for index, (network, size) in enumerate(networks):
                     seconds = one(network, torch.randn(order["batch"], 3, size, size), what)
                     say(network=index, what=what, seconds=seconds, counted=number > 0)
-    except (RuntimeError, MemoryError) as error:
-        if "memory" not in str(error).lower() and not isinstance(error, MemoryError):
-            raise
+    except ValueError as error:  # a batch norm that trains on a single number
+        say(refused=f"{error}. Take more images at once, or larger ones.")
+    except (RuntimeError, MemoryError):
         say(refused=f"It needs more than the {order['gib']:g} GiB that a measurement may take: choose a smaller batch.")
-        return
-    say(threads=torch.get_num_threads())
+    else:
+        say(threads=torch.get_num_threads())
 
 
 if __name__ == "__main__":

@@ -81,6 +81,7 @@ export function createNetwork(parent) {
     fit();
     const at = app.at && blockAt(...app.at) ? app.at : [0, 0];
     app.at = at;
+    if (app.on && !app.on.end && !blockAt(app.on.stage, app.on.block)) app.on = null;
     blockAt(...at).tabIndex = 0;
     if (focused) blockAt(...at).focus({ preventScroll: true });
     drawWhat();
