@@ -98,6 +98,6 @@ def _column(picture: images.Picture, network: Opened) -> None:
         )
     else:
         st.caption(
-            f"Answered in {took:.0f} ms. Whether a picture looks like any of the classes is not known for this network: "
+            f"Answered in {took:.0f} ms. Whether a picture looks like any class is not known for this network: "
             "measure it below."
         )
