@@ -65,7 +65,7 @@ def test_two_hundred_steps_without_nan(engine):
 
 
 def test_a_peer_does_not_train_on_the_same_values():
-    """The control: lucidrains' layer keeps its lambdas in float16. In float32 it trains, so the values are not absurd."""
+    """The control: lucidrains' layer keeps its lambdas in float16. Over the range of float32 the same values train."""
     warnings.simplefilter("ignore")  # its einsum of infinities
     assert not losses(theirs(), torch.float16).isfinite().all()
     found = losses(theirs(), torch.bfloat16)  # the range of float32
