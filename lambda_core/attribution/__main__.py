@@ -44,14 +44,16 @@ def main() -> int:
     options = parser.parse_args()
 
     checkpoint = load_checkpoint(options.checkpoint)
-    side = int(checkpoint.preprocess["size"])
+    model, side = checkpoint.model, int(checkpoint.preprocess["size"])
     x = torch.randn(1, 3, side, side, generator=torch.Generator().manual_seed(0))
-    with torch.no_grad():
-        figures = {"prediction": seconds(lambda: checkpoint.model(x), options.repeats)}
-    for name, method in METHODS.items():
-        figures[method.title] = seconds(partial(attribute, checkpoint.model, x, 0, method=name), options.repeats)
-    last = layer_path(checkpoint.model, None)
-    figures["λ halves of one layer"] = seconds(lambda: halves(checkpoint.model, x, 0, last), options.repeats)
+    work: dict[str, Callable[[], object]] = {"prediction": torch.no_grad()(partial(model, x))}
+    work |= {method.title: partial(attribute, model, x, 0, method=name) for name, method in METHODS.items()}
+    work["λ halves of one layer"] = partial(halves, model, x, 0, layer_path(model, None))
+    figures = {}
+    for name, run in work.items():
+        value = figures[name] = seconds(run, options.repeats)
+        target = TARGETS.get(name)
+        print(f"{name:24} {value:7.3f} s" + (f"   target {target} s" if target else ""), flush=True)
 
     result = {
         "command": "python -m lambda_core.attribution",
@@ -63,9 +65,6 @@ def main() -> int:
         },
         "seconds": {name: round(value, 3) for name, value in figures.items()},
     }
-    for name, value in figures.items():
-        target = TARGETS.get(name)
-        print(f"{name:24} {value:7.3f} s" + (f"   target {target} s" if target else ""))
     if options.json:
         options.json.write_text(json.dumps(result, indent=2, ensure_ascii=False) + "\n")
     return int(any(figures[name] > target for name, target in TARGETS.items()))
