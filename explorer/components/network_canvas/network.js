@@ -72,7 +72,7 @@ export function createNetwork(parent) {
 
   function drawAll() {
     if (!app.data) return;
-    const held = root.getRootNode().activeElement?.dataset ?? {}, focused = held.block !== undefined;
+    const held = root.getRootNode().activeElement?.dataset.block !== undefined;
     const all = app.data.stages.flatMap((stage, s) => stage.blocks.map((_, b) => [kind(s, b)[app.metric], app.data.same ? 0 : stage.theirs[b]?.[app.metric] ?? 0]));
     const most = Math.max(1, ...all.flat());
     find(".totals").innerHTML = totalsHtml();
@@ -83,7 +83,7 @@ export function createNetwork(parent) {
     app.at = at;
     if (app.on && !app.on.end && !blockAt(app.on.stage, app.on.block)) app.on = null;
     blockAt(...at).tabIndex = 0;
-    if (focused) blockAt(...at).focus({ preventScroll: true });
+    if (held) blockAt(...at).focus({ preventScroll: true });
     drawWhat();
   }
 
@@ -141,13 +141,15 @@ export function createNetwork(parent) {
     drawWhat();
   }
 
-  function move(s, b) {
-    blockAt(...app.at).tabIndex = -1;
-    app.at = [s, b];
-    const block = blockAt(s, b);
-    block.tabIndex = 0;
-    block.focus({ preventScroll: true });
-    show(block);
+  // The block that has, or had, the focus is the one that the tab key comes back to.
+  function focused({ target }) {
+    const block = target.closest(".block");
+    if (block) {
+      blockAt(...app.at).tabIndex = -1;
+      app.at = [+block.dataset.stage, +block.dataset.block];
+      block.tabIndex = 0;
+    }
+    show(target);
   }
 
   const shortcuts = {
@@ -185,12 +187,12 @@ export function createNetwork(parent) {
       commit();
     }
   });
-  net.addEventListener("focusin", (event) => show(event.target));
+  net.addEventListener("focusin", focused);
   net.addEventListener("keydown", (event) => {
     const block = event.target.closest(".block");
     if (!block || event.ctrlKey || event.metaKey || event.altKey) return;
     const at = [+block.dataset.stage, +block.dataset.block], to = shortcuts[event.key]?.(at), letter = event.key.toUpperCase();
-    if (to) move(...to);
+    if (to) blockAt(...to).focus();
     else if (!app.data.fixed && event.key.length === 1 && app.data.letters.some(([name]) => name === letter)) {
       if (event.shiftKey) whole(at[0], letter);
       else { set(...at, letter); commit(); }
