@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from explorer import canvas, controls, exporting, halves, loading, sidebar, state, switches
+from explorer import canvas, controls, exporting, formula, halves, loading, sidebar, state, switches
 
 PAGE = {"title": "Content against position", "group": "Understand", "order": 2}
 
@@ -12,6 +12,7 @@ traced = loading.traced(picture, selection.layer)
 selection = canvas.fitted(selection, traced)
 halves.show(picture, traced, key="halves")
 halves.links(selection, traced)
+formula.show("content", traced.layer)
 
 st.subheader("Switch a half off")
 st.markdown(

@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from explorer import canvas, controls, exporting, loading, sidebar, state
+from explorer import canvas, controls, exporting, formula, loading, sidebar, state
 
 PAGE = {"title": "Step through a layer", "group": "Understand", "order": 1}
 
@@ -11,6 +11,7 @@ picture = sidebar.picture(selection)
 traced = loading.traced(picture, selection.layer)
 selection = canvas.fitted(selection, traced)
 canvas.show(picture, traced, key="steps")
+formula.show(formula.OF_STEP[selection.step], traced.layer)
 sidebar.controls(selection)
 with st.sidebar:
     controls.twins(selection, traced)

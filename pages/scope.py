@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from explorer import canvas, loading, scope_exports, scope_sections, scoping, sidebar, state
+from explorer import canvas, formula, loading, scope_exports, scope_sections, scoping, sidebar, state
 
 PAGE = {"title": "Scope", "group": "Understand", "order": 3}
 
@@ -11,6 +11,7 @@ picture = sidebar.picture(selection)
 traced = loading.traced(picture, selection.layer)
 selection = scoping.fitted(canvas.fitted(selection, traced), traced)
 found = scoping.show(picture, traced, selection)
+formula.show("position", traced.layer)
 sidebar.controls(selection)
 with st.sidebar:
     scoping.twins(selection, traced, found)

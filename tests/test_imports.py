@@ -28,7 +28,7 @@ OPTIONAL = {
 }
 
 WITHOUT_STREAMLIT = (
-    "plots.py", "images.py", "exports.py", "heat.py", "scope_figure.py", "components/**/pack.py",
+    "plots.py", "images.py", "exports.py", "heat.py", "scope_figure.py", "source.py", "components/**/pack.py",
     "components/bundle.py",
 )  # fmt: skip
 

@@ -1,0 +1,126 @@
+"""The equations of a lambda layer beside their tensors and the code that computes them, on any page."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from explorer.components.formula import formula
+from explorer.source import LETTERS, excerpt
+from lambda_core.engines import attention, einsum
+from lambda_core.functional import lambda_layer
+
+MEANING = {
+    "b": "batch: pictures at once",
+    "h": "heads: each reads the same lambda with a query of its own",
+    "k": "depth of queries and keys: rows of a lambda",
+    "v": "depth of values: columns of a lambda",
+    "u": "intra-depth: every sum over positions runs over it too",
+    "n": "queries: the pixels that ask",
+    "m": "context: the positions that a pixel can draw on",
+}
+
+
+@dataclass(frozen=True)
+class Equation:
+    """An equation and what computes it.
+
+    terms: what is typeset. "values:mvu" is a symbol of the canvas with its indices, "query:nk^h" one with an upper
+    index as well, "∑mu" a sum, "#n" a letter that stands for its size; anything else is a sign.
+    tensors: (symbol, axes in the order of the code); the last is the result. letters: how the code line calls each.
+    """
+
+    title: str
+    says: str
+    spoken: str
+    terms: tuple[str, ...]
+    tensors: tuple[tuple[str, str], ...]
+    letters: tuple[str, ...]
+    code: tuple[Callable, ...]
+    line: bool = True  # whether it is one einsum
+
+    @property
+    def subscripts(self) -> str:
+        """As einsum takes them: "kunm,bmvu->bnkv"."""
+        *factors, result = (axes for _, axes in self.tensors)
+        return f"{','.join(factors)}->{result}"
+
+
+EQUATIONS = {
+    "content": Equation(
+        "Content lambda",
+        "Each key map meets each value map. No n stands in it: one table serves all pixels of a picture.",
+        "lambda c k v is the sum over m and u of K bar m k u times V m v u",
+        ("contentLambda:kv", "=", "∑mu", "keys:mku", "values:mvu"),
+        (("keys", "bmku"), ("values", "bmvu"), ("contentLambda", "bkv")),
+        ("K̄", "V", "λc"),
+        (lambda_layer,),
+    ),
+    "position": Equation(
+        "Position lambda",
+        "The letter n has joined: E knows the offset from n to m, so each pixel has a table of its own.",
+        "lambda p n k v is the sum over m and u of E n m k u times V m v u",
+        ("positionLambda:nkv", "=", "∑mu", "kernels:nmku", "values:mvu"),
+        (("kernels", "kunm"), ("values", "bmvu"), ("positionLambda", "bnkv")),
+        ("E", "V", "λp"),
+        (einsum.position_lambdas, einsum.position_output),
+    ),
+    "output": Equation(
+        "Output",
+        "The query sums k away. The heads, h, share the lambda and differ in their query alone.",
+        "y h n v is the sum over k of lambda n k v times q h n k",
+        ("output:nv^h", "=", "∑k", "lambda:nkv", "query:nk^h"),
+        (("query", "bhnk"), ("lambda", "bnkv"), ("output", "bhnv")),
+        ("Q", "λ", "y"),
+        (einsum.position_output,),
+    ),
+    "attention": Equation(
+        "Implied attention",
+        "The same sum, k first: a weight for each pair n, m and each head. It is large, and nobody has to store it.",
+        "w h n m u is the sum over k of q h n k times E n m k u",
+        ("weights:nmu^h", "=", "∑k", "query:nk^h", "kernels:nmku"),
+        (("query", "bhnk"), ("kernels", "kunm"), ("weights", "bhnmu")),
+        ("Q", "E", "w"),
+        (attention.position_weights,),
+    ),
+    "cost": Equation(
+        "Cost",
+        "Multiply-adds of the position half by its definition. h stands outside the large product: heads are cheap.",
+        "multiply-adds are b n k v times m u plus h",
+        ("#b", "#n", "#k", "#v", "(", "#m", "#u", "+", "#h", ")"),
+        (("kernels", "kunm"), ("values", "bmvu"), ("query", "bhnk"), ("positionLambda", "bnkv")),
+        (),
+        (einsum.cost,),
+        line=False,
+    ),
+}
+
+OF_STEP = {**dict.fromkeys(range(5), "content"), 5: "position", 6: "output", 7: "output", 8: "attention"}
+
+
+def sizes(layer: Mapping[str, Any]) -> dict[str, int]:
+    """How long each axis is in a layer on one picture, from `loading.describe`."""
+    n = layer["height"] * layer["width"]
+    return {
+        "b": 1, "h": layer["heads"], "k": layer["dim_k"], "v": layer["dim_v"], "u": layer["dim_u"], "n": n, "m": n,
+    }  # fmt: skip
+
+
+def _packed(equation: Equation) -> dict[str, Any]:
+    found = [excerpt(function) for function in equation.code]
+    return {
+        "title": equation.title, "says": equation.says, "spoken": equation.spoken, "terms": equation.terms,
+        "tensors": equation.tensors, "letters": equation.letters,
+        "subscripts": equation.subscripts if equation.line else "",
+        "code": [{"file": part.file, "name": part.name, "lines": part.lines} for part in found],
+    }  # fmt: skip
+
+
+def show(name: str, layer: Mapping[str, Any] | None = None) -> None:
+    """A section, closed at first, that opens at the equation `name`. layer: see `sizes`; without one, no sizes."""
+    formula(
+        {
+            "open": name, "meaning": MEANING, "letters": LETTERS, "sizes": sizes(layer) if layer else None,
+            "equations": {key: _packed(equation) for key, equation in EQUATIONS.items()},
+        },
+        key="formula",
+    )  # fmt: skip
