@@ -26,7 +26,7 @@ def measure(seconds: float) -> dict[str, dict[str, float]]:
     """{overlay: {"frames_a_second", "answered_after_ms", "server_ms"}}"""
     figures = {}
     with TemporaryDirectory() as folder, sync_playwright() as playwright, running_app() as server:
-        browser = launch(playwright, f"--use-file-for-fake-video-capture={film(Path(folder, 'cat.mjpeg'))}")
+        browser = launch(playwright, f"--use-file-for-fake-video-capture={film(Path(folder, 'film.mjpeg'))}")
         page = View().context(browser).new_page()
         page.goto(address(server, "live"))
         settle(page)
