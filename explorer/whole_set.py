@@ -66,7 +66,7 @@ def _measure(networks: list[Opened]) -> None:
     with st.container(horizontal=True, vertical_alignment="bottom"):
         count = st.selectbox("Photographs", counts, index=min(1, len(counts) - 1), key="set_count", width=120)
         start = st.button(f"Measure on {count:,} validation photographs", key="set_measure")
-    st.caption("Drawn at random from the validation split, always the same ones; about 60 a second on one core.")
+    st.caption("Drawn at random from the validation split, always the same ones.")
     if start:
         st.button("Cancel", key="set_cancel")  # any press starts this part of the page again and ends the loop
         bar = st.progress(0.0)
