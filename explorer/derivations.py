@@ -16,7 +16,8 @@ STYLE = """<style>
 .derivation summary b, .derivation .sum b { float: right; font-weight: 600 }
 .derivation .sum { border-top: 1px solid VAR_line-strong; padding: 9px 0; font-weight: 600 }
 .derivation div.terms { overflow-x: auto; padding: 6px 0 6px 18px }
-.derivation table { border-collapse: collapse; width: 100% }
+.derivation table { border-collapse: collapse; width: 100% } .derivation p { font-size: 14px; line-height: 20px; margin: 6px 0 }
+.derivation td:nth-child(1) { width: 26% } .derivation td:nth-child(2) { width: 7% } .derivation td:nth-child(3) { width: 20% } .derivation td:nth-child(4) { width: 27% }
 .derivation td { padding: 2px 20px 2px 0; border: 0; white-space: nowrap } .derivation td:last-child { text-align: right; padding: 0 }
 .derivation code { font-size: 13px; background: none; padding: 0; color: inherit } .derivation i { font-style: normal; font-weight: 600 }
 .derivation .soft { color: VAR_ink-soft }
@@ -90,9 +91,9 @@ def of_maps(recipe: Maps, scheme: str) -> str:
     for number, stage in enumerate(recipe.memory, start=2):
         own = [Line(term.name, 1, term) for term in stage.maps]
         terms += list(stage.maps)
+        said = f"c{number} <span class='soft'>entries of {stage.bytes_an_entry} bytes</span>"
         html.append(
-            f"<details open><summary>c{number} <b>{stage.map_bytes:,} bytes</b></summary>"
-            f"{_table(own, scheme)}<p class='soft'>entries, of {stage.bytes_an_entry} bytes each</p></details>"
+            f"<details open><summary>{said} <b>{stage.map_bytes:,} bytes</b></summary>{_table(own, scheme)}</details>"
         )
     total = sum(stage.map_bytes for stage in recipe.memory)
     html.append(f"<div class='sum'>{total:,} bytes <b>{total / 2**30:.3f} GiB</b></div>{legend(terms, scheme)}")

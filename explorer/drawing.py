@@ -10,7 +10,7 @@ from lambda_core.cost import Cost, Row, Term
 from lambda_core.layers import LAYERS
 
 # Families of layers by hue: grey for convolutions, violet for lambdas, and for attention the blue of softmax weights.
-FAMILIES = {"C": "plain", "S": "plain", "L": "lambda", "D": "linear", "E": "linear", "G": "all", "X": "all", "A": "all"}
+FAMILIES = {"C": "plain", "S": "gate", "L": "lambda", "D": "linear", "E": "linear", "G": "all", "X": "all", "A": "all"}
 SAYS = {
     "C": "convolution, 3 × 3",
     "L": "lambda layer",
@@ -35,6 +35,11 @@ LETTERS = {  # of formulas: their hue and what they count
     "c": ("input", "channels in"),
     "d": ("input", "channels out"),
     "b": ("input", "images of a batch"),
+    "l": ("input", "layers"),
+    "g": ("input", "groups of channels"),
+    "o": ("input", "offsets along an axis"),
+    "s": ("input", "rows of the map, or the length of an axis"),
+    "t": ("input", "columns of the map"),
 }
 SHOWN = 7  # lines of one block: the largest
 

@@ -124,7 +124,10 @@ def _derive(figure: Figure) -> None:
         st.markdown(
             f"**{figure.row}: {label} {printed}, here {_number(figure.recomputed, figure.metric, exact=True)} {unit}**"
         )
-        if said := " ".join(filter(None, [VERDICTS.get(figure.verdict, ""), figure.note])):
+        verdict = VERDICTS.get(figure.verdict, "")
+        if figure.verdict == "match" and figure.metric == "memory_gib" and figure.ratio:
+            verdict = f"It comes out to {figure.ratio - 1:+.1%}: the printed figure is a round one."
+        if said := " ".join(filter(None, [verdict, figure.note])):
             st.markdown(said)
         st.code(str(recipe), language="python", wrap_lines=True)
         if isinstance(recipe, Maps):

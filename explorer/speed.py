@@ -12,11 +12,13 @@ from typing import Any
 
 import streamlit as st
 
+from explorer import workbench
 from explorer.architecture import Architecture
 from explorer.blocks import costs
 from explorer.stopwatch import ROUNDS
+from lambda_core.measuring import GIB, machine
 
-GIB, SECONDS = 4.0, 180
+CEILING, SHARE, SECONDS = 4.0, 0.8, 180  # GiB at most, of what is free, and the time
 BATCHES = (1, 2, 4, 8, 16)
 RUN, SAID, CHOICE = "speed_run", "speed_said", "speed_batch"
 PASSES = {"forward": "Forward", "training": "Training step"}
@@ -76,9 +78,11 @@ def start(networks: tuple[Architecture, ...], batch: int, seconds: int = SECONDS
     if not _turn.acquire(blocking=False):
         raise RuntimeError("Another measurement is under way on this server; try again in a minute.")
     try:
+        free = machine().free
         order = {
             "networks": [[one.base, one.overrides(), one.size] for one in networks],
-            "batch": batch, "gib": GIB, "seconds": seconds,
+            "batch": batch, "seconds": seconds,
+            "gib": round(min(CEILING, SHARE * free / GIB), 1) if free else CEILING,
         }  # fmt: skip
         process = subprocess.Popen(
             [sys.executable, "-m", "explorer.stopwatch", json.dumps(order)], cwd=Path(__file__).parent.parent,
@@ -93,10 +97,10 @@ def start(networks: tuple[Architecture, ...], batch: int, seconds: int = SECONDS
     return run
 
 
-def _start(found: Architecture) -> None:
+def _start() -> None:
     st.session_state.pop(SAID, None)
     try:
-        st.session_state[RUN] = start(compared(found), st.session_state[CHOICE])
+        st.session_state[RUN] = start(compared(workbench.shown()), st.session_state[CHOICE])
     except RuntimeError as error:
         st.session_state[SAID] = str(error)
 
@@ -105,7 +109,7 @@ def _cancel() -> None:
     st.session_state.pop(RUN).stop()
 
 
-def show(found: Architecture) -> None:
+def show() -> None:
     """The button, the passes as they come, and the rates."""
     run = st.session_state.get(RUN)
     busy = run is not None and run.busy
@@ -113,9 +117,6 @@ def show(found: Architecture) -> None:
 
 
 def _show(was_busy: bool) -> None:
-    from explorer import workbench
-
-    found: Architecture = workbench.shown()
     run: Run | None = st.session_state.get(RUN)
     busy = run is not None and run.busy
     if was_busy and not busy:
@@ -124,7 +125,7 @@ def _show(was_busy: bool) -> None:
         st.selectbox("Images at once", BATCHES, index=2, key=CHOICE, width=128, disabled=busy)
         if busy:
             st.button("Cancel", icon=":material/stop:", on_click=_cancel)
-        elif st.button("Measure", icon=":material/timer:", type="primary", on_click=_start, args=(found,)):
+        elif st.button("Measure", icon=":material/timer:", type="primary", on_click=_start):
             st.rerun()
     if said := st.session_state.get(SAID):
         st.warning(said)

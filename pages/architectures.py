@@ -20,7 +20,7 @@ st.markdown(
     "FLOPs are not time. One button runs the network on this machine, forward and in a training step, in turn with the "
     "plain ResNet of the same depth."
 )
-speed.show(workbench.shown())
+speed.show()
 
 st.subheader("The paper's tables, recomputed")
 st.markdown(

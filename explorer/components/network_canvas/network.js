@@ -50,7 +50,7 @@ export function createNetwork(parent) {
       const most = Math.max(total[metric], reference[metric], 1);
       return `<button data-metric="${metric}" aria-pressed="${metric === app.metric}"><span class="name">${safe(name)}</span><b data-total="${metric}" data-value="${total[metric]}">${amount(total[metric], metric)}</b><span class="ratio">${same ? "" : ratio(total[metric], reference[metric])}</span><span class="pair"><i style="width:${100 * total[metric] / most}%"></i><i class="then" style="width:${100 * reference[metric] / most}%"></i></span></button>`;
     });
-    return cells.join("") + `<p><span class="now">${safe(app.data.title)}</span><span class="then">${safe(app.data.other)}, beside it</span></p>`;
+    return cells.join("") + `<p><span class="now">${safe(app.data.title)}</span><span class="then">${safe(app.data.other)}, beside it: lines</span></p>`;
   }
 
   function blockHtml(s, b, most) {
@@ -91,7 +91,7 @@ export function createNetwork(parent) {
     if (!app.data) return;
     const count = app.data.stages.reduce((sum, stage) => sum + stage.letters.length, 0);
     root.dataset.size = (root.clientWidth - 230) / (count + app.data.stages.length) < NARROW || root.clientWidth < 760 ? "stacked" : "wide";
-    net.style.gridTemplateColumns = root.dataset.size === "wide" ? `auto ${app.data.stages.map((stage) => `minmax(116px, ${stage.letters.length}fr)`).join(" ")} auto` : "";
+    net.style.gridTemplateColumns = root.dataset.size === "wide" ? `auto ${app.data.stages.map((stage) => `minmax(134px, ${stage.letters.length}fr)`).join(" ")} auto` : "";
   }
 
   // What a block, or the stem, or the classifier costs: its sum, and its largest terms.
@@ -163,6 +163,7 @@ export function createNetwork(parent) {
 
   net.addEventListener("pointerdown", (event) => {
     const block = event.target.closest(".block");
+    app.pointer = event.pointerType;
     if (!block || event.button || app.data.fixed) return;
     const at = [+block.dataset.stage, +block.dataset.block], letter = other(...at);
     app.at = at;
@@ -180,7 +181,7 @@ export function createNetwork(parent) {
   net.addEventListener("click", (event) => {
     const button = event.target.closest("[data-whole]"), block = event.target.closest(".block");
     if (button) whole(+button.dataset.whole, app.brush);
-    else if (block && !app.data.fixed && (event.pointerType !== "mouse" || !event.detail) && !event.shiftKey) { // touch and keys
+    else if (block && !app.data.fixed && (app.pointer !== "mouse" || !event.detail) && !event.shiftKey) { // touch and keys
       const at = [+block.dataset.stage, +block.dataset.block];
       app.at = at;
       set(...at, other(...at));

@@ -33,7 +33,9 @@ function createTable(parent) {
     if (!formula) return `<td class="soft">${safe(cell.published)}</td>`;
     if (!cell.here) return `<td>${safe(cell.published)}</td><td class="soft">–</td><td class="mark"></td>`;
     const chosen = open && open[0] === row.row && open[1] === cell.metric;
-    return `<td><button id="n${place}" data-open="${safe(row.row)}" data-metric="${cell.metric}" aria-expanded="${chosen}" title="How it comes about">${safe(cell.published)}</button></td><td class="here">${safe(cell.here)}</td><td class="mark ${cell.verdict}">${MARKS[cell.verdict] ?? ""}</td>`;
+    const number = (text) => `<button id="n${place}" data-open="${safe(row.row)}" data-metric="${cell.metric}" aria-expanded="${chosen}" title="How it comes about">${safe(text)}</button>`;
+    const printed = cell.verdict !== "unprinted"; // what is not printed opens by the number here
+    return `<td>${printed ? number(cell.published) : safe(cell.published)}</td><td class="here">${printed ? safe(cell.here) : number(cell.here)}</td><td class="mark ${cell.verdict}">${MARKS[cell.verdict] ?? ""}</td>`;
   }
 
   function tableHtml({ title, columns, rows, open }) {
