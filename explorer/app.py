@@ -4,7 +4,7 @@ from pathlib import Path
 
 import streamlit as st
 
-from explorer import navigation, state
+from explorer import navigation, state, tour
 
 ASSETS = Path(__file__).with_name("assets")
 
@@ -18,4 +18,5 @@ for info in navigation.find():
     menu.setdefault(info.group, []).append(page)
 chosen = st.navigation(menu, position="top")
 state.arrive(chosen.url_path)
-chosen.run()
+with tour.line(chosen.url_path):
+    chosen.run()

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 import streamlit as st
 
-from explorer import attributions, images, loading
+from explorer import attributions, images, loading, tour
 from explorer.attributions import SIDE, Question
 from explorer.components import brush as painting
 from lambda_core.attribution import METHODS
@@ -77,6 +77,8 @@ def brush(question: Question, found: Mapping[str, np.ndarray]) -> None:
             chosen = st.session_state["attribution_hot"]
             st.button("Cover", key="attribution_cover", on_click=_hottest, args=(found[chosen],))
         st.button("Uncover all", key="attribution_clear", on_click=_cover, args=(np.zeros_like(mask),))
+    if now[question.target] < shares[question.target] / 2:
+        tour.tick("brush")
     change = float(after[question.target] - before[question.target])
     st.caption(
         f"Covered: {100 * mask.mean():.0f} % of the picture. Logit of {title}: "

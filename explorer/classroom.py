@@ -6,7 +6,7 @@ from typing import Any
 
 import streamlit as st
 
-from explorer import curves, forming, images, jobs, loading, sidebar
+from explorer import curves, forming, images, jobs, loading, sidebar, tour
 from explorer.jobs import Busy, Job
 from lambda_core.checkpoints import read_checkpoint
 from lambda_core.data import DATASETS, data_folder
@@ -169,6 +169,7 @@ def _opened(file: Path) -> Any:
 
 def _ways_on(job: Job, file: Path, epoch: int, digit: images.Picture) -> None:
     if st.button("Step through this network", icon=":material/footprint:", type="primary"):
+        tour.done().add("train")
         loading.bring(f"{job.recipe}, epoch {epoch}", file.read_bytes())
         sidebar.keep("upload", digit)
         st.switch_page("../pages/lambda_layer.py")

@@ -4,7 +4,7 @@ from html import escape
 
 import streamlit as st
 
-from explorer import accuracy, bars, halves, images, loading
+from explorer import accuracy, bars, halves, images, loading, tour
 from explorer.halves import Off
 from lambda_core.switching import HALVES
 
@@ -76,7 +76,7 @@ def answers(picture: images.Picture, off: Off) -> None:
     st.html(bars.answer_bars([(names[i], float(before[i]), float(after[i])) for i in wanted], scheme()))
     st.caption("Grey: the whole network. Violet: with the switches.")
     if now != then:
-        st.session_state.setdefault("tasks_done", set()).add(TASK)
+        tour.tick(TASK)
 
 
 @st.fragment

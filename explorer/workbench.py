@@ -6,6 +6,7 @@ from typing import Any
 import streamlit as st
 
 from explorer import architecture as naming
+from explorer import tour
 from explorer.architecture import BASES, GLOBAL, PLAIN, Architecture
 from explorer.blocks import Costs, costs, measure
 from explorer.components.network_canvas import network_canvas
@@ -106,6 +107,8 @@ def show() -> None:
     _twin(now, found, batch)
     _ways_on(now)
     write_url()
+    if ANSWERED in st.session_state and now != other:
+        tour.tick("swap")
 
 
 def _select(name: str, label: str, now: int, **more: Any) -> None:

@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from explorer import paper_tables, speed, state, workbench
+from explorer import formula, paper_tables, speed, state, workbench
 
 PAGE = {"title": "Architectures", "group": "Measure", "order": 2}
 
@@ -14,6 +14,7 @@ st.markdown(
     "are wide, at the right, it saves most **parameters**. Which exchange pays off?"
 )
 workbench.show()
+formula.show("cost")
 
 st.subheader("How fast is it here?")
 st.markdown(

@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from explorer import classroom, jobs, state
+from explorer import classroom, formula, jobs, state
 
 PAGE = {"title": "Training", "group": "Train", "order": 0}
 
@@ -17,4 +17,5 @@ if job is None:
     classroom.order()
 else:
     classroom.watch(job)
+formula.show("position")
 state.write_url(state.current())

@@ -1,0 +1,92 @@
+"""The guided tour without a browser: where its links lead, what ticks, what the line above a page says."""
+
+import re
+
+import pytest
+
+from explorer import navigation, tour
+from explorer.tour import TASKS
+from tests.test_pages import start
+
+NAMED = re.compile(r"""(?:id: "|tick\("|done\(\)\.add\("|TASK = ")([\w-]+)\"""")
+
+
+def noticed():
+    """Names of tasks that some page or canvas notices."""
+    explorer = navigation.PAGES.parent / "explorer"
+    files = [*explorer.glob("*.py"), *explorer.glob("components/*/tasks.js")]
+    return {name for file in files for name in NAMED.findall(file.read_text())}
+
+
+def test_every_task_of_a_page_that_is_there_is_noticed_by_somebody():
+    there = tour.tasks()
+    assert 7 <= len(there) <= 10
+    assert {task.name for task in there} <= noticed()
+    assert len({task.name for task in TASKS}) == len(TASKS)
+
+
+def said_above(app):
+    """The line above the page, in words."""
+    found = [text.value for text in app.markdown if "Tour," in text.value or "Next:" in text.value]
+    found += [link.label for link in app.get("page_link") if "Tour," in link.label or "Next:" in link.label]
+    found += [button.label for button in app.button if button.key and button.key.startswith("tour_open_")]
+    return found
+
+
+@pytest.mark.parametrize("task", tour.tasks(), ids=lambda task: task.name)
+def test_each_page_of_the_tour_proposes_its_own_task(task):
+    app = start()
+    app.session_state["tasks_done"] = {other.name for other in TASKS if other.page == task.page and other != task}
+    app.switch_page(f"../pages/{task.page}.py").run()
+    assert not app.exception
+    assert [text for text in said_above(app) if task.text in text]
+
+
+def test_the_first_page_ticks_what_is_done():
+    app = start()
+    assert not said_above(app)
+    app.session_state["tasks_done"] = {"sum", "of no tour"}
+    app.run()
+    icons = {link.label.partition(". ")[2]: link.icon for link in app.get("page_link")}
+    ticked = [text for text, icon in icons.items() if icon == tour.ICONS[True]]
+    assert ticked == [task.text for task in TASKS if task.name == "sum"]
+    assert any(caption.value.startswith("1 of") for caption in app.caption)
+
+
+def test_the_line_is_hidden_and_comes_back():
+    app = start("../pages/scope.py")
+    assert said_above(app)
+    app.button(key="tour_hide").click().run()
+    assert not said_above(app)
+    app.switch_page("../pages/home.py").run()
+    app.button(key="tour_unhide").click().run()
+    app.switch_page("../pages/scope.py").run()
+    assert said_above(app)
+
+
+def test_the_line_opens_the_step_on_the_page_that_is_open():
+    app = start("../pages/lambda_layer.py")
+    app.session_state["tasks_done"] = {"overview"}
+    app.run()
+    app.button(key="tour_open_sum").click().run()
+    assert app.session_state["selection"].step == 6
+    assert not app.exception
+
+
+def test_after_the_last_task_nothing_is_proposed():
+    app = start()
+    app.session_state["tasks_done"] = {task.name for task in TASKS}
+    app.switch_page("../pages/scope.py").run()
+    assert not said_above(app)
+
+
+def test_a_tick_inside_a_fragment_brings_the_line_up_to_date():
+    app = start("../pages/content_position.py", image="coffee")
+    app.session_state["tasks_done"] = {"overview", "sum"}
+    app.run()
+    assert "**Tour, 2 of" in said_above(app)[0]
+    app.button(key="preset_Neither").click().run()
+    if "halves_switch" in app.session_state["tasks_done"]:
+        assert any("3 of" in text for text in said_above(app))
+    else:
+        assert "**Tour, 2 of" in said_above(app)[0]
