@@ -184,13 +184,14 @@ def parser() -> argparse.ArgumentParser:
 def main(arguments: list[str] | None = None) -> None:
     given = sys.argv[1:] if arguments is None else arguments
     options = parser().parse_args(given)
+    out = options.out or Path("runs") / options.recipe
     try:
         recipe = changed(RECIPES[options.recipe], options.set)
         names = ("epochs", "precision", "seed", "compile")
         own: dict[str, Any] = {name: getattr(options, name) for name in names if getattr(options, name) is not None}
         done = train(
             replace(recipe, **own),
-            options.out or Path("runs") / options.recipe,
+            out,
             options.data,
             workers=options.workers,
             device=options.device,
@@ -202,6 +203,13 @@ def main(arguments: list[str] | None = None) -> None:
         )
     except (CheckpointRefused, data.DataMissing, data.DataBroken, TrainingStopped, ValueError) as error:
         sys.exit(str(error).strip().splitlines()[-1])
+    except RuntimeError as error:
+        if not any(word in str(error) for word in ("gloo", "NCCL")):
+            raise
+        sys.exit(
+            f"another process of this run was lost; the last good state is in {out}: torchrun --max-restarts N starts "
+            "all again from there by itself, else run the same command again"
+        )
     if options.dry_run and int(os.environ.get("RANK", "0")) == 0:
         print(describe(done))
     if done.get("stopped"):

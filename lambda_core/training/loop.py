@@ -201,7 +201,7 @@ class Run:
         if not path.exists():
             return False
         try:
-            state = torch.load(path, map_location=self.device, weights_only=True)
+            state = torch.load(path, map_location="cpu", weights_only=True)
             self.model.load_state_dict(state["model"])
             self.average.load_state_dict(state["average"])
             self.optimizer.optimizer.load_state_dict(state["optimizer"])
@@ -211,9 +211,10 @@ class Run:
             self.loss_sum, self.seconds = state["loss_sum"], state["seconds"]
             self.history, self.curve = state["history"], state["curve"]
         except Exception as error:
+            why = (str(error) or type(error).__name__).splitlines()[0]
             raise TrainingStopped(
-                f"{path} is not a state that this recipe can go on from ({type(error).__name__}); it was left as it "
-                "is: run the command that began it, or choose another --out"
+                f"{path} is not a state that this recipe can go on from ({why}); it was left as it is: run "
+                "the command that began it, or choose another --out"
             ) from error
         return True
 
