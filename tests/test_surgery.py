@@ -58,12 +58,17 @@ def test_what_is_left_of_a_table(rows, columns, half):
 
 def test_everything_comes_back_also_after_an_error():
     model = build("lambda_resnet_mini", num_classes=3).eval()
-    before = {name: parameter for name, parameter in model.named_parameters()}
+    before = dict(model.named_parameters())
     values = {name: parameter.detach().clone() for name, parameter in before.items()}
-    with pytest.raises(RuntimeError, match="on purpose"), cropped_scope(model, 3) as paths:
-        assert len(paths) == 4
-        assert all(model.get_submodule(path).embeddings[..., 0, :].abs().max() == 0 for path in paths)
-        raise RuntimeError("on purpose")
+
+    def fails():
+        with cropped_scope(model, 3) as paths:
+            assert len(paths) == 4
+            assert all(model.get_submodule(path).embeddings[..., 0, :].abs().max() == 0 for path in paths)
+            raise RuntimeError("on purpose")
+
+    with pytest.raises(RuntimeError, match="on purpose"):
+        fails()
     after = dict(model.named_parameters())
     assert all(after[name] is parameter for name, parameter in before.items())
     assert all(torch.equal(after[name], value) for name, value in values.items())
