@@ -71,18 +71,19 @@ def entries(row: Row, metric: str, batch: int) -> Iterable[Term]:
 PARTS = {
     "reduce": "1 × 1 down", "expand": "1 × 1 up", "mix": "", "end": "after it", "shortcut": "shortcut",
     "norm1": "norms", "norm2": "norms", "norm3": "norms", "to_q": "queries", "to_k": "keys", "to_v": "values",
+    "to_weights": "weights", "to_gather": "gather", "to_features": "features",
 }  # fmt: skip
 
 
 def place(path: str, name: str) -> str:
     """Where in a block a term is counted, for people: "position lambda", "1 × 1 up"."""
     first, _, rest = path.partition(".")
-    part = PARTS.get(first, first)
+    part = "between blocks" if first.isdigit() else PARTS.get(first, first)
     if part == "norms" or name.startswith("norm") or (first == "shortcut" and rest == "1"):
         return "norms"
     if name in ("convolution", "linear", "weight", "bias", "output") and part:
         return part
-    name = PARTS.get(name.removesuffix(".weight"), name)
+    name = PARTS.get(name.partition(".")[0], name)
     return name if not part else f"{part}, {name}"
 
 

@@ -119,14 +119,14 @@ def show() -> None:
 def _show(was_busy: bool) -> None:
     run: Run | None = st.session_state.get(RUN)
     busy = run is not None and run.busy
-    if was_busy and not busy:
+    if was_busy != busy:  # the page has to look every second, or no longer
         st.rerun()
     with st.container(horizontal=True, gap="medium", vertical_alignment="bottom"):
         st.selectbox("Images at once", BATCHES, index=2, key=CHOICE, width=128, disabled=busy)
         if busy:
             st.button("Cancel", icon=":material/stop:", on_click=_cancel)
-        elif st.button("Measure", icon=":material/timer:", type="primary", on_click=_start):
-            st.rerun()
+        else:
+            st.button("Measure", icon=":material/timer:", type="primary", on_click=_start)
     if said := st.session_state.get(SAID):
         st.warning(said)
     if run is not None:
@@ -158,8 +158,9 @@ def _report(run: Run, busy: bool) -> None:
         rows.append(row)
     st.dataframe(rows, hide_index=True, width="content")
     threads = next((line["threads"] for line in lines if "threads" in line), None)
+    on = f", {threads} thread{'s' * (threads > 1)}" if threads else ""
     st.caption(
-        f"Random images, float32, {run.batch} at once{f', {threads} threads' if threads else ''}, random weights; the "
+        f"Random images, float32, {run.batch} at once{on}, random weights; the "
         f"median of {ROUNDS - 1} passes after one that is not counted. The networks take turns. What else this machine "
         "does at the time is in the figures: the ratio is safer than the rate."
     )

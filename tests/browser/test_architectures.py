@@ -111,6 +111,15 @@ def test_a_row_of_the_paper_is_a_preset_and_its_number_opens_its_derivation(open
     page.wait_for_selector(".derivation", state="detached")
 
 
+def test_a_measurement_runs_to_its_end(open_page: Callable[..., Page]):
+    page = open_page(PATH, net="lambda_resnet_mini~CCLL~px64")
+    page.locator('[data-testid="stMain"]').get_by_role("button", name="Measure").first.click()
+    page.get_by_text(re.compile(r"pass \d+ of 16")).wait_for(timeout=30_000)
+    page.get_by_text(re.compile(r"4 at once, \d+ thread")).wait_for(timeout=120_000)
+    settle(page)
+    assert page.locator('[data-testid="stMain"]').get_by_role("button", name="Measure").first.is_enabled()
+
+
 @pytest.mark.parametrize("view", [View(width=400, height=860, color_scheme="dark")], ids=str)
 def test_a_deep_network_fits_a_phone_in_the_dark(open_page: Callable[..., Page]):
     page = open_page(PATH, net="resnet152_d~SSLL~px256", beside="san19")
