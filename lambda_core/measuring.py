@@ -30,6 +30,7 @@ from lambda_core.layers.relative import head_depth, split
 
 GIB = 2**30
 REPEATS = 3  # timed steps; the one before, in which memory is counted, is not timed
+TIMEOUT = 3  # exit status of a process that took too long
 LONG = 5.0  # seconds of a step that is not repeated
 
 
@@ -304,7 +305,7 @@ def main(arguments: list[str] | None = None) -> None:
         ceiling, seconds = int(order.get("gib", 2) * GIB), float(order.get("seconds", 120))
     except (ValueError, KeyError, TypeError) as error:
         parser.error(f"this is no order: {error}")
-    watch = threading.Timer(seconds, os._exit, (3,))
+    watch = threading.Timer(seconds, os._exit, (TIMEOUT,))
     watch.daemon = True
     watch.start()
     held = limit(ceiling)

@@ -1,0 +1,176 @@
+"""Memory and operations over a size, both axes logarithmic: for plotly on the page, for matplotlib in files."""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from explorer.budget import AUTO, KINDS, NAMES, SHOWN, Sizes, along, flop_terms, flops, said, size_of, terms
+from explorer.theme import PALETTE
+from lambda_core.measuring import Machine
+
+# Attention in greys, told apart by dashes; E's own hue where E is stored; lambda layers stand out.
+STYLES: dict[str, tuple[str, float, str]] = {
+    "global attention": ("ink", 2, "solid"),
+    "axial attention": ("ink-soft", 2, "dash"),
+    "local attention": ("ink-soft", 2, "dot"),
+    "linear attention": ("ink-faint", 2, "dashdot"),
+    "flash attention": ("ink-faint", 2, "longdash"),
+    "lambda, einsum": ("position", 2.5, "solid"),
+    AUTO: ("lambda", 4, "solid"),
+    "lambda, convolution": ("lambda", 1.5, "dash"),
+    "lambda, gemm": ("lambda", 1.5, "dot"),
+    "lambda, fft": ("lambda", 1.5, "dashdot"),
+    "lambda, attention": ("lambda", 1.5, "longdash"),
+}
+DASHES: dict[str, Any] = {
+    "solid": "-", "dash": (0, (5, 2)), "dot": (0, (1, 1.5)), "dashdot": (0, (5, 2, 1, 2)), "longdash": (0, (9, 3)),
+}  # fmt: skip
+COUNTED = {"memory": "bytes", "work": "FLOPs"}
+BINARY = {2**power: said(2**power) for power in range(0, 61, 5)}
+
+
+class Curve(NamedTuple):
+    """Of one kind: x, y, and what a pointer on it is told."""
+
+    kind: str
+    x: list[int]
+    y: list[int]
+    told: list[str]
+
+
+def curves(what: str, sizes: Sizes, axis: str, count: str) -> list[Curve]:
+    """what: "memory" in bytes, "work" in FLOPs. Kinds that have none of it are left out."""
+    found, places = [], along(sizes, axis)
+    for kind in KINDS:
+        y = [size_of(kind, one, count) if what == "memory" else flops(kind, one, count) for one in places]
+        if any(y):
+            told = [_told(what, kind, one, count, value) for one, value in zip(places, y, strict=True)]
+            found.append(Curve(kind, [getattr(one, axis) for one in places], y, told))
+    return found
+
+
+def _told(what: str, kind: str, sizes: Sizes, count: str, value: int) -> str:
+    """The largest term with its numbers, and the sum."""
+    if what == "memory":
+        own = [term for part in terms(kind, sizes, count).values() for term in part]
+        sum_of, factor = f"{said(value)}", f" × {sizes.entry} bytes"
+    else:
+        own, sum_of = list(flop_terms(kind, sizes)), f"{value:.3g} FLOPs"
+        factor = "" if count == "forward" else ", × 3 with the backward pass"
+    most = max(own, key=lambda term: term.value)
+    name = KINDS[kind] if kind != AUTO else f"Lambda, {sizes.point(kind).kind.removeprefix('lambda, ')} engine"
+    return f"<b>{name}: {sum_of}</b><br>most of it: {most.name}<br>{most.formula} = {most.substituted}{factor}"
+
+
+def lines(machine: Machine) -> dict[str, int]:
+    """What a memory curve can cross: this machine's memory, and that of its GPU if it has one."""
+    found = {f"this machine, {said(machine.total)}": machine.total}
+    if machine.gpu:
+        found[f"{machine.gpu_name}, {said(machine.gpu)}"] = machine.gpu
+    return {name: size for name, size in found.items() if size}
+
+
+def _range(found: Sequence[Curve], more: Sequence[int], step: float) -> list[float]:
+    """Of the vertical axis, in powers of ten: whole steps, so that it seldom moves while a slider does."""
+    values = [y for curve in found if curve.kind in SHOWN for y in curve.y if y] + list(more)
+    low, high = math.log(min(values), step), math.log(max(values), step)
+    return [math.floor(low) * math.log10(step), math.ceil(high) * math.log10(step)]
+
+
+def figure(
+    what: str, sizes: Sizes, axis: str, count: str, machine: Machine, scheme: str,
+    measured: Sequence[Mapping[str, Any]] = (),
+) -> Any:  # fmt: skip
+    """One chart for plotly. measured: points that lie on its curves, see `budget.dots`."""
+    import plotly.graph_objects as go
+
+    ink, found = PALETTE[scheme], curves(what, sizes, axis, count)
+    chart = go.Figure()
+    for curve in found:
+        hue, width, dash = STYLES[curve.kind]
+        chart.add_scatter(
+            x=curve.x, y=[y or None for y in curve.y], mode="lines", name=KINDS[curve.kind], text=curve.told,
+            visible=True if curve.kind in SHOWN else "legendonly", hovertemplate="%{text}<extra></extra>",
+            line={"color": ink[hue], "width": width, "dash": dash}, legendgroup=curve.kind,
+        )  # fmt: skip
+    limits = lines(machine) if what == "memory" else {}
+    for dot in measured:
+        y = dot.get(count) if what == "memory" else None
+        if y:
+            _dot(chart, dot, getattr(dot["sizes"], axis), y, scheme)
+    for name, limit in limits.items():
+        chart.add_hline(limit, line={"color": ink["pixel"], "width": 1.5, "dash": "4px 3px"})
+        chart.add_annotation(
+            text=name, xref="paper", x=0.01, xanchor="left", y=math.log10(limit), yanchor="bottom", showarrow=False,
+            font={"color": ink["pixel"], "size": 13},
+        )  # fmt: skip
+    chosen = getattr(sizes, axis)
+    chart.add_vline(chosen, line={"color": ink["line-strong"], "width": 1.5})
+    vertical = {"range": _range(found, [*limits.values()], 32 if what == "memory" else 100)}
+    if what == "memory":
+        vertical |= {"tickvals": list(BINARY), "ticktext": list(BINARY.values())}
+    else:
+        vertical |= {"dtick": 2, "exponentformat": "power"}
+    x = [value for curve in found[:1] for value in curve.x]
+    ticks = [value for value in x if value & (value - 1) == 0 or value == chosen]
+    ticks = [value for value in ticks if value == chosen or abs(math.log2(value / chosen)) > 0.4]
+    chart.update_xaxes(
+        type="log", title=NAMES[axis], range=[math.log10(x[0]), math.log10(x[-1])], tickvals=ticks,
+        gridcolor=ink["line"], zeroline=False, tickformat="d", title_standoff=4,
+    )  # fmt: skip
+    chart.update_yaxes(type="log", gridcolor=ink["line"], zeroline=False, automargin=True, **vertical)
+    chart.update_layout(
+        height=500, margin={"l": 8, "r": 12, "t": 12, "b": 8}, paper_bgcolor="rgba(0,0,0,0)",
+        plot_bgcolor="rgba(0,0,0,0)", font={"color": ink["ink-soft"], "family": "Source Sans, sans-serif", "size": 13},
+        legend={"orientation": "h", "x": 0, "y": -0.2, "yanchor": "top", "itemwidth": 40}, uirevision=what,
+        hovermode="closest", hoverlabel={"bgcolor": ink["page"], "bordercolor": ink["line-strong"], "align": "left",
+                                         "font": {"color": ink["ink"], "family": "Source Sans, sans-serif"}},
+    )  # fmt: skip
+    return chart
+
+
+def _dot(chart: Any, dot: Mapping[str, Any], x: int, y: int, scheme: str) -> None:
+    ink = PALETTE[scheme]
+    hue, _, _ = STYLES[dot["asked"]]
+    chart.add_scatter(
+        x=[x], y=[y], mode="markers", showlegend=False, legendgroup=dot["asked"],
+        marker={"color": ink["page"], "size": 12, "line": {"color": ink[hue], "width": 3}},
+        hovertemplate=f"<b>{KINDS[dot['asked']]}, measured: {said(y)}</b><br>{dot['seconds']:.3g} s a step"
+        "<extra></extra>",
+    )  # fmt: skip
+
+
+def drawing(
+    sizes: Sizes, axis: str, count: str, machine: Machine, kind: str, measured: Sequence[Mapping[str, Any]] = ()
+) -> bytes:
+    """Both charts as a file, "png" or "svg", in the light palette."""
+    from matplotlib.figure import Figure
+
+    from explorer.plots import save
+
+    ink = PALETTE["light"]
+    sheet = Figure(figsize=(13, 5.2), layout="constrained", facecolor="white")
+    for axes, what in zip(sheet.subplots(1, 2), COUNTED, strict=True):
+        found = [curve for curve in curves(what, sizes, axis, count) if curve.kind in SHOWN]
+        for curve in found:
+            hue, width, dash = STYLES[curve.kind]
+            axes.plot(curve.x, curve.y, color=ink[hue], linewidth=width * 0.8, linestyle=DASHES[dash],
+                      label=KINDS[curve.kind])  # fmt: skip
+        axes.set_xscale("log", base=2)
+        axes.set_yscale("log", base=10 if what == "work" else 2)
+        if what == "memory":
+            low, high = axes.get_ylim()
+            shown = {value: text for value, text in BINARY.items() if low <= value <= high}
+            axes.set_yticks(list(shown), list(shown.values()))
+            for name, limit in lines(machine).items():
+                axes.axhline(limit, color=ink["pixel"], linewidth=1, linestyle="--")
+                axes.annotate(name, (found[0].x[0], limit), color=ink["pixel"], va="bottom", fontsize=9)
+            for dot in measured:
+                if y := dot.get(count):
+                    axes.plot(getattr(dot["sizes"], axis), y, "o", mfc="white", mew=2, mec=ink[STYLES[dot["asked"]][0]])
+        axes.set_xlabel(NAMES[axis])
+        axes.set_ylabel(COUNTED[what])
+        axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
+        axes.grid(color=ink["line"], linewidth=0.6)
+        axes.legend(fontsize=8, frameon=False)
+    return save(sheet, kind)

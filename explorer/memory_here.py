@@ -1,0 +1,230 @@
+"""Measured on this machine: a child process runs real layers under a ceiling, and their dots join the curves."""
+
+import atexit
+import json
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import streamlit as st
+
+from explorer import budget
+from explorer.budget import AUTO, CHOICES, KINDS, Sizes
+from lambda_core.cost import total
+from lambda_core.measuring import GIB, TIMEOUT, Machine, machine, refusal
+
+SECONDS = 120
+CEILINGS = (0.25, 0.5, 1, 2, 4, 8, 16)
+SHARE = 0.8  # of what is free: the rest of the machine wants to live too
+POINTS = 3  # along the axis: the chosen one, a half and a quarter of it
+RUN, DOTS, SAID, KIND_CHOICE, CEILING = "memory_run", "memory_dots", "memory_said", "memory_kinds", "memory_ceiling"
+FIRST = ["global attention", AUTO]
+_turn = threading.Lock()
+
+Chosen = Callable[[], tuple[Sizes, str]]  # the sizes of the sliders, and the axis
+
+
+@dataclass
+class Run:
+    """A measurement. asked: the kind and sizes of each point. lines: what the child said, in the order it came."""
+
+    asked: list[tuple[str, Sizes]]
+    process: subprocess.Popen
+    lines: list[dict[str, Any]] = field(default_factory=list)
+    taken: int = 0  # lines that have become dots
+    ended: threading.Event = field(default_factory=threading.Event)
+
+    def stop(self) -> None:
+        """End it, and wait until it has ended."""
+        self.process.kill()
+        self.ended.wait()
+
+
+def start(asked: list[tuple[str, Sizes]], gib: float, seconds: float = SECONDS) -> Run:
+    """Measure points in a process of its own. Raises RuntimeError while another measurement is under way."""
+    if not _turn.acquire(blocking=False):
+        raise RuntimeError("Another measurement is under way on this server; try again in a minute.")
+    try:
+        points = [asdict(sizes.point(kind)) for kind, sizes in asked]
+        order = json.dumps({"points": points, "gib": gib, "seconds": seconds})
+        process = subprocess.Popen(
+            [sys.executable, "-m", "lambda_core.measuring", order], cwd=Path(__file__).parent.parent,
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, start_new_session=True,
+        )  # fmt: skip
+    except BaseException:
+        _turn.release()
+        raise
+    run = Run(asked, process)
+    threading.Thread(target=_listen, args=(run,), daemon=True).start()
+    atexit.register(process.kill)
+    return run
+
+
+def _listen(run: Run) -> None:
+    """Gather lines until the child ends, by itself or killed."""
+    assert run.process.stdout is not None
+    with run.process.stdout as lines:
+        run.lines += (json.loads(line) for line in lines if line.endswith(b"}\n"))
+    run.process.wait()
+    atexit.unregister(run.process.kill)
+    run.ended.set()
+    _turn.release()
+
+
+def values(sizes: Sizes, axis: str) -> list[int]:
+    """Where a curve is measured: at the chosen value, and at a half and a quarter of it."""
+    chosen, least = getattr(sizes, axis), CHOICES[axis][0]
+    found = {max(least, chosen // 2**i) for i in range(POINTS)}
+    return sorted({value + 1 - value % 2 for value in found} if axis == "scope" else found)
+
+
+def points(kinds: list[str], sizes: Sizes, axis: str) -> list[tuple[str, Sizes]]:
+    """Small ones first, so that something is there soon."""
+    places = [replace(sizes, **{axis: value}) for value in values(sizes, axis)]  # type: ignore[arg-type]
+    asked = [(kind, place) for place in places for kind in kinds if place.dim % place.heads == 0]
+    return sorted(asked, key=lambda pair: budget.size_of(*pair, "peak"))
+
+
+def begin(chosen: Chosen) -> None:
+    """Start what fits, and say of the rest why it does not."""
+    fit, refused, gib = [], [], st.session_state[CEILING]
+    for kind, place in points(st.session_state[KIND_CHOICE], *chosen()):
+        why = refusal(place.point(kind), int(gib * GIB))
+        if why is None:
+            fit.append((kind, place))
+        else:
+            refused.append(why)
+    st.session_state[SAID] = refused
+    st.session_state.pop(RUN, None)
+    if fit:
+        try:
+            st.session_state[RUN] = start(fit, gib)
+        except RuntimeError as error:
+            st.session_state[SAID] = [str(error)]
+
+
+def dots() -> list[dict[str, Any]]:
+    """What this session measured, newest last: asked, sizes, kept, pairs, peak, resident, seconds."""
+    return st.session_state.setdefault(DOTS, [])
+
+
+def _take(run: Run) -> bool:
+    """Make dots of the lines that are new; whether there were any."""
+    fresh = run.lines[run.taken :]
+    run.taken += len(fresh)
+    for line in fresh:
+        if "refused" in line:
+            st.session_state.setdefault(SAID, []).append(line["refused"])
+        elif "point" in line:
+            kind, sizes = run.asked[line["point"]]
+            others = [dot for dot in dots() if (dot["asked"], dot["sizes"]) != (kind, sizes)]
+            found = sizes.point(kind)
+            maps = {"maps": line["pairs"]} if found.pairs == found.expected().maps else {}
+            st.session_state[DOTS] = [*others, {"asked": kind, "sizes": sizes, **line, **maps}]
+    return bool(fresh)
+
+
+def _cancel() -> None:
+    run = st.session_state.pop(RUN, None)
+    if run is not None:
+        run.stop()
+        _take(run)
+        st.session_state[SAID] = [f"Cancelled after {run.taken} of {len(run.asked)} points."]
+
+
+def show(chosen: Chosen) -> None:
+    """The button, and the points as they come. Sliders may move without this part: it asks when it is pressed."""
+    busy = RUN in st.session_state
+    st.fragment(_show, run_every=0.5 if busy else None)(chosen, busy)
+
+
+def _show(chosen: Chosen, was_busy: bool) -> None:
+    run: Run | None = st.session_state.get(RUN)
+    news = False
+    if run is not None:
+        ended = run.ended.is_set()  # asked before the lines are taken: none can come after
+        news = _take(run)
+        if ended:
+            _end(run)
+    if news or was_busy != (RUN in st.session_state):
+        st.rerun()  # the curves want the new dots, and this part has to look for news, or no longer
+    _order(chosen, run)
+    if run is not None:
+        done = f"{run.taken} of {len(run.asked)} points" if run.taken else "Starting a process …"
+        st.progress(min(1.0, run.taken / len(run.asked)), done)
+    for why in st.session_state.get(SAID, ()):
+        st.warning(why)
+
+
+def _end(run: Run) -> None:
+    st.session_state.pop(RUN)
+    if code := run.process.returncode:
+        why = f"took longer than {SECONDS} seconds" if code == TIMEOUT else "took more memory than there is"
+        st.session_state.setdefault(SAID, []).append(f"What was left {why}, and was ended.")
+
+
+def _order(chosen: Chosen, run: Run | None) -> None:
+    now = machine()
+    room = SHARE * now.free if now.free else CEILINGS[-1] * GIB
+    allowed = [gib for gib in CEILINGS if gib * GIB <= room] or [CEILINGS[0]]
+    with st.container(horizontal=True, gap="medium", vertical_alignment="bottom", key="memory_order"):
+        kinds = st.multiselect(
+            "Layers", list(KINDS), default=FIRST, format_func=KINDS.__getitem__, key=KIND_CHOICE, width=460,
+            disabled=run is not None,
+        )  # fmt: skip
+        st.selectbox(
+            "Memory ceiling", allowed, index=min(3, len(allowed) - 1), format_func=lambda g: f"{g:g} GiB", key=CEILING,
+            width=150, disabled=run is not None,
+        )  # fmt: skip
+        if run is not None:
+            st.button("Cancel", icon=":material/stop:", on_click=_cancel, key="memory_cancel")
+        else:
+            st.button(
+                "Measure here", icon=":material/straighten:", type="primary", on_click=begin, key="memory_measure",
+                args=(chosen,), disabled=not kinds,
+            )  # fmt: skip
+    st.caption(
+        f"At the chosen value of the axis, at a half and at a quarter of it; other sizes as above. {_bounds(now)}"
+    )
+
+
+def _bounds(now: Machine) -> str:
+    free = f"{budget.said(now.free)} are free now." if now.free else "How much is free, this system does not say."
+    held = "" if sys.platform == "linux" else " This system enforces no ceiling: only what should fit is run."
+    return f"{free} In float32, on random numbers, at most {SECONDS} seconds.{held}"
+
+
+def compared(found: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """A row a dot: predicted and measured, and how far apart."""
+    rows = []
+    for dot in found:
+        kind, sizes = dot["asked"], dot["sizes"]
+        point = sizes.point(kind)
+        pairs = 4 * total(point.pairs)
+        rows.append(
+            {
+                "Layers": KINDS[kind] if kind != AUTO else f"Lambda ({point.kind.removeprefix('lambda, ')})",
+                "Sizes": f"s {sizes.side}, b {sizes.batch}, h {sizes.heads}, l {sizes.layers}",
+                "Maps, predicted": budget.said(pairs) if pairs else "none",
+                "Maps, measured": _measured(dot["pairs"]),
+                "Apart": _apart(dot["pairs"], pairs),
+                "All kept, predicted": budget.said(budget.size_of(kind, replace(sizes, entry=4), "kept")),
+                "All kept, measured": budget.said(dot["kept"]),
+                "Peak, measured": budget.said(dot["peak"]),
+                "Process grew by": budget.said(dot["resident"]) if dot["resident"] else "–",
+                "A step, s": float(f"{dot['seconds']:.3g}"),
+            }
+        )
+    return rows
+
+
+def _measured(size: int | None) -> str:
+    return "cannot be told apart" if size is None else budget.said(size) if size else "none"
+
+
+def _apart(measured: int | None, predicted: int) -> str:
+    return f"{measured / predicted - 1:+.1%}" if measured and predicted else "–"

@@ -1,0 +1,224 @@
+"""The memory page: sliders, what happens in words, the curves, and every number opened to its formula."""
+
+from dataclasses import asdict, replace
+from functools import partial
+from html import escape
+from typing import Any
+
+import streamlit as st
+
+from explorer import budget, derivations, memory_charts, memory_exports, memory_here, tour
+from explorer.budget import AUTO, AXES, CHOICES, COUNTS, KINDS, NAMES, Sizes
+from explorer.theme import PALETTE
+from lambda_core.cost import Terms
+from lambda_core.measuring import Machine, machine
+
+SIZES, AXIS, COUNT, NOTE = "memory_sizes", "memory_axis", "memory_count", "memory_note"
+FIRST, LATER = ("side", "batch", "heads", "layers"), ("dim", "k", "u", "scope", "window", "entry")
+STYLE = """<style>
+.st-key-memory_sentence p { font-size: 1.25rem; line-height: 1.875rem; max-width: 1080px; min-height: 3.75rem }
+.derivation summary > div { display: inline-grid; width: calc(100% - 24px); gap: 4px 16px; align-items: center }
+.derivation .kind { grid-template-columns: minmax(170px, 2fr) 2fr minmax(130px, 1.2fr) 80px } .derivation .kind > b { text-align: right }
+.derivation .bar { height: 8px; border-radius: 0; outline: 1px solid color-mix(in srgb, currentColor 22%, transparent); overflow: hidden }
+.derivation .bar u { display: block; height: 100% } .derivation .bar.over { outline-color: currentColor; outline-width: 2px }
+@media (max-width: 760px) { .derivation .kind { grid-template-columns: 1fr 80px } .derivation .bar { grid-row: 2; grid-column: 1 / -1 }
+  .derivation .kind .soft { grid-row: 3; grid-column: 1 / -1 } }
+</style>"""  # noqa: E501
+UNKNOWN = "How much memory this machine has, this system does not say, so no line is drawn for it."
+
+
+def arrive() -> None:
+    """Once a session: the sizes of the link, or those that the page starts with."""
+    if SIZES in st.session_state:
+        return
+    sizes = Sizes()
+    try:
+        sizes = budget.read(st.query_params.get("sizes", ""))
+    except ValueError as error:
+        st.session_state[NOTE] = f"The link's sizes were left out: {error}."
+    axis, count = st.query_params.get("along", "side"), st.query_params.get("count", "kept")
+    st.session_state[SIZES] = sizes
+    st.session_state[AXIS] = axis if axis in AXES else "side"
+    st.session_state[COUNT] = count if count in COUNTS else "kept"
+
+
+def sizes() -> Sizes:
+    return st.session_state[SIZES]
+
+
+def axis() -> str:
+    return st.session_state[AXIS]
+
+
+def write_url() -> None:
+    """The sizes in the address bar, where they differ from those that the page starts with."""
+    wanted = {
+        "sizes": sizes().text(), "along": axis() if axis() != "side" else "",
+        "count": st.session_state[COUNT] if st.session_state[COUNT] != "kept" else "",
+    }  # fmt: skip
+    for name, text in wanted.items():
+        if not text:
+            st.query_params.pop(name, None)
+        elif st.query_params.get(name) != text:
+            st.query_params[name] = text
+
+
+def _set(name: str) -> None:
+    st.session_state[SIZES] = replace(sizes(), **{name: st.session_state[f"memory_{name}"]})
+    st.session_state.pop(NOTE, None)
+
+
+def _choose(state: str, widget: str) -> None:
+    st.session_state[state] = st.session_state[widget]
+
+
+@st.cache_data(ttl=5, show_spinner=False)
+def _machine() -> dict[str, Any]:
+    return asdict(machine())
+
+
+def scheme() -> str:
+    return "dark" if st.context.theme.type == "dark" else "light"
+
+
+@st.fragment
+def show() -> None:
+    """Everything that follows a slider; a move reruns this and nothing else."""
+    here = Machine(**_machine())
+    now, count = sizes(), st.session_state[COUNT]
+    if note := st.session_state.get(NOTE):
+        st.info(note)
+    st.html(STYLE)
+    with st.container(key="memory_sentence"):
+        st.markdown(budget.sentence(now, count, here.total))
+    _sliders(now)
+    _choices()
+    _charts(now, count, here)
+    st.caption(_caption(now, here))
+    _readout(now, count, here)
+    memory_exports.downloads(now, axis(), count, here)
+    write_url()
+    seen: set[bool] = st.session_state.setdefault("memory_fitted", set())
+    seen.add(budget.size_of("global attention", now, count) <= here.total)
+    if here.total and len(seen) == 2:  # it fits at one choice of sizes, and not at another
+        tour.tick("memory")
+
+
+def _slider(name: str, now: Sizes, width: int | str) -> None:
+    value = getattr(now, name)
+    st.session_state[f"memory_{name}"] = value
+    options = sorted({*CHOICES[name], value})
+    st.select_slider(NAMES[name], options, key=f"memory_{name}", on_change=_set, args=(name,), width=width)  # type: ignore[arg-type]
+
+
+def _sliders(now: Sizes) -> None:
+    with st.container(horizontal=True, gap="large", key="memory_sliders"):
+        for name in FIRST:
+            _slider(name, now, 260)
+    with st.expander("More sizes"), st.container(horizontal=True, gap="large"):
+        for name in LATER:
+            _slider(name, now, 260)
+
+
+def _choices() -> None:
+    for state, widget in ((COUNT, "memory_count_choice"), (AXIS, "memory_axis_choice")):
+        st.session_state[widget] = st.session_state[state]
+    with st.container(horizontal=True, gap="large", key="memory_choices"):
+        st.segmented_control(
+            "What is counted", list(COUNTS), format_func=COUNTS.__getitem__, key="memory_count_choice", required=True,
+            on_change=_choose, args=(COUNT, "memory_count_choice"),
+        )  # fmt: skip
+        st.segmented_control(
+            "Along the axis", list(AXES), format_func=AXES.__getitem__, required=True,
+            key="memory_axis_choice", on_change=_choose, args=(AXIS, "memory_axis_choice"),
+        )  # fmt: skip
+
+
+def _charts(now: Sizes, count: str, here: Machine) -> None:
+    measured = budget.dots(memory_here.dots(), now, axis())
+    options: dict[str, Any] = {"theme": None, "config": {"displayModeBar": False}}
+    titles = {"memory": COUNTS[count], "work": _work(count)}
+    with st.container(key="memory_charts"):
+        for (what, title), column in zip(titles.items(), st.columns(2, gap="large"), strict=True):
+            with column:
+                st.markdown(f"**{title}**")
+                chart = memory_charts.figure(what, now, axis(), count, here, scheme(), measured)
+                st.plotly_chart(chart, key=f"memory_chart_{what}", **options)
+
+
+def _work(count: str) -> str:
+    return "FLOPs of the forward pass" if count == "forward" else "FLOPs of a training step"
+
+
+def _caption(now: Sizes, here: Machine) -> str:
+    words = [
+        "Move over a curve for its formula; click a name to hide or show its curve.",
+        "A lambda layer picks the order of its sums by itself; the names of single engines show them one by one.",
+    ]
+    if not here.total:
+        words.append(UNKNOWN)
+    if now.entry != 4:
+        words.append("Layers are measured in float32, so their dots are on the curves of 4 bytes a number.")
+    return " ".join(words)
+
+
+def _readout(now: Sizes, count: str, here: Machine) -> None:
+    """A line a kind at the chosen sizes; each opens to its terms."""
+    hue = scheme()
+    st.markdown(f"**At these sizes** · {COUNTS[count].lower()}")
+    parts = []
+    for kind in budget.SHOWN:
+        size, found = budget.size_of(kind, now, count), budget.terms(kind, now, count)
+        name = KINDS[kind] if kind != AUTO else f"{KINDS[kind]} ({budget.engine(now)} engine)"
+        parts.append(
+            f"<details><summary><div class='kind'><span>{escape(name)}</span>"
+            f"{_bar(size, here.total, memory_charts.STYLES[kind][0], hue)}"
+            f"<span class='soft'>{_fits(kind, now, count, here.total)}</span><b>{budget.said(size)}</b></div></summary>"
+            + "".join(_part(part, terms, hue) for part, terms in found.items() if terms)
+            + f"<p class='soft'>entries, of {now.entry} bytes each: {size:,} bytes</p>"
+            + derivations.legend([term for terms in found.values() for term in terms], hue) + "</details>"
+        )  # fmt: skip
+    st.html(f"{derivations.style(hue)}<div class='derivation'>{''.join(parts)}</div>")
+
+
+def _bar(size: int, room: int, colour: str, hue: str) -> str:
+    """The share of this machine that it takes; one that does not fit runs out of its frame."""
+    if not room:
+        return "<span></span>"
+    over = " over" if size > room else ""
+    return f"<i class='bar{over}'><u style='width:{min(1, size / room):.1%};background:{PALETTE[hue][colour]}'></u></i>"
+
+
+PARTS = {"maps": "Maps and embeddings", "rest": "Kept besides", "work": "Worked with, at most"}
+
+
+def _part(part: str, terms: Terms, hue: str) -> str:
+    rows = "".join(
+        f"<tr><td>{escape(term.name)}</td><td><code>{derivations.formula(term.formula, hue)}</code></td>"
+        f"<td class='soft'><code>{derivations.grouped(term.substituted)}</code></td><td>{term.value:,}</td></tr>"
+        for term in terms
+    )
+    return f"<div class='terms'><span class='soft'>{PARTS[part]}</span><table>{rows}</table></div>"
+
+
+def _fits(kind: str, now: Sizes, count: str, room: int) -> str:
+    if not room:
+        return ""
+    side = budget.largest_side(kind, now, count, room)
+    if side == budget.MOST_SIDE:
+        return "fits on every map"
+    return f"fits up to side {side:,}" if side else "fits at no side"
+
+
+def measured() -> None:
+    """The button, and what came of it."""
+    memory_here.show(lambda: (sizes(), axis()))
+    found = memory_here.dots()
+    if found:
+        st.dataframe(memory_here.compared(found), hide_index=True, width="content")
+        st.caption(
+            "Maps: attention maps, gathered embeddings, copied windows and λ, all that there is a number of for each "
+            "pair of positions or for each query’s λ. All kept: whatever autograd saves, weights and the input left "
+            "out. The formulas do not count what batch norms keep, nor the index by which E is gathered."
+        )
+        st.button("Forget these", on_click=partial(st.session_state.pop, memory_here.DOTS, None), key="memory_forget")
