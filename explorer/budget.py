@@ -9,7 +9,7 @@ from typing import Any
 from lambda_core.cost import Memory, Terms, total
 from lambda_core.cost.operations import operations
 from lambda_core.engines import select
-from lambda_core.engines.auto import CONSTANTS
+from lambda_core.engines.auto import CONSTANTS, Shape, estimate
 from lambda_core.measuring import Point
 
 AUTO = "lambda, auto"
@@ -55,7 +55,7 @@ class Sizes:
     """What the page's sliders say. v = dim / heads; entry: bytes of a number."""
 
     side: int = 56
-    batch: int = 32
+    batch: int = 16
     heads: int = 8
     layers: int = 3
     dim: int = 128
@@ -102,11 +102,14 @@ def read(text: str) -> Sizes:
 
 def engine(sizes: Sizes) -> str:
     """The engine that a lambda layer of these sizes takes by itself, on a CPU."""
+    return select(*_shapes(sizes))
+
+
+def _shapes(sizes: Sizes) -> tuple[Shape, Shape, Shape, tuple[int, int]]:
+    """Of q, v and E of a lambda layer, and of the map, as engines take them."""
     n, v, r = sizes.side**2, sizes.dim // sizes.heads, min(sizes.scope, 2 * sizes.side - 1)
-    return select(
-        (sizes.batch, sizes.heads, n, sizes.k), (sizes.batch, n, v, sizes.u), (sizes.k, sizes.u, r, r),
-        (sizes.side, sizes.side),
-    )  # fmt: skip
+    q, values = (sizes.batch, sizes.heads, n, sizes.k), (sizes.batch, n, v, sizes.u)
+    return q, values, (sizes.k, sizes.u, r, r), (sizes.side, sizes.side)
 
 
 @lru_cache(maxsize=20_000)
@@ -140,6 +143,12 @@ def flop_terms(kind: str, sizes: Sizes) -> Terms:
     """Of a forward pass."""
     fields = asdict(sizes.point(kind))
     return operations(fields.pop("kind"), **fields)
+
+
+def seconds(kind: str, sizes: Sizes) -> float:
+    """Of the position part of lambda layers, forward and backward, by the measured constants of its engine."""
+    point = sizes.point(kind)
+    return point.layers * estimate(*_shapes(sizes))[point.kind.removeprefix("lambda, ")].seconds
 
 
 def along(sizes: Sizes, axis: str) -> list[Sizes]:

@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from explorer.budget import AUTO, KINDS, NAMES, SHOWN, Sizes, along, flop_terms, flops, said, size_of, terms
+from explorer.budget import AUTO, KINDS, NAMES, SHOWN, Sizes, along, flop_terms, flops, said, seconds, size_of, terms
 from explorer.theme import PALETTE
 from lambda_core.measuring import Machine
 
@@ -57,8 +57,12 @@ def _told(what: str, kind: str, sizes: Sizes, count: str, value: int) -> str:
     else:
         own, sum_of = list(flop_terms(kind, sizes)), f"{value:.3g} FLOPs"
         factor = "" if count == "forward" else ", × 3 with the backward pass"
-    most = max(own, key=lambda term: term.value)
+        if kind.startswith("lambda"):
+            factor += f"<br>position part, forward and backward: about {seconds(kind, sizes):.2g} s on one core"
     name = KINDS[kind] if kind != AUTO else f"Lambda, {sizes.point(kind).kind.removeprefix('lambda, ')} engine"
+    if not own:
+        return f"<b>{name}: nothing</b>"
+    most = max(own, key=lambda term: term.value)
     return f"<b>{name}: {sum_of}</b><br>most of it: {most.name}<br>{most.formula} = {most.substituted}{factor}"
 
 

@@ -145,8 +145,8 @@ def _pairs(point: Point, kept: list[Tensor]) -> int | None:
 
     None where both have the same size and cannot be told apart.
     """
-    ordinary = point.projections
-    if ordinary & {term.value // point.layers for term in point.pairs}:
+    ordinary, one = point.projections, point.layers * (2 if point.kind == "axial attention" else 1)  # it has two maps
+    if ordinary & {term.value // one for term in point.pairs}:
         return None
     found = [t for t in kept if t.is_floating_point() and _entries(t) not in ordinary]
     return sum(4 * _entries(t) for t in found if _entries(t) > point.batch * point.side**2)

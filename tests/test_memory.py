@@ -1,0 +1,208 @@
+"""The memory page: formulas against layers that run, sentences, links, refusals, the process that measures."""
+
+import csv
+import io
+import json
+import subprocess
+import sys
+from dataclasses import replace
+
+import pytest
+import torch
+from streamlit.testing.v1 import AppTest
+from torch.utils.flop_counter import FlopCounterMode
+
+from explorer import budget, memory_charts, memory_exports, memory_here, navigation
+from explorer.budget import AUTO, KINDS, Sizes
+from lambda_core.cost import MEMORY, profile, total
+from lambda_core.cost.operations import OPERATIONS, operations
+from lambda_core.measuring import GIB, Machine, Point, build, machine, measure, refusal
+
+MACHINE = Machine(24 * GIB, 12 * GIB)
+SMALL = {"side": 14, "batch": 2, "heads": 4, "dim": 64, "k": 16, "scope": 7}
+
+
+@pytest.mark.parametrize("kind", MEMORY)
+def test_what_is_kept_a_pair_is_within_15_per_cent_of_the_formula(kind):
+    point = Point(kind, **SMALL)
+    found, predicted = measure(point), 4 * total(point.pairs)
+    assert abs(found["pairs"] - predicted) <= 0.15 * predicted
+    assert 0.85 < found["kept"] / point.expected().bytes < 1.2
+    assert found["kept"] <= found["peak"] and found["seconds"] > 0
+    assert found["peak"] < 1.2 * point.needed
+
+
+def test_layers_one_after_the_other_keep_as_much_each():
+    one, three = (measure(Point("global attention", **SMALL | {"layers": layers}))["pairs"] for layers in (1, 3))
+    assert three == pytest.approx(3 * one)
+
+
+def test_a_map_of_the_size_of_a_projection_is_not_told_apart():
+    point = Point("axial attention", **SMALL | {"side": 16, "dim": 64, "heads": 4})  # s = v
+    assert measure(point)["pairs"] is None
+
+
+@pytest.mark.parametrize("kind", OPERATIONS)
+def test_operations_are_those_of_the_layers(kind):
+    point = Point(kind, 12, 1, 4, 64, scope=5, layers=2)
+    expected = total(operations(kind, side=12, dim=64, heads=4, scope=5, layers=2))
+    if kind == "flash attention":  # a module of its own, which `profile` does not know
+        with torch.device("meta"), FlopCounterMode(display=False) as counter:
+            build(point)(torch.empty(1, 64, 12, 12))
+        assert counter.get_total_flops() == expected
+    else:
+        assert profile(build(point), 12, channels=64).flops == expected
+
+
+def test_operations_of_a_lambda_layer_that_sums_over_the_whole_map():
+    found = {t.name: t.value for t in operations("lambda, einsum", side=8, dim=32, batch=2, heads=4, k=4, scope=15)}
+    cost = profile(build(Point("lambda, einsum", 8, 1, 4, 32, 4, 1, 15)), 8, channels=32)
+    assert sum(found.values()) == 2 * cost.flops + found["λc times queries"]  # apart, the halves meet the queries twice
+
+
+def test_what_does_not_fit_is_refused_with_a_reason():
+    large = Point("global attention", 256, 64)
+    assert "more than the 2 GiB that a measurement may take" in refusal(large, 2 * GIB)
+    assert "free now" in refusal(large, 2**60)
+    assert "multiple of heads" in refusal(Point("axial attention", 8, heads=7), GIB)
+    assert refusal(Point("flash attention", 8), GIB) is None
+
+
+def order(*points, **more):
+    text = json.dumps({"points": points, **more})
+    return subprocess.run(
+        [sys.executable, "-m", "lambda_core.measuring", text], capture_output=True, text=True, check=False
+    )
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="no other system holds a process to a ceiling")
+def test_the_ceiling_holds():
+    code = (
+        "import torch; from lambda_core.measuring import limit; assert limit(2**28)\n"
+        "torch.ones(2**24)\ntry: torch.ones(2**28)\nexcept RuntimeError as error: print('memory' in str(error))"
+    )
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert said.stdout == "True\n"
+
+
+def test_the_process_says_a_line_a_point():
+    done = order({"kind": "flash attention", "side": 8}, {"kind": "global attention", "side": 256}, gib=0.5)
+    lines = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
+    assert [line.get("point") for line in lines] == [0, 1, None]
+    assert lines[0]["pairs"] == 0 and "0.5 GiB" in lines[1]["refused"] and lines[2]["done"]
+
+
+def test_a_run_is_followed_cancelled_and_one_at_a_time():
+    asked = [("global attention", Sizes(side=48, batch=8, layers=1))] * 20
+    run = memory_here.start(asked, 4)
+    with pytest.raises(RuntimeError, match="under way"):
+        memory_here.start(asked, 4)
+    run.stop()
+    assert run.process.poll() is not None and len(run.lines) < 20
+    again = memory_here.start([("flash attention", Sizes(side=4, batch=1))], 1, seconds=0.05)
+    assert again.ended.wait(60) and again.process.returncode == 3 and not again.lines
+
+
+def test_the_sentence_says_what_fits():
+    crossed = budget.sentence(Sizes(batch=32), "kept", MACHINE.total)
+    assert crossed.startswith("At side 56, global attention would keep **28.7 GiB**: more than the 24 GiB")
+    assert "3 lambda layers keep **331 MiB**" in crossed and "up to side 53" in crossed
+    assert "more than" not in budget.sentence(Sizes(), "kept", MACHINE.total)
+    assert "no map at all" in budget.sentence(Sizes(), "maps", MACHINE.total)
+    assert budget.sentence(Sizes(), "kept", 0).count("GiB") == 1
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_largest_side_is_the_last_that_fits(kind):
+    side = budget.largest_side(kind, Sizes(), "kept", MACHINE.total)
+    fits, not_any_more = (budget.size_of(kind, Sizes(side=s), "kept") for s in (side, side + 1))
+    assert fits <= MACHINE.total < not_any_more
+
+
+def test_sizes_go_through_a_link():
+    sizes = Sizes(side=96, heads=4, u=2, entry=2)
+    assert sizes.text() == "s96-h4-u2-e2" and budget.read(sizes.text()) == sizes and budget.read("") == Sizes()
+    for text, why in {
+        "s9999": "goes from 4 to 512",
+        "x3": "no size",
+        "h5": "split",
+        "r4": "odd",
+        "s": "no size",
+    }.items():
+        with pytest.raises(ValueError, match=why):
+            budget.read(text)
+
+
+@pytest.mark.parametrize("axis", budget.AXES)
+def test_curves_pass_through_the_chosen_sizes(axis):
+    for what in memory_charts.COUNTED:
+        for curve in memory_charts.curves(what, Sizes(), axis, "peak"):
+            y = dict(zip(curve.x, curve.y, strict=True))[getattr(Sizes(), axis)]
+            here = budget.size_of if what == "memory" else budget.flops
+            assert y == here(curve.kind, Sizes(), "peak")
+    assert memory_charts.figure("memory", Sizes(), axis, "maps", MACHINE, "dark").data
+
+
+def test_only_a_machine_with_a_gpu_has_its_line():
+    assert list(memory_charts.lines(MACHINE)) == ["this machine, 24 GiB"]
+    both = memory_charts.lines(replace(MACHINE, gpu=80 * GIB, gpu_name="GPU"))
+    assert list(both.values()) == [24 * GIB, 80 * GIB]
+    assert memory_charts.lines(Machine(0, 0)) == {}
+    assert machine().total >= machine().free
+
+
+def test_a_dot_is_on_a_curve_only_with_its_other_sizes():
+    dot = {"asked": AUTO, "sizes": Sizes(side=28)}
+    assert budget.dots([dot], Sizes(), "side") == [dot]
+    assert budget.dots([dot], Sizes(), "batch") == budget.dots([dot], Sizes(batch=1), "side") == []
+
+
+def test_exports_are_what_they_say():
+    rows = list(csv.DictReader(io.StringIO(memory_exports.as_csv(Sizes(), "batch", "kept"))))
+    row = next(row for row in rows if row["layer"] == "global attention" and row["batch"] == "16")
+    assert int(row["bytes"]) == budget.size_of("global attention", Sizes(), "kept")
+    assert len(json.loads(memory_exports.as_json(Sizes(), "batch", "kept", MACHINE))["curves"]) == len(rows)
+    assert memory_charts.drawing(Sizes(), "side", "kept", MACHINE, "svg").startswith(b"<?xml")
+    said = io.StringIO()
+    program = memory_exports.snippet(Sizes(side=8, batch=1, layers=1))
+    exec(compile(program, "snippet", "exec"), {"print": lambda *words: print(*words, file=said)})
+    assert "attention maps: l·b·h·n² = 1·1·8·64² = 32,768" in said.getvalue() and "'pairs': " in said.getvalue()
+
+
+def page(**query):
+    app = AppTest.from_file(str(navigation.PAGES.parent / "explorer" / "app.py"), default_timeout=120)
+    app.run()
+    for name, value in query.items():
+        app.query_params[name] = value
+    app.switch_page("../pages/memory.py").run()
+    assert not app.exception
+    return app
+
+
+def said(app):
+    return " ".join(text.value for text in [*app.markdown, *app.info, *app.warning])
+
+
+def test_sliders_move_the_sentence_and_the_link():
+    app = page()
+    assert "At side 56" in said(app)
+    app.select_slider(key="memory_side").set_value(28).run()
+    app.select_slider(key="memory_batch").set_value(64).run()
+    assert not app.exception and "At side 28" in said(app)
+    assert app.query_params["sizes"] == "s28-b64"
+    html = " ".join(block.value for block in app.get("html") if hasattr(block, "value"))
+    assert not html or "attention maps" in html
+
+
+def test_a_link_that_makes_no_sense_is_explained():
+    app = page(sizes="s28-q4")
+    assert "“q4” is no size" in said(app) and "At side 56" in said(app)
+
+
+def test_measuring_what_does_not_fit_says_why():
+    app = page(sizes="s512-b1024")
+    app.multiselect(key="memory_kinds").set_value(["global attention"]).run()
+    app.button(key="memory_measure").click().run()
+    assert not app.exception
+    assert len(app.warning) == 3 and all("more than the" in warning.value for warning in app.warning)
+    assert memory_here.RUN not in app.session_state
