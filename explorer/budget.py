@@ -1,7 +1,7 @@
 """Memory and operations of layers beside each other, over any of their sizes. No streamlit."""
 
 from bisect import bisect_right
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
 from typing import Any
@@ -154,7 +154,7 @@ def seconds(kind: str, sizes: Sizes) -> float:
 def along(sizes: Sizes, axis: str) -> list[Sizes]:
     """The same with other values of one size, the chosen one among them."""
     values = sorted({*CHOICES[axis], getattr(sizes, axis)})
-    found = [replace(sizes, **{axis: value}) for value in values]  # type: ignore[arg-type]
+    found = [replace(sizes, **{axis: value}) for value in values]
     return [one for one in found if one.dim % one.heads == 0]
 
 
@@ -208,6 +208,6 @@ def _reach(sizes: Sizes, count: str, room: int) -> str:
     )
 
 
-def dots(measured: list[Mapping[str, Any]], sizes: Sizes, axis: str) -> list[Mapping[str, Any]]:
+def dots(measured: Sequence[Mapping[str, Any]], sizes: Sizes, axis: str) -> list[Mapping[str, Any]]:
     """Those of the measured points that lie on a curve: as the sliders say, in all but the axis."""
     return [dot for dot in measured if replace(dot["sizes"], **{axis: getattr(sizes, axis)}) == sizes]

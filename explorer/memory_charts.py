@@ -110,7 +110,7 @@ def figure(
         )  # fmt: skip
     chosen = getattr(sizes, axis)
     chart.add_vline(chosen, line={"color": ink["line-strong"], "width": 1.5})
-    vertical = {"range": _range(found, [*limits.values()], 32 if what == "memory" else 100)}
+    vertical: dict[str, Any] = {"range": _range(found, [*limits.values()], 32 if what == "memory" else 100)}
     if what == "memory":
         vertical |= {"tickvals": list(BINARY), "ticktext": list(BINARY.values())}
     else:

@@ -84,7 +84,7 @@ def values(sizes: Sizes, axis: str) -> list[int]:
 
 def points(kinds: list[str], sizes: Sizes, axis: str) -> list[tuple[str, Sizes]]:
     """Small ones first, so that something is there soon."""
-    places = [replace(sizes, **{axis: value}) for value in values(sizes, axis)]  # type: ignore[arg-type]
+    places = [replace(sizes, **{axis: value}) for value in values(sizes, axis)]
     asked = [(kind, place) for place in places for kind in kinds if place.dim % place.heads == 0]
     return sorted(asked, key=lambda pair: budget.size_of(*pair, "peak"))
 
