@@ -6,7 +6,7 @@ from typing import Any
 
 from explorer.components.formula import formula
 from explorer.source import LETTERS, excerpt
-from lambda_core.engines import attention, einsum
+from lambda_core.engines import ENGINES, attention, einsum
 from lambda_core.functional import lambda_layer
 
 MEANING = {
@@ -62,7 +62,7 @@ EQUATIONS = {
         ("positionLambda:nkv", "=", "∑mu", "kernels:nmku", "values:mvu"),
         (("kernels", "kunm"), ("values", "bmvu"), ("positionLambda", "bnkv")),
         ("E", "V", "λp"),
-        (einsum.position_lambdas, einsum.position_output),
+        (einsum.position_lambdas, ENGINES["einsum"]),
     ),
     "output": Equation(
         "Output",
@@ -71,7 +71,7 @@ EQUATIONS = {
         ("output:nv^h", "=", "∑k", "lambda:nkv", "query:nk^h"),
         (("query", "bhnk"), ("lambda", "bnkv"), ("output", "bhnv")),
         ("Q", "λ", "y"),
-        (einsum.position_output,),
+        (ENGINES["einsum"],),
     ),
     "attention": Equation(
         "Implied attention",

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 LETTERS = "bhkvunm"
-HUES = {"q": "query", "k": "key", "keys": "key", "v": "value", "table": "position", "embeddings": "position"}
+HUES = {"q": "query", "k": "key", "keys": "key", "v": "value", "table": "position", "embeddings": "position",
+        "content": "content", "lambdas": "lambda"}  # fmt: skip
 LONGEST = 3  # lines of a docstring or of a list of arguments that are shown whole
 
 _EINSUM = re.compile(rf"[{LETTERS}]+(?:,[{LETTERS}]+)*->[{LETTERS}]+")

@@ -11,7 +11,7 @@ from explorer import formula
 from explorer.components.formula import assets
 from explorer.formula import EQUATIONS, MEANING
 from explorer.source import LETTERS, excerpt
-from lambda_core.engines import attention, einsum, positions
+from lambda_core.engines import ENGINES, attention, einsum, positions
 from lambda_core.functional import lambda_layer, normalize_keys
 
 SIZE, SIZES = (3, 4), {"b": 2, "h": 3, "k": 5, "v": 7, "u": 2, "n": 12, "m": 12}
@@ -50,7 +50,7 @@ def test_each_einsum_gives_what_the_library_gives():
     keys, lambdas = normalize_keys(k), einsum.position_lambdas(v, table, SIZE)
     wanted = {
         "position": ((pairs, v), lambdas),
-        "output": ((q, lambdas), einsum.position_output(q, v, table, SIZE)),
+        "output": ((q, lambdas), ENGINES["einsum"](q, v, table, SIZE)),
         "attention": ((q, pairs), attention.position_weights(q, table, SIZE)),
     }
     for name, (factors, result) in wanted.items():
@@ -71,7 +71,7 @@ def test_the_cost_is_what_the_code_counts(numbers):
     assert eval(written) == einsum.cost((b, h, n, k), (b, m, v, u), (k, u, 3, 3), (1, n))[0]
 
 
-@pytest.mark.parametrize("function", [einsum.position_lambdas, einsum.position_output, einsum.cost, lambda_layer])
+@pytest.mark.parametrize("function", [einsum.position_lambdas, ENGINES["einsum"], einsum.cost, lambda_layer])
 def test_the_source_is_the_real_one_and_its_numbers_too(function):
     found = excerpt(function)
     file = inspect.getsourcefile(function)
@@ -101,7 +101,7 @@ def test_what_is_long_is_cut_and_the_gap_is_shown():
     lines = excerpt(lambda_layer).lines
     assert lines.count(None) == 2  # arguments, docstring
     assert "This is the definition" not in excerpt(lambda_layer).text
-    assert None not in excerpt(einsum.position_output).lines
+    assert None not in excerpt(ENGINES["einsum"]).lines
 
 
 def test_sizes_are_those_of_the_layer():
