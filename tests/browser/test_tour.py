@@ -1,4 +1,4 @@
-"""The tour and the formulas in Chromium: a letter lights up everywhere, a task ticks, at every width and in the dark."""
+"""The tour and the formulas in Chromium: a letter lights up everywhere, a task ticks, wide and narrow, light and dark."""
 
 from collections.abc import Callable
 
