@@ -11,7 +11,8 @@ from explorer import formula
 from explorer.components.formula import assets
 from explorer.formula import EQUATIONS, MEANING
 from explorer.source import LETTERS, excerpt
-from lambda_core.engines import ENGINES, attention, einsum, positions
+from lambda_core import positions
+from lambda_core.engines import ENGINES, attention, einsum
 from lambda_core.functional import lambda_layer, normalize_keys
 
 SIZE, SIZES = (3, 4), {"b": 2, "h": 3, "k": 5, "v": 7, "u": 2, "n": 12, "m": 12}

@@ -1,4 +1,4 @@
-"""The tour and the formulas in Chromium: a letter lights up everywhere, a task ticks, wide and narrow, light and dark."""
+"""The tour and the formulas in Chromium: a letter lights up everywhere, a task ticks, wide, narrow and in the dark."""
 
 from collections.abc import Callable
 
