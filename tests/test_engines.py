@@ -28,16 +28,22 @@ from lambda_core.positions import gather
 FAST = sorted(set(ENGINES) - {"einsum"})
 
 
-def problem(b, h, k, values, u, table, size, seed=0):
-    torch.manual_seed(seed)
+def problem(b, h, k, values, u, table, size, content=False):
+    """q, v, the table, and with `content` the content lambda."""
+    torch.manual_seed(0)
     n = size[0] * size[1]
-    shapes = (b, h, n, k), (b, n, values, u), (k, u, *table)
+    shapes = [(b, h, n, k), (b, n, values, u), (k, u, *table)] + [(b, k, values)] * content
     return [torch.randn(shape, dtype=torch.float64, requires_grad=True) for shape in shapes]
+
+
+def engine(name, size):
+    """As a function of what `problem` gives."""
+    return lambda q, v, table, *content: ENGINES[name](q, v, table, size, *content)
 
 
 def results(name, tensors, size):
     """Output and gradients, under a fixed random direction."""
-    y = ENGINES[name](*tensors, size)
+    y = engine(name, size)(*tensors)
     torch.manual_seed(1)
     return y, *torch.autograd.grad(y, tensors, torch.randn(y.shape, dtype=y.dtype))
 
@@ -52,9 +58,10 @@ def results(name, tensors, size):
     u=st.integers(1, 3),
     table=st.tuples(st.sampled_from([1, 3, 5, 11]), st.sampled_from([1, 3, 5, 11])),
     size=st.tuples(st.integers(1, 5), st.integers(1, 6)),
+    content=st.booleans(),
 )
-def test_output_and_gradients_agree(name, b, h, k, values, u, table, size):
-    tensors = problem(b, h, k, values, u, table, size)
+def test_output_and_gradients_agree(name, b, h, k, values, u, table, size, content):
+    tensors = problem(b, h, k, values, u, table, size, content)
     for found, expected in zip(results(name, tensors, size), results("einsum", tensors, size), strict=True):
         torch.testing.assert_close(found, expected, rtol=0, atol=1e-10)
 
@@ -68,6 +75,13 @@ def test_einsum_is_the_definition():
 
 
 @pytest.mark.parametrize("name", ENGINES)
+def test_the_content_lambda_adds_what_it_gives_alone(name):
+    q, v, table, content = problem(2, 3, 2, 3, 2, (5, 3), (4, 3), content=True)
+    expected = ENGINES["einsum"](q, v, table, (4, 3)) + q @ content[:, None]
+    torch.testing.assert_close(ENGINES[name](q, v, table, (4, 3), content), expected)
+
+
+@pytest.mark.parametrize("name", ENGINES)
 def test_a_flipped_table_is_noticed(name):
     q, v, table = problem(1, 1, 2, 2, 1, (3, 3), (4, 4))
     assert not torch.allclose(
@@ -77,14 +91,14 @@ def test_a_flipped_table_is_noticed(name):
 
 @pytest.mark.parametrize("name", ENGINES)
 def test_gradcheck(name):
-    tensors = problem(1, 2, 2, 1, 2, (3, 5), (2, 3))
-    assert torch.autograd.gradcheck(lambda *t: ENGINES[name](*t, (2, 3)), tensors)
+    tensors = problem(1, 2, 2, 1, 2, (3, 5), (2, 3), content=True)
+    assert torch.autograd.gradcheck(engine(name, (2, 3)), tensors)
 
 
 @pytest.mark.parametrize("name", FAST)
 def test_second_derivatives(name):
-    tensors = problem(1, 2, 1, 2, 2, (3, 5), (2, 3))
-    assert torch.autograd.gradgradcheck(lambda *t: ENGINES[name](*t, (2, 3)), tensors)
+    tensors = problem(1, 2, 1, 2, 2, (3, 5), (2, 3), content=True)
+    assert torch.autograd.gradgradcheck(engine(name, (2, 3)), tensors)
 
 
 @pytest.mark.parametrize("name", FAST)
@@ -99,7 +113,7 @@ def test_the_output_lies_as_the_queries_do(name, layout):
 @pytest.mark.parametrize("name", FAST)
 def test_pieces_make_the_whole(name, monkeypatch):
     """Tiles, chunks of k and of the batch, however small, change nothing."""
-    tensors, size = problem(3, 2, 3, 2, 2, (7, 5), (5, 9)), (5, 9)
+    tensors, size = problem(3, 2, 3, 2, 2, (7, 5), (5, 9), content=True), (5, 9)
     whole = results(name, tensors, size)
     for module in (attention, convolution, fft, gemm):
         monkeypatch.setattr(module, "room", lambda x: 1)
@@ -180,14 +194,16 @@ def counted(function, *args):
     return counter.get_total_flops() / 2
 
 
-@pytest.mark.parametrize("engine", [attention, gemm])
-def test_costs_agree_with_counted_products(engine):
+@pytest.mark.parametrize("module", [attention, gemm])
+def test_costs_agree_with_counted_products(module):
     q, v, table, size = shapes(32, 20, b=2, scope=9)
     tensors = [torch.randn(shape, dtype=torch.float64) for shape in (q, v, table)]
-    operations = engine.cost(q, v, table, size)[0]
-    if engine is gemm:
+    operations = module.cost(q, v, table, size)[0]
+    if module is gemm:
         operations -= gemm.PASSES * 2 * 400 * 16 * 8
-    assert counted(engine.position_output, *tensors, size) == pytest.approx(operations, rel=0.25)
+    assert counted(module.output, *tensors, torch.zeros(2, 16, 8, dtype=torch.float64), size) == pytest.approx(
+        operations, rel=0.25
+    )
 
 
 @pytest.mark.parametrize(("width", "side"), STAGES)

@@ -60,7 +60,7 @@ def test_values_fit_together():
     torch.testing.assert_close(seen["position_output"], position)
     before_pool = (seen["content_output"] + seen["position_output"]).transpose(2, 3).reshape(2, 8, 5, 4)
     torch.testing.assert_close(module.pool(before_pool), seen["output"])
-    assert torch.equal(seen["output"], module(x))
+    torch.testing.assert_close(seen["output"], module(x))  # untraced, both halves are one sum
     assert torch.equal(seen["input"], x)
 
 
@@ -81,7 +81,7 @@ def test_taps_hold_no_state_and_copy():
     assert not Tap().state_dict()
     assert set(module.state_dict()).isdisjoint(NAMES)
     twin = copy.deepcopy(module)
-    assert torch.equal(trace(twin, x)["output"], module(x))
+    torch.testing.assert_close(trace(twin, x)["output"], module(x))
     assert hooks(module) == hooks(twin) == 0
 
 

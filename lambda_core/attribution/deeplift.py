@@ -67,6 +67,7 @@ def give_rules(model: nn.Module) -> None:
         if isinstance(layer, LambdaLayer):
             for rule in (_keys, _content_output, _position_output):
                 setattr(layer, rule.__name__, partial(rule, layer))
+            layer._output = layer._halves  # type: ignore[method-assign]  # each half by its own rule
 
 
 def why_not(model: nn.Module) -> str | None:

@@ -81,6 +81,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--peers", action="store_true", help="models: also networks made of the peers' layers, slow")
+    parser.add_argument("--note", help="what a reader of the figures should know, kept with them")
     options = parser.parse_args(arguments)
     if options.threads:
         torch.set_num_threads(options.threads)
@@ -93,6 +94,7 @@ def main(arguments: list[str] | None = None) -> None:
         "device": device_name(device),
         "torch": torch.__version__,
         "date": date.today().isoformat(),
+        **({"note": options.note} if options.note else {}),
         **WHAT[options.what](options, device),
     }
     if options.json:

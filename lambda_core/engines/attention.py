@@ -1,5 +1,7 @@
 """Attention first: S = q · E gives every pair its weight, then S · V. The position lambdas are never stored.
 
+λc counts as k more places in the context, whose weights are the queries themselves: E is the identity there.
+
 h (k + v) multiply-adds a pair in place of k v: fewer wherever h < k v / (k + v). In exchange every pair of positions
 has a weight for each head, for some examples at a time; the backward pass computes the weights again.
 """
@@ -18,16 +20,19 @@ def position_weights(q: Tensor, table: Tensor, size: positions.Size) -> Tensor:
 
 
 def _pairs(table: Tensor, size: positions.Size) -> Tensor:
-    """One embedding a pair, the context in reverse order: (k, u, R, C) -> (n, k, u m)"""
+    """One embedding a pair, the context in reverse order, then those of λc: (k, u, R, C) -> (n, k, u m + k)"""
     k, u = table.shape[:2]
     n = size[0] * size[1]
-    return positions.windows(table, size).permute(2, 3, 0, 1, 4, 5).reshape(n, k, u * n)
+    pairs = table.new_empty(n, k, u * n + k)
+    pairs[..., : u * n].view(*size, k, u, *size).copy_(positions.windows(table, size).permute(2, 3, 0, 1, 4, 5))
+    pairs[..., u * n :] = torch.eye(k, dtype=table.dtype, device=table.device)
+    return pairs
 
 
 def _pairs_adjoint(pairs: Tensor, like: Tensor, size: positions.Size) -> Tensor:
     """The gradient of the table for that of `_pairs`: first along the rows of the map, then down its columns."""
     (k, u), (height, width) = like.shape[:2], size
-    grid = pairs.view(height, width, k, u, height, width)
+    grid = pairs[..., :-k].view(height, width, k, u, height, width)
     rows = pairs.new_zeros(height, k, u, height, 2 * width - 1)
     for x in range(width):
         rows[..., x : x + width] += grid[:, x]
@@ -40,9 +45,9 @@ def _pairs_adjoint(pairs: Tensor, like: Tensor, size: positions.Size) -> Tensor:
     return result
 
 
-def _context(v: Tensor) -> Tensor:
-    """(b, m, v, u) -> (b, u m, v), in reverse order"""
-    return v.flip(1).permute(0, 3, 1, 2).flatten(1, 2)
+def _context(v: Tensor, content: Tensor) -> Tensor:
+    """(b, m, v, u), (b, k, v) -> (b, u m + k, v), the values in reverse order"""
+    return torch.cat([v.flip(1).permute(0, 3, 1, 2).flatten(1, 2), content], 1)
 
 
 def _rows(q: Tensor) -> Tensor:
@@ -51,7 +56,7 @@ def _rows(q: Tensor) -> Tensor:
 
 
 def _weights(rows: Tensor, pairs: Tensor) -> Tensor:
-    """(n, b h, k), (n, k, u m) -> (b h, n, u m)"""
+    """(n, b h, k), (n, k, u m + k) -> (b h, n, u m + k)"""
     weights = rows.new_empty(rows.shape[1], rows.shape[0], pairs.shape[2])
     torch.bmm(rows, pairs, out=weights.transpose(0, 1))
     return weights
@@ -59,42 +64,47 @@ def _weights(rows: Tensor, pairs: Tensor) -> Tensor:
 
 def _together(q: Tensor, pairs: Tensor) -> int:
     """Examples that are worked off together."""
-    return max(1, room(q) // (q.shape[1] * q.shape[2] * pairs.shape[2]))
+    most = max(1, room(q) // (q.shape[1] * q.shape[2] * pairs.shape[2]))
+    return -(-len(q) // -(-len(q) // most))  # pieces about as large
 
 
-def position_output(q: Tensor, v: Tensor, table: Tensor, size: positions.Size) -> Tensor:
-    """y_n = sum over m, u of (q_n · E_nmu) V_mvu.  (b, h, n, k), (b, m, v, u), (k, u, R, C) -> (b, h, n, v)"""
+def output(q: Tensor, v: Tensor, table: Tensor, content: Tensor, size: positions.Size) -> Tensor:
+    """y_n = (λc + λp_n)ᵀ q_n.  (b, h, n, k), (b, m, v, u), (k, u, R, C), (b, k, v) -> (b, h, n, v)"""
     y, pairs, h = empty_output(q, v), _pairs(table, size), q.shape[1]
-    for part_q, part_v, part_y in zip(*(x.split(_together(q, pairs)) for x in (q, v, y)), strict=True):
-        weights = _weights(_rows(part_q), pairs).unflatten(0, (-1, h)).flatten(1, 2)  # (b, h n, u m)
-        for w, context, found in zip(weights, _context(part_v), part_y, strict=True):
+    for part_q, part_v, part_content, part_y in zip(
+        *(x.split(_together(q, pairs)) for x in (q, v, content, y)), strict=True
+    ):
+        weights = _weights(_rows(part_q), pairs).unflatten(0, (-1, h)).flatten(1, 2)  # (b, h n, u m + k)
+        for w, context, found in zip(weights, _context(part_v, part_content), part_y, strict=True):
             found.copy_(product(w, context).unflatten(0, (h, -1)))
     return y
 
 
-def position_gradients(
-    dy: Tensor, q: Tensor, v: Tensor, table: Tensor, size: positions.Size
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Gradients of q, v and the table for dy (b, h, n, v)."""
+def gradients(
+    dy: Tensor, q: Tensor, v: Tensor, table: Tensor, content: Tensor, size: positions.Size
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Gradients of q, v, the table and λc for dy (b, h, n, v)."""
     dq, dv, pairs = torch.empty_like(q), torch.empty_like(v), _pairs(table, size)
-    dpairs = torch.zeros_like(pairs)
-    for part_dy, part_q, part_v, part_dq, part_dv in zip(
-        *(x.split(_together(q, pairs)) for x in (dy, q, v, dq, dv)), strict=True
+    dpairs, dcontent = torch.zeros_like(pairs), torch.empty_like(content)
+    for part_dy, part_q, part_v, part_content, part_dq, part_dv, part_dcontent in zip(
+        *(x.split(_together(q, pairs)) for x in (dy, q, v, content, dq, dv, dcontent)), strict=True
     ):
         b, h, n, k = part_q.shape
-        rows, context, heads = _rows(part_q), _context(part_v), part_dy.reshape(b, h * n, -1)
+        rows, context, heads = _rows(part_q), _context(part_v, part_content), part_dy.reshape(b, h * n, -1)
         weights = _weights(rows, pairs).view(b, h * n, -1)
-        dcontext = [product(w.t(), g) for w, g in zip(weights, heads, strict=True)]
+        dcontext = torch.stack([product(w.t(), g) for w, g in zip(weights, heads, strict=True)])
         for w, g, values in zip(weights, heads, context, strict=True):
             w.copy_(product(g, values.t()))  # from here on the gradient of the weights
         dweights = weights.view(b * h, n, -1).transpose(0, 1)
         part_dq.copy_(torch.bmm(dweights, pairs.transpose(1, 2)).view(n, b, h, k).permute(1, 2, 0, 3))
         dpairs.baddbmm_(rows.transpose(1, 2), dweights)
-        part_dv.copy_(torch.stack(dcontext).unflatten(1, (v.shape[3], -1)).flip(2).permute(0, 2, 3, 1))
-    return dq, dv, _pairs_adjoint(dpairs, table, size)
+        part_dv.copy_(dcontext[:, :-k].unflatten(1, (v.shape[3], -1)).flip(2).permute(0, 2, 3, 1))
+        part_dcontent.copy_(dcontext[:, -k:])
+        del weights, dweights, w  # or the next ones come on top
+    return dq, dv, _pairs_adjoint(dpairs, table, size), dcontent
 
 
-engine = operator("attention", position_output, position_gradients)
+engine = operator("attention", output, gradients)
 
 
 def cost(q: tuple[int, ...], v: tuple[int, ...], table: tuple[int, ...], size: positions.Size) -> tuple[int, int]:

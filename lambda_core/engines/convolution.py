@@ -39,39 +39,43 @@ def _together(q: Tensor, v: Tensor) -> int:
     return max(1, room(v) // (q.shape[2] * q.shape[3] * v.shape[2]))
 
 
-def position_output(q: Tensor, v: Tensor, table: Tensor, size: positions.Size) -> Tensor:
-    """y_n = λp_nᵀ q_n for every head.  (b, h, n, k), (b, m, v, u), (k, u, R, C) -> (b, h, n, v)"""
+def output(q: Tensor, v: Tensor, table: Tensor, content: Tensor, size: positions.Size) -> Tensor:
+    """y_n = (λc + λp_n)ᵀ q_n.  (b, h, n, k), (b, m, v, u), (k, u, R, C), (b, k, v) -> (b, h, n, v)"""
     y = empty_output(q, v)
-    for part_q, part_v, part_y in zip(*(x.split(_together(q, v)) for x in (q, v, y)), strict=True):
-        lambdas = position_lambdas(part_v, table, size)
+    for part_q, part_v, part_content, part_y in zip(
+        *(x.split(_together(q, v)) for x in (q, v, content, y)), strict=True
+    ):
+        lambdas = position_lambdas(part_v, table, size).add_(part_content[:, None])
         part_y.copy_((part_q.transpose(1, 2) @ lambdas).transpose(1, 2))
     return y
 
 
-def position_gradients(
-    dy: Tensor, q: Tensor, v: Tensor, table: Tensor, size: positions.Size
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Gradients of q, v and the table for dy (b, h, n, v)."""
+def gradients(
+    dy: Tensor, q: Tensor, v: Tensor, table: Tensor, content: Tensor, size: positions.Size
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Gradients of q, v, the table and λc for dy (b, h, n, v)."""
     rows, columns = positions.cropped_size(table.shape[2:], size)
     if rows * columns > LARGE:
-        return fft.position_gradients(dy, q, v, table, size)
+        return fft.gradients(dy, q, v, table, content, size)
     dq, dv, dtable = torch.empty_like(q), torch.empty_like(v), torch.zeros_like(table)
+    dcontent = torch.empty_like(content)
     kernel, dkernel = positions.crop(table, size), positions.crop(dtable, size)
-    for part_dy, part_q, part_v, part_dq, part_dv in zip(
-        *(x.split(_together(q, v)) for x in (dy, q, v, dq, dv)), strict=True
+    for part_dy, part_q, part_v, part_content, part_dq, part_dv, part_dcontent in zip(
+        *(x.split(_together(q, v)) for x in (dy, q, v, content, dq, dv, dcontent)), strict=True
     ):
         queries, heads, maps = part_q.transpose(1, 2), part_dy.transpose(1, 2), _maps(part_v, size)
-        lambdas = position_lambdas(part_v, table, size)
+        lambdas = position_lambdas(part_v, table, size).add_(part_content[:, None])
         part_dq.copy_((heads @ lambdas.transpose(2, 3)).transpose(1, 2))
         dlambdas = queries.transpose(2, 3) @ heads  # (b, n, k, v)
+        part_dcontent.copy_(dlambdas.sum(1))
         dmaps = dlambdas.permute(0, 3, 2, 1).reshape(len(maps), -1, *size)
         found = conv2d_input(maps.shape, kernel, dmaps, padding=_padding(kernel))
         part_dv.copy_(found.view(len(part_v), *v.shape[2:], -1).permute(0, 3, 1, 2))
         dkernel += conv2d_weight(maps, kernel.shape, dmaps, padding=_padding(kernel))
-    return dq, dv, dtable
+    return dq, dv, dtable, dcontent
 
 
-engine = operator("convolution", position_output, position_gradients)
+engine = operator("convolution", output, gradients)
 
 
 def cost(q: tuple[int, ...], v: tuple[int, ...], table: tuple[int, ...], size: positions.Size) -> tuple[int, int]:

@@ -11,9 +11,12 @@ def position_lambdas(v: Tensor, table: Tensor, size: positions.Size) -> Tensor:
     return einsum("kunm,bmvu->bnkv", positions.gather(table, size), v)
 
 
-def position_output(q: Tensor, v: Tensor, table: Tensor, size: positions.Size) -> Tensor:
-    """y_n = λp_nᵀ q_n for every head.  (b, h, n, k), (b, m, v, u), (k, u, R, C) -> (b, h, n, v)"""
-    return einsum("bhnk,bnkv->bhnv", wide(q), position_lambdas(wide(v), wide(table), size)).to(q.dtype)
+def engine(q: Tensor, v: Tensor, table: Tensor, size: positions.Size, content: Tensor | None = None) -> Tensor:
+    """y_n = (λc + λp_n)ᵀ q_n.  (b, h, n, k), (b, m, v, u), (k, u, R, C), (b, k, v) or None -> (b, h, n, v)"""
+    lambdas = position_lambdas(wide(v), wide(table), size)
+    if content is not None:
+        lambdas = lambdas + wide(content)[:, None]
+    return einsum("bhnk,bnkv->bhnv", wide(q), lambdas).to(q.dtype)
 
 
 def cost(q: tuple[int, ...], v: tuple[int, ...], table: tuple[int, ...], size: positions.Size) -> tuple[int, int]:

@@ -69,12 +69,13 @@ def _value_spectrum(v: Tensor, size: positions.Size, padded: positions.Size) -> 
     return _transform(v.permute(3, 0, 2, 1).unflatten(3, size), padded)
 
 
-def _lambdas(kernel: Tensor, values: Tensor, size: positions.Size, padded: positions.Size) -> Tensor:
-    """(k, u, f, rows), (u, b, v, f, rows) -> (b n, k, v)"""
+def _lambdas(kernel: Tensor, values: Tensor, content: Tensor, size: positions.Size, padded: positions.Size) -> Tensor:
+    """λc + λp_n.  (k, u, f, rows), (u, b, v, f, rows), (b, k, v) -> (b n, k, v)"""
     # conj_physical, not conj: compiled code runs this function where a lazy conjugate is forgotten (torch 2.15)
     spectrum = kernel[:, 0].conj_physical()[None, :, None] * values[0][:, None]  # (b, k, v, f, rows)
     for u in range(1, len(values)):
         spectrum += kernel[:, u].conj_physical()[None, :, None] * values[u][:, None]
+    spectrum[..., 0, 0] += content * (padded[0] * padded[1])  # the same at every position: frequency 0
     maps = _inverse(spectrum, padded, size)
     return maps.permute(0, 3, 4, 1, 2).flatten(0, 2)
 
@@ -90,39 +91,41 @@ def _each(x: Tensor) -> Tensor:
     return x.transpose(1, 2).flatten(0, 1)
 
 
-def position_output(q: Tensor, v: Tensor, table: Tensor, size: positions.Size) -> Tensor:
-    """y_n = λp_nᵀ q_n for every head.  (b, h, n, k), (b, m, v, u), (k, u, R, C) -> (b, h, n, v)"""
+def output(q: Tensor, v: Tensor, table: Tensor, content: Tensor, size: positions.Size) -> Tensor:
+    """y_n = (λc + λp_n)ᵀ q_n.  (b, h, n, k), (b, m, v, u), (k, u, R, C), (b, k, v) -> (b, h, n, v)"""
     y, padded, queries = empty_output(q, v), lengths(table.shape, size), _each(q)
     kernel, values = _kernel_spectrum(table, size, padded), _value_spectrum(v, size, padded)
     heads = v.new_zeros(queries.shape[0], q.shape[1], v.shape[2])
     for ks in _chunks(v, q.shape[3], padded):
-        heads.baddbmm_(queries[:, :, ks], _lambdas(kernel[ks], values, size, padded))
+        heads.baddbmm_(queries[:, :, ks], _lambdas(kernel[ks], values, content[:, ks], size, padded))
     return y.copy_(heads.unflatten(0, (len(q), -1)).transpose(1, 2))
 
 
-def position_gradients(
-    dy: Tensor, q: Tensor, v: Tensor, table: Tensor, size: positions.Size
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Gradients of q, v and the table for dy (b, h, n, v)."""
+def gradients(
+    dy: Tensor, q: Tensor, v: Tensor, table: Tensor, content: Tensor, size: positions.Size
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Gradients of q, v, the table and λc for dy (b, h, n, v)."""
     dq, dv, padded = torch.empty_like(q), torch.empty_like(v), lengths(table.shape, size)
+    dcontent = torch.empty_like(content)
     kernel, values = _kernel_spectrum(table, size, padded), _value_spectrum(v, size, padded)
     dkernel, dvalues = torch.zeros_like(kernel), torch.zeros_like(values)
     queries, heads = _each(q), _each(dy)
     for ks in _chunks(v, q.shape[3], padded):
-        dqueries = heads @ _lambdas(kernel[ks], values, size, padded).transpose(1, 2)
+        dqueries = heads @ _lambdas(kernel[ks], values, content[:, ks], size, padded).transpose(1, 2)
         dq[..., ks] = dqueries.unflatten(0, (len(q), -1)).transpose(1, 2)
         dlambdas = queries[:, :, ks].transpose(1, 2) @ heads  # (b n, k, v)
         maps = dlambdas.unflatten(0, (len(q), *size)).permute(3, 0, 4, 1, 2)
         for k, spectrum in enumerate(_transform(maps, padded), ks.start):  # (b, v, f, rows)
+            dcontent[:, k] = spectrum[:, :, 0, 0].real
             for u in range(len(values)):
                 dvalues[u].addcmul_(spectrum, kernel[k, u])
                 dkernel[k, u] = (spectrum.conj_physical() * values[u]).sum((0, 1))
     found = _inverse(dvalues, padded, size)
     dv.copy_(found.flatten(3).permute(1, 3, 2, 0))
-    return dq, dv, _kernel_adjoint(dkernel, table, size, padded)
+    return dq, dv, _kernel_adjoint(dkernel, table, size, padded), dcontent
 
 
-engine = operator("fft", position_output, position_gradients)
+engine = operator("fft", output, gradients)
 
 
 def cost(q: tuple[int, ...], v: tuple[int, ...], table: tuple[int, ...], size: positions.Size) -> tuple[int, int]:

@@ -125,32 +125,32 @@ def _put(tile: Tensor, place: Tensor, here: slice, size: positions.Size) -> None
 
 
 class _Examples:
-    """Some examples that are worked off together, with one buffer for the spectrum of every tile."""
+    """Some examples that are worked off together."""
 
-    def __init__(self, plan: _Plan, v: Tensor, k: int) -> None:
+    def __init__(self, plan: _Plan, v: Tensor, content: Tensor) -> None:
         self.b, _, self.values, self.u = v.shape
-        self.plan, self.k, self.columns = plan, k, self.b * self.values
-        self.width = plan.width(k * self.columns, room(v))
+        self.plan, self.content, self.columns = plan, content, self.b * self.values
+        self.width = plan.width(content.shape[1] * self.columns, room(v))
         self.signal = plan.values(v)
-        self.buffer = v.new_empty(2 * plan.f * self.width * k * self.columns)
 
-    def spectrum(self, matrices: Tensor) -> Tensor:
-        """Room for (2, f, columns k, b v)"""
-        return self.buffer[: 2 * matrices.shape[:2].numel() * self.columns].view(2, *matrices.shape[:2], self.columns)
+    def constant(self, spectrum: Tensor) -> Tensor:
+        """Frequency 0, the sum down a column: (2, f, columns k, b v) -> (columns, b, k, v)"""
+        return spectrum[0, 0].view(-1, self.content.shape[1], self.b, self.values).transpose(1, 2)
 
     def lambdas(self, matrices: Tensor, pairs: Tensor) -> Tensor:
-        """-> (H, columns k b v)"""
-        spectrum = self.spectrum(matrices)
+        """λc + λp -> (H, columns k b v)"""
+        spectrum = matrices.new_empty(2, *matrices.shape[:2], self.columns)
         products(matrices, pairs, out=spectrum.permute(1, 2, 0, 3))
+        self.constant(spectrum).add_(self.content, alpha=self.plan.length)
         return product(self.plan.synthesise, spectrum.view(2 * self.plan.f, -1))
 
 
-def position_output(q: Tensor, v: Tensor, table: Tensor, size: positions.Size) -> Tensor:
-    """y_n = λp_nᵀ q_n for every head.  (b, h, n, k), (b, m, v, u), (k, u, R, C) -> (b, h, n, v)"""
+def output(q: Tensor, v: Tensor, table: Tensor, content: Tensor, size: positions.Size) -> Tensor:
+    """y_n = (λc + λp_n)ᵀ q_n.  (b, h, n, k), (b, m, v, u), (k, u, R, C), (b, k, v) -> (b, h, n, v)"""
     y, plan, k = empty_output(q, v), _Plan(table, size), q.shape[3]
     spectrum = plan.spectrum(table)
-    for part_q, part_v, part_y in zip(*(x.split(_together(v)) for x in (q, v, y)), strict=True):
-        examples = _Examples(plan, part_v, k)
+    for part_q, part_v, part_content, part_y in zip(*(x.split(_together(v)) for x in (q, v, content, y)), strict=True):
+        examples = _Examples(plan, part_v, part_content)
         for here, there in plan.tiles(examples.width):
             matrices, pairs = _toeplitz(spectrum, here, there), _pairs(examples.signal, there, examples.u)
             lambdas = examples.lambdas(matrices, pairs).view(-1, k, examples.b, examples.values)
@@ -162,17 +162,18 @@ def position_output(q: Tensor, v: Tensor, table: Tensor, size: positions.Size) -
     return y
 
 
-def position_gradients(
-    dy: Tensor, q: Tensor, v: Tensor, table: Tensor, size: positions.Size
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Gradients of q, v and the table for dy (b, h, n, v)."""
+def gradients(
+    dy: Tensor, q: Tensor, v: Tensor, table: Tensor, content: Tensor, size: positions.Size
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Gradients of q, v, the table and λc for dy (b, h, n, v)."""
     dq, dv, plan, k = torch.empty_like(q), torch.empty_like(v), _Plan(table, size), q.shape[3]
+    dcontent = torch.zeros_like(content)
     spectrum = plan.spectrum(table)
     dspectrum = torch.zeros_like(spectrum)
-    for part_dy, part_q, part_v, part_dq, part_dv in zip(
-        *(x.split(_together(v)) for x in (dy, q, v, dq, dv)), strict=True
+    for part_dy, part_q, part_v, part_content, part_dq, part_dv, part_dcontent in zip(
+        *(x.split(_together(v)) for x in (dy, q, v, content, dq, dv, dcontent)), strict=True
     ):
-        examples = _Examples(plan, part_v, k)
+        examples = _Examples(plan, part_v, part_content)
         dsignal = torch.zeros_like(examples.signal)
         for here, there in plan.tiles(examples.width):
             matrices, pairs = _toeplitz(spectrum, here, there), _pairs(examples.signal, there, examples.u)
@@ -184,18 +185,20 @@ def position_gradients(
             _put(dqueries, part_dq, here, size)
             dlambdas = queries.flatten(0, 1).transpose(1, 2) @ heads.flatten(0, 1)
             lambdas.copy_(dlambdas.view(examples.b, -1, k, examples.values).permute(1, 2, 0, 3))
-            del dlambdas  # they lie where the lambdas were
+            del dlambdas, queries, heads, dqueries  # the first lie where the lambdas were
             dtile = product(plan.synthesise.t(), lambdas.view(size[0], -1)).view(2, *matrices.shape[:2], -1)
-            dparts = examples.buffer[: dtile.numel()].view(*matrices.shape[:2], 2, -1)
-            dparts = dparts.copy_(dtile.permute(1, 2, 0, 3)).flatten(2)  # (f, columns k, 2 b v)
+            del lambdas
+            part_dcontent += examples.constant(dtile).sum(0).mul(plan.length)
+            dparts = dtile.permute(1, 2, 0, 3).flatten(2)  # (f, columns k, 2 b v)
             del dtile
             dmatrices = products(dparts, pairs.transpose(1, 2), out=torch.empty_like(matrices))
             dpairs = products(matrices.transpose(1, 2), dparts, out=torch.empty_like(pairs))
             _add_toeplitz(dspectrum, here, there, dmatrices)
             _add_pairs(dsignal, there, examples.u, dpairs)
+            del matrices, pairs, dparts, dmatrices, dpairs  # or the next tile's come on top
         maps = (plan.analyse.t() @ dsignal.view(2 * plan.f, -1)).view(*size, examples.u, examples.b, -1)
         part_dv.copy_(maps.flip(1).permute(3, 0, 1, 4, 2).flatten(1, 2))
-    return dq, dv, plan.table(dspectrum, table)
+    return dq, dv, plan.table(dspectrum, table), dcontent
 
 
 def _together(v: Tensor) -> int:
@@ -203,7 +206,7 @@ def _together(v: Tensor) -> int:
     return max(1, COLUMNS // v.shape[2])
 
 
-engine = operator("gemm", position_output, position_gradients)
+engine = operator("gemm", output, gradients)
 
 
 def cost(q: tuple[int, ...], v: tuple[int, ...], table: tuple[int, ...], size: positions.Size) -> tuple[int, int]:

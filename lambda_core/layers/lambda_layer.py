@@ -4,14 +4,14 @@ Letters, here and everywhere: b batch, h heads, k depth of queries and keys, v d
 n query positions, m context positions (here the same H x W grid, unless there is content alone).
 """
 
-from contextlib import AbstractContextManager, nullcontext
 from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 
 from lambda_core import engines, positions
-from lambda_core.engines import convolution
+from lambda_core.engines import convolution, projection
+from lambda_core.engines.operator import without_autocast
 from lambda_core.functional import check_key_norm, normalize_keys, wide
 from lambda_core.tracing import Tap
 
@@ -112,9 +112,9 @@ class LambdaLayer(nn.Module):
 
     def reset_parameters(self) -> None:
         """Projections from normal(inputs^-1/2), embeddings from normal(0.02), the position bias zero."""
-        for projection in (self.to_q, self.to_k, self.to_v):
-            if projection is not None:
-                nn.init.normal_(projection.weight, std=projection.in_channels**-0.5)
+        for layer in (self.to_q, self.to_k, self.to_v):
+            if layer is not None:
+                nn.init.normal_(layer.weight, std=layer.in_channels**-0.5)
         if self.embeddings is not None:
             nn.init.normal_(self.embeddings, std=0.02)
         if self.position_bias is not None:
@@ -131,20 +131,18 @@ class LambdaLayer(nn.Module):
         size = self._map_size(x)
         x = self.input(x)
         context = self._check_context(x if context is None else context, x)
-        q = _plain_gradient(self.norm_q(self.to_q(x))).flatten(2).unflatten(1, (self.heads, self.dim_k)).transpose(2, 3)
+        to_q, to_k, to_v = self._projections(x, context)
+        q = _plain_gradient(self.norm_q(to_q)).flatten(2).unflatten(1, (self.heads, self.dim_k)).transpose(2, 3)
         q = self.q(q.softmax(-1) if self.key_norm == "softmax_keys_queries" else q)  # (b, h, n, k)
         keys = None
-        if self.content and self.to_k is not None:
-            keys = self._keys(self.k(_slices(self.to_k(context), self.dim_k)))  # (b, m, k, u)
-        v = self.v(_slices(_plain_gradient(self.norm_v(self.to_v(context))), self.dim_v))  # (b, m, v, u)
-        with _without_autocast(x.device.type):
-            wide_q, wide_v = wide(q), wide(v)
-            nothing = wide_v.new_zeros(()).expand(*q.shape[:3], self.dim_v)
-            content = nothing if keys is None else self._content_output(wide_q, keys, wide_v)
-            position = self._position_output(wide_q, wide_v, size) if self.position else nothing
-            y = (content + position).to(q.dtype)  # (b, h, n, v)
+        if to_k is not None:
+            keys = self._keys(self.k(_slices(to_k, self.dim_k)))  # (b, m, k, u)
+        v = self.v(_slices(_plain_gradient(self.norm_v(to_v)), self.dim_v))  # (b, m, v, u)
+        with without_autocast(x.device.type):
+            y = self._output(wide(q), keys, wide(v), size).to(q.dtype)  # (b, h, n, v)
         y = y.transpose(2, 3).reshape(len(x), self.dim_out, *x.shape[2:])  # channel = h v, head by head
-        return self.output(self.pool(y))
+        y = self.pool(y)
+        return self.output(projection.channels_first(y) if self.dims == 2 and x.is_contiguous() else y)
 
     def position_lambdas(self, v: Tensor, size: positions.Size) -> Tensor:
         """λp_n for every query of values v (b, m, v, u) on an H x W map, bias included: (b, n, k, v)."""
@@ -190,12 +188,40 @@ class LambdaLayer(nn.Module):
         assert self.embeddings is not None
         return self.embeddings
 
+    def _projections(self, x: Tensor, context: Tensor) -> tuple[Tensor, Tensor | None, Tensor]:
+        """Queries, keys and values as maps: together, where that is faster and nobody listens to one of them."""
+        to_k = self.to_k if self.content else None
+        layers = [self.to_q, self.to_v] if to_k is None else [self.to_q, to_k, self.to_v]
+        plain = all(type(one) is self.Projection and one.bias is None and not _hooked(one) for one in layers)
+        if context is x and plain and projection.fits(x, weights := [one.weight for one in layers]):
+            q, *k, v = projection.project(x, weights)
+            return q, k[0] if k else None, v
+        return self.to_q(x), None if to_k is None else to_k(context), self.to_v(context)
+
+    def _output(self, q: Tensor, keys: Tensor | None, v: Tensor, size: positions.Size) -> Tensor:
+        """y before pooling: in one sum, unless somebody listens to a half.  -> (b, h, n, v)"""
+        if keys is None or not self.position or self.content_output.watched or self.position_output.watched:
+            return self._halves(q, keys, v, size)
+        return self._positions(q, v, size, self._content_lambda(keys, v))
+
+    def _halves(self, q: Tensor, keys: Tensor | None, v: Tensor, size: positions.Size) -> Tensor:
+        """y before pooling, as content + position; zero where both are switched off.  -> (b, h, n, v)"""
+        content = None if keys is None else self._content_output(q, keys, v)
+        if not self.position:
+            return v.new_zeros(()).expand(*q.shape[:3], self.dim_v) if content is None else content
+        position = self._position_output(q, v, size)
+        return position if content is None else content + position
+
     def _keys(self, k: Tensor) -> Tensor:
         return self.keys(normalize_keys(wide(k), self.key_norm))  # (b, m, k, u)
 
+    def _content_lambda(self, keys: Tensor, v: Tensor) -> Tensor:
+        """(b, m, k, u), (b, m, v, u) -> (b, k, v)"""
+        return self.content_lambda(torch.einsum("bmku,bmvu->bkv", keys, v))
+
     def _content_output(self, q: Tensor, keys: Tensor, v: Tensor) -> Tensor:
         """(b, h, n, k), (b, m, k, u), (b, m, v, u) -> (b, h, n, v)"""
-        lambdas = self.content_lambda(torch.einsum("bmku,bmvu->bkv", keys, v))
+        lambdas = self._content_lambda(keys, v)
         if q.stride(2) == 1:  # the channels of q lie apart, and so shall those of y
             return self.content_output((lambdas.mT[:, None] @ q.mT).mT)
         rows = q.transpose(1, 2).flatten(1, 2) @ lambdas  # (b, n h, v)
@@ -203,15 +229,25 @@ class LambdaLayer(nn.Module):
 
     def _position_output(self, q: Tensor, v: Tensor, size: positions.Size) -> Tensor:
         """(b, h, n, k), (b, m, v, u) -> (b, h, n, v)"""
+        return self.position_output(self._positions(q, v, size))
+
+    def _positions(self, q: Tensor, v: Tensor, size: positions.Size, content: Tensor | None = None) -> Tensor:
+        """(λc + λp_n)ᵀ q_n.  (b, h, n, k), (b, m, v, u), (b, k, v) or None for no λc -> (b, h, n, v)"""
         if self.position_lambda.watched:
             self.position_lambda(self.position_lambdas(v, size))
         table = self._table().to(v.dtype)
+        if self.position_bias is not None:  # the same for every n, as λc is
+            bias = self.position_bias.to(v.dtype)[:, None].expand(len(v), -1, self.dim_v)
+            content = bias if content is None else content + bias
         auto = self.engine == "auto"
         name = engines.select(q.shape, v.shape, table.shape, size, v.device.type) if auto else self.engine
-        y = engines.ENGINES[name](q, v, table, size)
-        if self.position_bias is not None:
-            y = y + (q @ self.position_bias.to(q.dtype))[..., None]
-        return self.position_output(y)
+        return engines.ENGINES[name](q, v, table, size, content)
+
+
+def _hooked(module: nn.Module) -> bool:
+    return bool(
+        module._forward_hooks or module._forward_pre_hooks or module._backward_hooks or module._backward_pre_hooks
+    )
 
 
 def _slices(x: Tensor, depth: int) -> Tensor:
@@ -228,8 +264,3 @@ def _plain_gradient(x: Tensor) -> Tensor:
     if len(x) == 1 and x.requires_grad and not torch.compiler.is_compiling():
         x.register_hook(Tensor.contiguous)
     return x
-
-
-def _without_autocast(device: str) -> AbstractContextManager[None]:
-    """Autocast off, on devices that have it (the meta device has not)."""
-    return torch.autocast(device, enabled=False) if torch.amp.is_autocast_available(device) else nullcontext()

@@ -8,6 +8,7 @@ from torch.nn import functional as F
 
 from lambda_core.functional import causal_content_lambdas, normalize_seen_keys, wide
 from lambda_core.layers.lambda_layer import LambdaLayer
+from lambda_core.positions import Size
 
 
 class LambdaLayer1d(LambdaLayer):
@@ -55,6 +56,9 @@ class LambdaLayer1d(LambdaLayer):
             n = k.shape[1]
             self.keys(normalize_seen_keys(wide(k), k.new_ones((n, n), dtype=torch.bool).tril(), self.key_norm))
         return wide(k)
+
+    def _output(self, q: Tensor, keys: Tensor | None, v: Tensor, size: Size) -> Tensor:
+        return self._halves(q, keys, v, size) if self.causal else super()._output(q, keys, v, size)
 
     def _content_output(self, q: Tensor, keys: Tensor, v: Tensor) -> Tensor:
         if not self.causal:

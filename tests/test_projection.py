@@ -1,0 +1,90 @@
+"""Three projections in one pass give what three convolutions give, in value, gradient and second derivative."""
+
+import pytest
+import torch
+
+from lambda_core import LambdaLayer
+from lambda_core.engines import projection
+
+
+def convolutions(x, weights):
+    return [torch.nn.functional.conv2d(x, w) for w in weights]
+
+
+def problem(dtype, b=2, d=5, size=(3, 4)):
+    torch.manual_seed(0)
+    shapes = [(b, d, *size), *((c, d, 1, 1) for c in (6, 1, 3))]
+    return [torch.randn(shape, dtype=dtype, requires_grad=True) for shape in shapes]
+
+
+@pytest.mark.parametrize(("dtype", "d", "size"), [(torch.float64, 5, (3, 4)), (torch.float32, 96, (20, 21))])
+def test_it_is_three_convolutions(dtype, d, size):
+    """The larger one goes to oneDNN where that is faster."""
+    x, *weights = problem(dtype, d=d, size=size)
+    found, expected = projection.project(x, weights), convolutions(x, weights)
+    torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-4)
+    assert all(y.is_contiguous(memory_format=torch.channels_last) for y in found)
+    directions = [torch.randn_like(y) for y in expected]
+    for one, other in zip(
+        torch.autograd.grad(found, [x, *weights], directions),
+        torch.autograd.grad(expected, [x, *weights], directions),
+        strict=True,
+    ):
+        torch.testing.assert_close(one, other, rtol=1e-5, atol=1e-3)
+
+
+def test_gradients_of_gradients():
+    def run(x, *weights):
+        return [projection.channels_first(y) for y in projection.project(x, list(weights))]
+
+    tensors = problem(torch.float64, d=2, size=(2, 2))
+    assert torch.autograd.gradcheck(run, tensors)
+    assert torch.autograd.gradgradcheck(run, tensors)
+
+
+def test_channels_first_changes_the_order_in_memory_alone():
+    x = torch.randn(2, 3, 4, 5).contiguous(memory_format=torch.channels_last)
+    y = projection.channels_first(x)
+    assert y.is_contiguous()
+    assert torch.equal(y, x)
+
+
+def used(monkeypatch, layer, x):
+    calls = []
+    monkeypatch.setattr(projection, "project", lambda x, w: calls.append(w) or convolutions(x, w))
+    layer(x)
+    return bool(calls)
+
+
+def test_a_hook_on_a_projection_is_called(monkeypatch):
+    layer, x, seen = LambdaLayer(8, dim_k=4, scope=3), torch.randn(2, 8, 4, 4), []
+    assert used(monkeypatch, layer, x)
+    layer.to_k.register_forward_hook(lambda _m, _a, y: seen.append(y))
+    assert not used(monkeypatch, layer, x)
+    assert len(seen) == 1
+
+
+@pytest.mark.parametrize("why", ["double", "channels last", "one example", "another module"])
+def test_what_does_not_fit_takes_the_modules(monkeypatch, why):
+    layer, x = LambdaLayer(8, dim_k=4, scope=3), torch.randn(2, 8, 4, 4)
+    if why == "double":
+        layer, x = layer.double(), x.double()
+    elif why == "channels last":
+        x = x.contiguous(memory_format=torch.channels_last)
+    elif why == "one example":
+        x = x[:1]
+    else:
+        layer.to_q = torch.nn.Sequential(layer.to_q)
+    assert not used(monkeypatch, layer, x)
+
+
+def test_parametrized_weights_count(monkeypatch):
+    """A weight that is computed, as by torch.nn.utils.parametrize, is the one that is used."""
+    torch.manual_seed(0)
+    layer, x = LambdaLayer(8, dim_k=4, scope=3).eval(), torch.randn(2, 8, 4, 4)
+    before = layer(x)
+    torch.nn.utils.parametrizations.weight_norm(layer.to_v)
+    torch.testing.assert_close(layer(x), before)
+    with torch.no_grad():
+        layer.to_v.parametrizations.weight.original0.mul_(2)
+    assert not torch.allclose(layer(x), before)
