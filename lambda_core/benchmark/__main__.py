@@ -36,10 +36,10 @@ def _layers(options: argparse.Namespace, device: torch.device) -> dict[str, Any]
     found: dict[str, Any] = {"stages": rows, "summary": layers.summary(rows)}
     for what, each in found["summary"].items():
         print(f"{what}: {each['mean']:.2f} in geometric mean, {each['worst']:.2f} at the worst stage")
-    found["limits"] = layers.distances(options.batch or 8, options.repeats, device)
-    rate, bandwidth = found["limits"]["multiply_adds_per_second"], found["limits"]["bytes_per_second"]
+    limits = found["limits"] = layers.distances(options.batch or 8, options.repeats, device)
+    rate, bandwidth = limits["multiply_adds_per_second"], limits["bytes_per_second"]
     print(f"this machine: {rate / 1e9:.1f} G multiply-adds/s, {bandwidth / 1e9:.1f} GB/s")
-    for row in found["limits"]["engines"]:
+    for row in limits["engines"]:
         times = (
             f"{row['ms']:8.2f} ms forward, {row['ms'] / row['least_ms']:5.1f} x the limit of {row['least_ms']:.2f} ms"
         )
@@ -50,7 +50,7 @@ def _layers(options: argparse.Namespace, device: torch.device) -> dict[str, Any]
 def _global(options: argparse.Namespace, device: torch.device) -> dict[str, Any]:
     row = layers.compare(64, 48, options.batch or 2, None, options.repeats, device)
     _print_rows([row])
-    found = {"layer": row, "growth": layers.growth(options.repeats, device)}
+    found: dict[str, Any] = {"layer": row, "growth": layers.growth(options.repeats, device)}
     for each in found["growth"]:
         times = ", ".join(f"{name} {value:.1f} ms" for name, value in each["ms"].items())
         print(f"  {each['side']:3} x {each['side']:3}: {times}; fft holds {each['mib']:.1f} MiB; auto: {each['auto']}")

@@ -51,17 +51,19 @@ def compare(width: int, side: int, batch: int, scope: int | None, repeats: int, 
     for name, layer in layers.items():
         check(name, layer, reference, small, small_dy)
     del reference
+    steps = {name: partial(_step, layer, x, dy) for name, layer in layers.items()}
+    forwards = {name: partial(_inference, layer, x) for name, layer in layers.items()}
     times = {
-        "step": milliseconds({n: lambda m=m: _step(m, x, dy) for n, m in layers.items()}, repeats, device),
-        "inference": milliseconds({n: lambda m=m: _inference(m, x) for n, m in layers.items()}, repeats, device),
-        "memory": {n: peak_bytes(lambda m=m: _step(m, x, dy), device) / 2**20 for n, m in layers.items()},
+        "step": milliseconds(steps, repeats, device),
+        "inference": milliseconds(forwards, repeats, device),
+        "memory": {name: peak_bytes(run, device) / 2**20 for name, run in steps.items()},
     }
     n = side * side
     table = ours._table().shape
     engine = select((batch, ours.heads, n, ours.dim_k), (batch, n, ours.dim_v, 1), table, (side, side), device.type)
     row: dict[str, Any] = {"d": width, "side": side, "batch": batch, "scope": scope, "engine": engine, **times}
-    best = {what: min((t for n, t in each.items() if n != "ours"), default=None) for what, each in times.items()}
-    row["ratio"] = {what: best[what] / times[what]["ours"] for what in times if best[what] is not None}
+    theirs = {what: [t for n, t in each.items() if n != "ours"] for what, each in times.items()}
+    row["ratio"] = {what: min(each) / times[what]["ours"] for what, each in theirs.items() if each}
     return row
 
 

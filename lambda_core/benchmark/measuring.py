@@ -2,7 +2,7 @@
 
 import math
 import platform
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from statistics import median
 from time import perf_counter, process_time
 
@@ -25,9 +25,10 @@ def clock(device: torch.device) -> Callable[[], float]:
     return process_time if torch.get_num_threads() == 1 else perf_counter
 
 
-def milliseconds(runs: dict[str, Run], repeats: int, device: torch.device) -> dict[str, float]:
+def milliseconds(runs: Mapping[str, Run], repeats: int, device: torch.device) -> dict[str, float]:
     """The median time of each run; they take turns, after one round that does not count."""
-    now, found = clock(device), {name: [] for name in runs}  # type: dict[str, list[float]]
+    now = clock(device)
+    found: dict[str, list[float]] = {name: [] for name in runs}
     for turn in range(repeats + 1):
         for name, run in runs.items():
             start = now()

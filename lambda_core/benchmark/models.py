@@ -1,5 +1,6 @@
 """Whole networks: a training step of LambdaResNet-50 beside that of ResNet-50."""
 
+from functools import partial
 from typing import Any
 
 import torch
@@ -37,12 +38,13 @@ def compare(batch: int, side: int, repeats: int, peers: list[str], device: torch
     def step(network: nn.Module) -> None:
         torch.autograd.grad(F.cross_entropy(network(x), labels), [p for p in network.parameters() if p.requires_grad])
 
-    times = milliseconds({n: lambda m=m: step(m) for n, m in networks.items()}, repeats, device)
+    steps = {name: partial(step, network) for name, network in networks.items()}
+    times = milliseconds(steps, repeats, device)
     base = times["ResNet-50"]
     return {
         "batch": batch,
         "side": side,
         "step": times,
         "to_resnet50": {name: time / base for name, time in times.items()},
-        "memory": {n: peak_bytes(lambda m=m: step(m), device) / 2**20 for n, m in networks.items()},
+        "memory": {name: peak_bytes(run, device) / 2**20 for name, run in steps.items()},
     }

@@ -3,6 +3,7 @@
 import importlib.util
 import warnings
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import nn
@@ -10,11 +11,11 @@ from torch import nn
 from lambda_core.layers.lambda_layer import LambdaLayer
 
 
-def _timm(layer: LambdaLayer) -> nn.Module:
+def _timm(layer: LambdaLayer) -> Any:
     from timm.layers.lambda_layer import LambdaLayer as Theirs
 
     sizes = {"r": layer.scope} if layer.scope else {"r": None, "feat_size": layer.size}
-    theirs = Theirs(layer.dim, layer.dim_out, num_heads=layer.heads, dim_head=layer.dim_k, **sizes)
+    theirs: Any = Theirs(layer.dim, layer.dim_out, num_heads=layer.heads, dim_head=layer.dim_k, **sizes)
     assert layer.embeddings is not None and layer.to_k is not None
     theirs.qkv.weight.copy_(torch.cat([layer.to_q.weight, layer.to_k.weight, layer.to_v.weight]))
     if theirs.conv_lambda is None:
