@@ -25,10 +25,10 @@ export function createFormula(parent) {
     document.dispatchEvent(new CustomEvent("lambda-axis", { detail: letter })); // a canvas on the page may follow
   }
 
-  function hold(letter) {
+  function hold(letter, under = "") {
     app.held = app.held === letter ? "" : letter;
     for (const button of root.querySelectorAll(".letters button")) button.setAttribute("aria-pressed", button.dataset.axis === app.held);
-    light(app.held || letter);
+    light(app.held || under);
   }
 
   function draw() {
@@ -63,7 +63,7 @@ export function createFormula(parent) {
   root.addEventListener("click", (event) => {
     const tab = event.target.closest("[data-name]");
     if (tab) choose(tab.dataset.name);
-    else if (letterAt(event)) hold(letterAt(event));
+    else if (letterAt(event)) hold(letterAt(event), letterAt(event));
   });
   root.addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey || !details.open) return;
