@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -59,7 +60,8 @@ def equal(one, two):
     return losses(one) == losses(two) and all(torch.equal(v, weights(two)[k]) for k, v in weights(one).items())
 
 
-def launch(out, folder, *, slow=0.0, processes=0, restarts=0, **changes):
+@contextmanager
+def launched(out, folder, *, slow=0.0, processes=0, restarts=0, **changes):
     """The TINY run as a command of its own, on one process or under torchrun; each step takes `slow` seconds more."""
     program = ROOT / "tests" / "train_tiny.py"
     start = [sys.executable]
@@ -68,7 +70,13 @@ def launch(out, folder, *, slow=0.0, processes=0, restarts=0, **changes):
         start += ["--max-restarts", str(restarts), "--monitor-interval", "0.2"]
     command = [*start, str(program), str(out), str(folder), str(slow), json.dumps(changes)]
     environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT), "PYTHONWARNINGS": "ignore"}
-    return subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    pipes = {"stderr": subprocess.PIPE, "stdout": subprocess.DEVNULL, "text": True, "start_new_session": True}
+    with subprocess.Popen(command, env=environment, **pipes) as process:
+        try:
+            yield process
+        finally:  # with all that it started
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
 
 
 def wait_for(condition, process):
@@ -80,21 +88,20 @@ def wait_for(condition, process):
 
 
 def test_killed_at_any_step_and_asked_again(folder, whole, tmp_path):
-    process = launch(tmp_path, folder, slow=0.05)
-    wait_for(lambda: (tmp_path / "state.pt").exists(), process)
-    time.sleep(0.12)  # into the next epoch
-    process.kill()
-    process.communicate()
+    with launched(tmp_path, folder, slow=0.05) as process:
+        wait_for(lambda: (tmp_path / "state.pt").exists(), process)
+        time.sleep(0.12)  # into the next epoch
+        process.kill()
     assert torch.load(tmp_path / "state.pt", weights_only=True)["epoch"] < TINY.epochs
     classify.train(TINY, tmp_path, folder, device="cpu")
     assert equal(whole, tmp_path)
 
 
 def test_asked_to_stop_it_saves_within_the_epoch_and_leaves(folder, whole, tmp_path):
-    process = launch(tmp_path, folder, slow=0.3)
-    wait_for((tmp_path / "begun").exists, process)
-    process.send_signal(signal.SIGTERM)
-    _, said = process.communicate(timeout=60)
+    with launched(tmp_path, folder, slow=0.3) as process:
+        wait_for((tmp_path / "begun").exists, process)
+        process.send_signal(signal.SIGTERM)
+        _, said = process.communicate(timeout=60)
     assert process.returncode == classify.STOPPED, said
     state = torch.load(tmp_path / "state.pt", weights_only=True)
     assert 0 < state["begun"] < 5
@@ -103,8 +110,8 @@ def test_asked_to_stop_it_saves_within_the_epoch_and_leaves(folder, whole, tmp_p
 
 
 def test_two_processes_with_half_the_batch_equal_one_with_the_whole(folder, whole, tmp_path):
-    process = launch(tmp_path, folder, processes=2)
-    _, said = process.communicate(timeout=120)
+    with launched(tmp_path, folder, processes=2) as process:
+        _, said = process.communicate(timeout=200)
     assert process.returncode == 0, said
     for one, two in zip(losses(whole), losses(tmp_path), strict=True):
         assert float(one) == pytest.approx(float(two), rel=1e-4)
@@ -113,10 +120,10 @@ def test_two_processes_with_half_the_batch_equal_one_with_the_whole(folder, whol
 
 
 def test_a_lost_worker_is_replaced_and_the_run_goes_on(folder, whole, tmp_path):
-    process = launch(tmp_path, folder, processes=2, restarts=2, slow=0.1)
-    wait_for(lambda: (tmp_path / "state.pt").exists(), process)
-    os.kill(int((tmp_path / "rank1").read_text()), signal.SIGKILL)
-    _, said = process.communicate(timeout=120)
+    with launched(tmp_path, folder, processes=2, restarts=5, slow=0.1) as process:
+        wait_for(lambda: (tmp_path / "state.pt").exists(), process)
+        os.kill(int((tmp_path / "rank1").read_text()), signal.SIGKILL)
+        _, said = process.communicate(timeout=200)
     assert process.returncode == 0, said
     assert "going on from epoch" in said
     for one, two in zip(losses(whole), losses(tmp_path), strict=True):
@@ -124,8 +131,8 @@ def test_a_lost_worker_is_replaced_and_the_run_goes_on(folder, whole, tmp_path):
 
 
 def test_a_full_disk_is_said_and_the_last_state_stays(folder, tmp_path):
-    process = launch(tmp_path, folder, full_disk_after=1)
-    _, said = process.communicate(timeout=60)
+    with launched(tmp_path, folder, full_disk_after=1) as process:
+        _, said = process.communicate(timeout=60)
     assert process.returncode == 1
     assert "could not be written: there is no room; the last good state.pt is intact" in said.splitlines()[-1]
     assert torch.load(tmp_path / "state.pt", weights_only=True)["epoch"] == 1

@@ -6,6 +6,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
 class TrainingStopped(RuntimeError):
     """A run that cannot go on; the message says why, what is safe, and what to do."""
 
@@ -21,9 +24,9 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
         with open(temporary, "rb") as file:
             os.fsync(file.fileno())
         os.replace(temporary, path)
-    except (OSError, RuntimeError) as error:  # torch.save reports a failed write as a RuntimeError
+    except (OSError, RuntimeError) as error:  # torch.save reports a failed write as a RuntimeError in its wake
         temporary.unlink(missing_ok=True)
-        full = getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+        full = any(getattr(e, "errno", None) in NO_ROOM for e in (error, error.__context__))
         reason = "there is no room" if full else str(error).splitlines()[0]
         kept = f"; the last good {path.name} is intact" if path.exists() else ""
         raise TrainingStopped(

@@ -191,7 +191,12 @@ class Run:
             "optimizer": self.optimizer.optimizer.state_dict(),
             "scaler": scaler.state_dict() if scaler else {},
         }
-        write_atomically(self.folder / "state.pt", lambda path: torch.save(state, path))
+
+        def write(path: Path) -> None:
+            with path.open("wb") as file:  # torch.save to a path would not tell why a write failed
+                torch.save(state, file)
+
+        write_atomically(self.folder / "state.pt", write)
         write_atomically(self.folder / "log.csv", self._write_log)
         write_atomically(self.folder / "curve.csv", self._write_curve)
 
