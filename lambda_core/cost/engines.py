@@ -53,7 +53,7 @@ def work(engine: str, sizes: dict[str, int], room: int = operator.CACHE) -> tupl
         letters |= {"p": p, "c": _pieces(room, b * v * p, k)}
     elif engine == "gemm":
         t, f = min(b, max(1, gemm.COLUMNS // v)), (s + r // 2) // 2 + 1
-        w = ceil(s / ceil(s / max(4, room // (2 * f * k * t * v))))
+        w = ceil(s / ceil(s / max(4, 3 * room // 2 // (2 * f * k * t * v))))
         letters |= {"t": t, "f": f, "w": w, "a": min(s, w + 2 * (r // 2))}
     elif engine != "einsum":
         letters["t"] = _pieces(room, n * k * v if engine == "convolution" else h * n * n * u, b)

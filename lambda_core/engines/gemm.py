@@ -130,7 +130,7 @@ class _Examples:
     def __init__(self, plan: _Plan, v: Tensor, content: Tensor) -> None:
         self.b, _, self.values, self.u = v.shape
         self.plan, self.content, self.columns = plan, content, self.b * self.values
-        self.width = plan.width(content.shape[1] * self.columns, room(v))
+        self.width = plan.width(content.shape[1] * self.columns, 3 * room(v) // 2)
         self.signal = plan.values(v)
 
     def constant(self, spectrum: Tensor) -> Tensor:
