@@ -1,8 +1,8 @@
 """Several 1x1 projections of one map in one pass: W_1 x, W_2 x, ..., and the gradient of x once for all of them.
 
 On one CPU thread PyTorch runs a 1x1 convolution as a product of MKL's, see `matmul`, and each of three projections
-would write a gradient of x of its own, to be added up. Example by example, what is worked on stays in the cache. The
-results have their channels last in memory, which is how the engines read them.
+would write a gradient of x of its own, to be added up. A few examples at a time, what is worked on stays in the cache.
+The results have their channels last in memory, which is how the engines read them.
 """
 
 from typing import Any
@@ -11,6 +11,18 @@ import torch
 from torch import Tensor
 
 from lambda_core.engines.matmul import product
+
+COLUMNS = 512  # positions that are worked off together
+
+
+def _together(x: Tensor) -> int:
+    """Examples that are worked off together: small maps make a matrix that is worth a call."""
+    return max(1, COLUMNS // x.shape[2])
+
+
+def _columns(x: Tensor) -> Tensor:
+    """(b, d, n) -> (d, b n)"""
+    return x.transpose(0, 1).flatten(1)
 
 
 class _Project(torch.autograd.Function):
@@ -21,9 +33,10 @@ class _Project(torch.autograd.Function):
         ctx.save_for_backward(x, *weights)
         depths, every = [len(w) for w in weights], torch.cat(weights)
         outputs = tuple(x.new_empty(len(x), x.shape[2], depth) for depth in depths)
-        for example, *places in zip(x, *outputs, strict=True):
-            for place, found in zip(places, product(example.t(), every.t()).split(depths, 1), strict=True):
-                place.copy_(found)
+        for part, *places in zip(*(t.split(_together(x)) for t in (x, *outputs)), strict=True):
+            found = product(_columns(part).t(), every.t()).split(depths, 1)
+            for place, rows in zip(places, found, strict=True):
+                place.copy_(rows.view(len(part), -1, rows.shape[1]))
         return outputs
 
     @staticmethod
@@ -34,10 +47,11 @@ class _Project(torch.autograd.Function):
             return dx, *((x @ dy).sum(0).t() for dy in dys)
         dx, every = torch.empty_like(x), torch.cat(weights)
         dweights = torch.zeros_like(every)
-        for example, place, *dy in zip(x, dx, *dys, strict=True):
-            d = torch.cat(dy, 1)  # (n, every c)
-            place.copy_(product(every.t(), d.t()))
-            dweights += product(d.t(), example.t())
+        transposed = every.t().contiguous()
+        for part, place, *dy in zip(*(t.split(_together(x)) for t in (x, dx, *dys)), strict=True):
+            d = torch.cat(dy, 2).flatten(0, 1)  # (b n, every c)
+            place.copy_(product(transposed, d.t()).unflatten(1, (len(part), -1)).transpose(0, 1))
+            dweights += product(d.t(), _columns(part).t())
         return dx, *dweights.split([len(w) for w in weights])
 
 
