@@ -12,7 +12,7 @@ from torch import Tensor
 
 from lambda_core.engines.matmul import product
 
-COLUMNS = 512  # positions that are worked off together
+COLUMNS = 200  # positions that are worked off together
 
 
 def _together(x: Tensor) -> int:
