@@ -61,13 +61,13 @@ def equal(one, two):
 
 
 @contextmanager
-def launched(out, folder, *, slow=0.0, processes=0, restarts=0, **changes):
+def launched(out, folder, *, slow=0.0, processes=0, **changes):
     """The TINY run as a command of its own, on one process or under torchrun; each step takes `slow` seconds more."""
     program = ROOT / "tests" / "train_tiny.py"
     start = [sys.executable]
     if processes:
         start += ["-m", "torch.distributed.run", "--nproc-per-node", str(processes), "--standalone"]
-        start += ["--max-restarts", str(restarts), "--monitor-interval", "0.2"]
+        start += ["--max-restarts", "0", "--monitor-interval", "0.2"]
     command = [*start, str(program), str(out), str(folder), str(slow), json.dumps(changes)]
     environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT), "PYTHONWARNINGS": "ignore"}
     pipes = {"stderr": subprocess.PIPE, "stdout": subprocess.DEVNULL, "text": True, "start_new_session": True}
@@ -119,11 +119,15 @@ def test_two_processes_with_half_the_batch_equal_one_with_the_whole(folder, whol
         torch.testing.assert_close(value, weights(tmp_path)[name], rtol=2e-3, atol=2e-4)
 
 
-def test_a_lost_worker_is_replaced_and_the_run_goes_on(folder, whole, tmp_path):
-    with launched(tmp_path, folder, processes=2, restarts=5, slow=0.1) as process:
+def test_a_lost_worker_ends_the_others_and_the_same_command_goes_on(folder, whole, tmp_path):
+    with launched(tmp_path, folder, processes=2, slow=0.2) as process:
         wait_for(lambda: (tmp_path / "state.pt").exists(), process)
         os.kill(int((tmp_path / "rank1").read_text()), signal.SIGKILL)
-        _, said = process.communicate(timeout=200)
+        process.communicate(timeout=100)
+    assert process.returncode != 0
+    assert torch.load(tmp_path / "state.pt", weights_only=True)["epoch"] < TINY.epochs
+    with launched(tmp_path, folder, processes=2) as process:
+        _, said = process.communicate(timeout=100)
     assert process.returncode == 0, said
     assert "going on from epoch" in said
     for one, two in zip(losses(whole), losses(tmp_path), strict=True):
