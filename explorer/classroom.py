@@ -8,7 +8,6 @@ import streamlit as st
 
 from explorer import curves, forming, images, jobs, loading, sidebar, tour
 from explorer.jobs import Busy, Job
-from lambda_core.checkpoints import read_checkpoint
 from lambda_core.data import DATASETS, data_folder
 from lambda_core.training.config import RECIPES
 
@@ -152,7 +151,7 @@ def _network(job: Job, kept: dict[int, Path]) -> None:
             st.select_slider("After epoch", epochs, key="epoch_shown")
         epoch = st.session_state["epoch_shown"] if len(epochs) > 1 else epochs[-1]
         digit = forming.digit(int(st.number_input("Digit held out, number", 1, _sizes(job.recipe)[1], 1)) - 1)
-        layers = loading.lambda_layers(_opened(kept[epoch]).model)
+        layers = loading.lambda_layers(loading.opened(job.recipe, kept[epoch].read_bytes())[1].model)
         number = layers.index(st.selectbox("Lambda layer", layers, format_func=lambda layer: layer.title))
         now = forming.formed(str(kept[epoch]), digit.key, number, digit.image)
         st.image(digit.image.resize((160, 160), 0), caption=digit.title)
@@ -160,11 +159,6 @@ def _network(job: Job, kept: dict[int, Path]) -> None:
         _ways_on(job, kept[epoch], epoch, digit)
     with right:
         forming.show(now, forming.limits(kept, digit, number), st.context.theme.type)
-
-
-@st.cache_resource(max_entries=4, show_spinner=False)
-def _opened(file: Path) -> Any:
-    return read_checkpoint(file.read_bytes())
 
 
 def _ways_on(job: Job, file: Path, epoch: int, digit: images.Picture) -> None:

@@ -51,8 +51,9 @@ def digit(number: int) -> images.Picture:
 
 
 def limits(kept: Mapping[int, Path], picture: images.Picture, number: int) -> tuple[float, float]:
-    """One scale over all epochs: the largest |E|, and the largest |λ|."""
-    found = [formed(str(file), picture.key, number, picture.image) for file in kept.values()]
+    """One scale for all epochs, that of the first and the last: the largest |E|, and the largest |λ|."""
+    ends = (kept[min(kept)], kept[max(kept)])  # not each of sixty: every one is a network to read
+    found = [formed(str(file), picture.key, number, picture.image) for file in ends]
     tables = [np.abs(one.embeddings).max() for one in found if one.embeddings is not None]
     lambdas = [np.abs(part).max() for one in found for part in (one.content, one.position) if part is not None]
     return float(max(tables, default=0)), float(max(lambdas, default=0))

@@ -5,6 +5,7 @@ import sys
 import threading
 import time
 
+import captum.attr as captum
 import pytest
 import torch
 from torch import nn
@@ -15,7 +16,6 @@ from lambda_core.attribution import FILLS, METHODS, attribute, cascade, curve, h
 from lambda_core.attribution.sanity import ranks, spearman
 from lambda_core.attribution.twin import Pace, twin, unshare
 
-captum = pytest.importorskip("captum.attr")
 SIDE = 24
 LAYERS = ("stages.2.0.mix", "stages.3.0.mix")
 

@@ -7,8 +7,6 @@ import numpy as np
 import pytest
 import torch
 
-pytest.importorskip("captum")
-
 from explorer import attribution_exports, attribution_plots, attributions, images, loading
 from explorer.attributions import KEPT, Job, Question, Result, Store
 from explorer.components import brush

@@ -8,8 +8,6 @@ from playwright.sync_api import Page, expect
 
 from tests.browser.driver import Server, View, address, settle
 
-pytest.importorskip("captum")
-
 PATH = "attributions"
 READY = "computing"  # the note of a map that is not there yet
 
