@@ -1,17 +1,11 @@
 // The component: paint with the pointer, or with arrows and space; the mask goes to Python when the brush is lifted.
 import { GRID, toText, fromText, stroke, stamp } from "./mask.js";
+import { mountOnce } from "../lambda_canvas/mount.js";
 
 const KEY = "brushApp";
 
 export default function brushComponent({ data, parentElement, setStateValue }) {
-  const app = (parentElement[KEY] ||= createBrush(parentElement));
-  const run = (app.run = (app.run || 0) + 1);
-  app.update(data, setStateValue);
-  return () => {
-    if (app.run !== run || parentElement[KEY] !== app) return;
-    app.destroy();
-    delete parentElement[KEY];
-  };
+  return mountOnce(parentElement, KEY, createBrush, data, setStateValue);
 }
 
 function createBrush(parent) {

@@ -1,17 +1,11 @@
 // The component: one canvas a map, one pointer over all. Nothing that happens here reaches Python.
 import { decodeValues, quantile, rgb, mapPicture, palePhoto } from "./paint.js";
+import { mountOnce } from "../lambda_canvas/mount.js";
 
 const KEY = "heatMapsApp", FULL = 0.985;
 
 export default function heatMaps({ data, parentElement }) {
-  const app = (parentElement[KEY] ||= create(parentElement));
-  const run = (app.run = (app.run || 0) + 1);
-  app.update(data);
-  return () => {
-    if (app.run !== run || parentElement[KEY] !== app) return;
-    app.destroy();
-    delete parentElement[KEY];
-  };
+  return mountOnce(parentElement, KEY, create, data);
 }
 
 function create(parent) {

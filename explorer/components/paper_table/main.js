@@ -1,17 +1,11 @@
 // A table whose numbers are buttons.
 import { safe } from "../network_canvas/words.js";
+import { mountOnce } from "../lambda_canvas/mount.js";
 
 const TABLE_KEY = "paperTableApp", MARKS = { match: "✓", erratum: "erratum", open: "close", differs: "differs", unprinted: "not printed" };
 
 export default function paperTable({ data, parentElement, setTriggerValue }) {
-  const mounted = (parentElement[TABLE_KEY] ??= createTable(parentElement));
-  const run = (mounted.run = (mounted.run || 0) + 1);
-  mounted.update(data, setTriggerValue);
-  return () => {
-    if (mounted.run !== run || parentElement[TABLE_KEY] !== mounted) return;
-    mounted.destroy();
-    delete parentElement[TABLE_KEY];
-  };
+  return mountOnce(parentElement, TABLE_KEY, createTable, data, setTriggerValue);
 }
 
 function createTable(parent) {
