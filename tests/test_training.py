@@ -275,6 +275,20 @@ def test_options_train_and_are_repeatable(folder, tmp_path, changes):
     assert equal(tmp_path / "a", tmp_path / "b")
 
 
+def test_the_ending_has_plain_pictures(folder, tmp_path):
+    mixing = {"mixup": 0.2, "cutmix": 1.0, "randaugment": (2, 9)}
+    plain = replace(TINY, epochs=2)
+    assert [replace(plain, **mixing, ending=1).at(epoch).cutmix for epoch in (0, 1)] == [1.0, 0.0]
+    runs = {
+        "plain": plain,
+        "all ending": replace(plain, **mixing, ending=2),
+        "half": replace(plain, **mixing, ending=1),
+    }
+    for name, recipe in runs.items():
+        classify.train(recipe, tmp_path / name, folder, device="cpu")
+    assert equal(tmp_path / "plain", tmp_path / "all ending") and not equal(tmp_path / "plain", tmp_path / "half")
+
+
 def test_float16_without_a_gpu_is_refused():
     with pytest.raises(ValueError, match="needs a GPU"):
         accelerator_for(replace(TINY, precision="float16"), "cpu")

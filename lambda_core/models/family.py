@@ -65,6 +65,19 @@ _TIMM = Config(
 )
 _TIMM_GLOBAL = {"scope": None, 3: {"size": (16, 16)}, 4: {"size": (16, 16), 2: {"size": (8, 8)}}}  # at 256 px
 
+# For photographs of 96 to 160 px: two strided 3x3 convolutions for a stem, the third stage at a stride of 8.
+_MINI = Config(
+    (1, 2, 2, 2),
+    stages="CCLL",
+    widths=(32, 64, 128, 192),
+    strides=(1, 2, 1, 2),
+    stem=((3, 32, 2), (3, 64, 2)),
+    pool=False,
+    layer={"scope": 11},
+)
+_MICRO = replace(_MINI, depths=(1, 1, 2, 1), widths=(16, 32, 64, 128), stem=((3, 24, 2), (3, 32, 2)))
+_SMALL = replace(_MINI, widths=(64, 128, 256, 384))
+
 FAMILY: dict[str, Config] = {
     **_RESNETS,
     **{f"lambda_{name}": replace(config, stages="LLLL") for name, config in _RESNETS.items()},
@@ -75,14 +88,8 @@ FAMILY: dict[str, Config] = {
     "lambda_resnet26t": _TIMM,
     "lambda_resnet26rpt_256": replace(_TIMM, layer=_TIMM_GLOBAL),
     "lambda_resnet50ts": replace(_TIMM, depths=(3, 4, 6, 3), stages="C-CCCL-CL-CLC", act="silu"),
-    # For photographs of 96 to 160 px: two strided 3x3 convolutions for a stem, the third stage at a stride of 8.
-    "lambda_resnet_mini": Config(
-        (1, 2, 2, 2),
-        stages="CCLL",
-        widths=(32, 64, 128, 192),
-        strides=(1, 2, 1, 2),
-        stem=((3, 32, 2), (3, 64, 2)),
-        pool=False,
-        layer={"scope": 11},
-    ),
+    "lambda_resnet_mini": _MINI,
+    "lambda_resnet_micro": replace(_MICRO, layer={"scope": 23}),
+    "lambda_resnet_small": _SMALL,
+    "resnet_small": replace(_SMALL, stages="CCCC"),
 }

@@ -74,7 +74,7 @@ def train(
     curve = _tensorboard(out, run.step) if accelerator.is_main_process else None
     while run.epoch < recipe.epochs and not run.asked_to_stop():
         side = recipe.side(run.epoch)
-        pictures.transform = _augmented(recipe, side)
+        pictures.transform = _augmented(recipe.at(run.epoch), side)
         figures = run.train_epoch(pictures, workers, total, curve)
         if figures is None:
             break

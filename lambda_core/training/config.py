@@ -14,7 +14,8 @@ class Recipe:
     over all processes and all `accumulate` parts of a step. lr: the peak of one cycle, linear warm-up over `warmup` of
     the steps, then cosine to zero. Augmentation: a random-resized crop of `scale` of the area, or a crop after `pad`
     pixels of zeros where pad > 0; a mirror image half of the time if `flip`; `randaugment` = (operations, magnitude of
-    30); `mixup` and `cutmix`: the alpha of their Beta distribution, 0 for none. ema: decay of the averaged weights a
+    30); `mixup` and `cutmix`: the alpha of their Beta distribution, 0 for none. The last `ending` epochs do without
+    RandAugment, mixup and cutmix. ema: decay of the averaged weights a
     step. clip: largest gradient norm. precision: float32 | bfloat16 | float16. checkpoint_blocks: recompute blocks in
     the backward pass in place of storing them. keep: every so many epochs the averaged weights stay in the folder, as
     epoch_NNN.safetensors; 0 keeps the last alone. expects: duration and result, as measured or as published.
@@ -39,6 +40,7 @@ class Recipe:
     randaugment: tuple[int, int] | None = None
     mixup: float = 0.0
     cutmix: float = 0.0
+    ending: int = 0
     ema: float = 0.998
     clip: float = 1.0
     precision: str = "bfloat16"
@@ -52,6 +54,12 @@ class Recipe:
     def side(self, epoch: int) -> int:
         """The image side in force at an epoch, counted from 0."""
         return [side for first, side in ((0, self.size), *self.sizes) if first <= epoch][-1]
+
+    def at(self, epoch: int) -> "Recipe":
+        """The recipe in force at an epoch, counted from 0: plainer pictures at the end."""
+        if epoch < self.epochs - self.ending:
+            return self
+        return replace(self, randaugment=None, mixup=0.0, cutmix=0.0)
 
 
 def changed(recipe: Recipe, settings: list[str]) -> Recipe:
@@ -91,6 +99,31 @@ RECIPES: dict[str, Recipe] = {
         cutmix=1.0,
         expects="110 s an epoch on one CPU core (float32, compiled). Not run as a whole: the network that ships took "
         "four shorter runs, of which the third had these settings (its card).",
+    ),
+    # python -m lambda_core.training.classify imagenette-small --data DIR
+    # The best network for a CPU of two cores; its twin of convolutions: --set model=resnet_small
+    "imagenette-small": Recipe(
+        model="lambda_resnet_small",
+        overrides={"num_classes": 10},
+        sizes=((0, 64), (14, 96)),
+        epochs=36,
+        lr=1.5e-3,
+        scale=(0.25, 1.0),
+        mixup=0.2,
+        cutmix=1.0,
+        ending=6,
+        expects="",
+    ),
+    # python -m lambda_core.training.ablations --data DIR
+    # One short run for each of many small networks.
+    "imagenette-ablation": Recipe(
+        model="lambda_resnet_micro",
+        overrides={"num_classes": 10},
+        size=96,
+        epochs=10,
+        lr=3e-3,
+        ema=0.99,
+        expects="",
     ),
     # accelerate launch -m lambda_core.training.classify imagenet-lambda --data DIR
     # The paper's schedule (appendix E): 350 epochs, SGD with momentum, 0.1 for every 256 images, 5 epochs of warm-up.

@@ -161,7 +161,7 @@ class Run:
         self.optimizer = accelerator.prepare_optimizer(optimizer)
         wrapped = accelerator.prepare_model(self.model)
         self.forward = torch.compile(wrapped, dynamic=False) if recipe.compile else wrapped
-        self.mixed = _mix(recipe, len(classes))
+        self.mixed = _mix(recipe, len(classes))  # of the epoch at hand
         self.epoch, self.step, self.begun = 0, 0, 0  # whole epochs, steps in all, steps of this epoch
         self.loss_sum, self.seconds = 0.0, 0.0  # of this epoch
         self.history: list[dict[str, float]] = []  # a row an epoch, as in log.csv
@@ -248,6 +248,7 @@ class Run:
     def train_epoch(self, data: Repeatable, workers: int, total: int, log: Any = None) -> dict[str, float] | None:
         """The rest of the epoch at hand; its mean loss and seconds, or None if the run was asked to stop."""
         data.epoch = self.epoch
+        self.mixed = _mix(self.recipe.at(self.epoch), len(self.classes))
         if self.accelerator.is_main_process:
             self.folder.mkdir(parents=True, exist_ok=True)
             write_atomically(self.folder / "curve.csv", self._write_curve)  # without what a lost run added

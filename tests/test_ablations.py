@@ -1,0 +1,108 @@
+"""The networks of the ablations, and what of them is kept."""
+
+import json
+from dataclasses import replace
+
+import pytest
+import torch
+
+from lambda_core import build, load_checkpoint
+from lambda_core.checkpoints import files
+from lambda_core.tables import compare, figures
+from lambda_core.training import ablations, publish
+from lambda_core.training.ablations import ABLATIONS
+from tests import imagenette
+
+
+@pytest.mark.parametrize("name", ABLATIONS)
+def test_every_network_is_small_and_trains(name):
+    recipe = ABLATIONS[name].recipe()
+    model = build(recipe.model, **recipe.overrides).train()
+    assert sum(p.numel() for p in model.parameters()) <= 2_000_000
+    model(torch.randn(2, 3, recipe.size, recipe.size)).square().sum().backward()
+    unused = [n for n, p in model.named_parameters() if p.grad is None]
+    assert not unused
+
+
+def test_they_differ_from_the_base_as_their_names_say():
+    def shapes(name):
+        recipe = ABLATIONS[name].recipe()
+        return {n: tuple(p.shape) for n, p in build(recipe.model, **recipe.overrides).named_parameters()}
+
+    base = shapes("micro_ccll")
+    assert base.keys() - shapes("micro_content").keys() == {n for n in base if n.endswith("embeddings")}
+    assert base.keys() - shapes("micro_position").keys() == {n for n in base if n.endswith("to_k.weight")}
+    recipe = ABLATIONS["micro_position"].recipe()
+    lambdas = [m for m in build(recipe.model, **recipe.overrides).modules() if hasattr(m, "key_norm")]
+    assert lambdas and not any(layer.content for layer in lambdas)
+    assert {shape[-1] for n, shape in shapes("micro_scope7").items() if n.endswith("embeddings")} == {7}
+
+
+def test_rows_are_rows_of_the_paper_and_taken_once():
+    rows = [row for ablation in ABLATIONS.values() for row in ablation.rows]
+    assert len(rows) == len(set(rows))
+    for table, row in rows:
+        assert ("top1", row) in {(figure.metric, figure.row) for figure in compare(table)}
+
+
+@pytest.fixture
+def short(tmp_path, monkeypatch):
+    """A recipe of one epoch for the base alone, with a zoo and results of its own."""
+    tiny = {"depths": (1, 1, 1, 1), "widths": (8, 8, 8, 8), "stem": ((3, 8, 2), (3, 8, 2)), "num_classes": 10}
+    shared = replace(ablations.SHARED, overrides=tiny, size=32, epochs=1, batch=8, precision="float32")
+    monkeypatch.setattr(ablations, "SHARED", shared)
+    for module in (files, publish):
+        monkeypatch.setattr(module, "ZOO", tmp_path)
+    results = tmp_path / "results" / "ablations.json"
+    results.parent.mkdir()
+    (results.parent / "paper.json").write_text(json.dumps(figures.published()))
+    monkeypatch.setattr(ablations, "RESULTS", results)
+    monkeypatch.setattr(figures, "RESULTS", results.parent)
+    return tmp_path
+
+
+def test_a_network_is_trained_once_and_stands_beside_the_paper(short, monkeypatch):
+    data = imagenette.make(short / "data")
+    command = ["--data", str(data), "--out", str(short / "runs"), "--device", "cpu", "--only", "micro_ccll"]
+    ablations.main(command)
+    found = json.loads(ablations.RESULTS.read_text())
+    (network,) = found["networks"]
+    (run,) = network["runs"]
+    assert network["name"] == "micro_ccll" and network["top1"] == run["top1"] and network["spread"] == 0
+    assert run["history"][0]["epoch"] == 1 and run["history"][0]["val_loss"] < 10
+    card = load_checkpoint("micro_ccll").card
+    assert card["metrics"]["val_top1"]["value"] == round(run["top1"], 2)
+    assert card["command"] == "python -m lambda_core.training.ablations --data DIR --only micro_ccll"
+    beside = {figure.row: figure for figure in compare("placement") if figure.metric == "top1"}
+    assert beside["CCLL"].measured == pytest.approx(run["top1"], abs=0.05) and "1 seed" in beside["CCLL"].measured_on
+
+    def never(*_args, **_options):
+        raise AssertionError("trained twice")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(ablations, "train", never)
+        ablations.main(command)
+    ablations.main([*command, "--seeds", "2"])
+    (network,) = json.loads(ablations.RESULTS.read_text())["networks"]
+    assert [run["seed"] for run in network["runs"]] == [0, 1]
+    # results of another recipe are not carried on
+    monkeypatch.setattr(ablations, "SHARED", replace(ablations.SHARED, lr=1e-4))
+    assert ablations.trained() == {}
+
+
+def test_what_is_missing_is_listed_seed_by_seed():
+    found = {"a": {0: {}}, "b": {1: {}}}
+    assert list(ablations.missing(["a", "b"], 2, found)) == [(0, "b"), (1, "a")]
+
+
+def test_without_pictures_one_sentence(short):
+    with pytest.raises(SystemExit, match="Imagenette"):
+        ablations.main(["--data", str(short / "nothing"), "--only", "micro_ccll"])
+
+
+def test_only_runs_with_a_card_are_published(short):
+    file = short / "bare.safetensors"
+    files.save_checkpoint(file, build("lambda_resnet_mini"), architecture={"name": "lambda_resnet_mini"})
+    with pytest.raises(SystemExit, match=r"bare\.safetensors"):
+        publish.main([str(file), "new"])
+    assert not (short / "new.safetensors").exists()
