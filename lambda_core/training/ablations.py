@@ -1,9 +1,11 @@
 """The paper's ablations on small networks, all under one recipe:
 
 python -m lambda_core.training.ablations --data DIR [--only NAME ...] [--seeds N] [--out FOLDER]
+python -m lambda_core.training.ablations --table
 
 What has been trained is in the results and is not trained again: the same command goes on after a stop, in the middle
-of a network too. The first seed of each network goes into the zoo.
+of a network too. The first seed of each network goes into the zoo. --table prints what there is beside the paper's, as
+Markdown; it needs nothing of what training needs.
 """
 
 import argparse
@@ -19,22 +21,27 @@ from typing import Any
 
 from lambda_core import data
 from lambda_core.models import build
-from lambda_core.training import classify
 from lambda_core.training.config import RECIPES, Recipe
-from lambda_core.training.evaluate import measure
 from lambda_core.training.faults import TrainingStopped, write_atomically
-from lambda_core.training.publish import publish
 
 RESULTS = Path(__file__).parents[1] / "results" / "ablations.json"
 SHARED = RECIPES["imagenette-ablation"]
 SIDE = SHARED.size
 WHOLE = {"image_size": SIDE}
+NOTHING = (
+    "The networks of the ablations have not been trained yet: "
+    "`python -m lambda_core.training.ablations --data DIR` does it."
+)
 
 
 @dataclass(frozen=True)
 class Ablation:
-    """One network: what it has in place of the base, and the rows of the paper's tables whose counterpart it is."""
+    """One network: its name for people, what it has in place of the base, and its counterparts in the paper's tables.
 
+    rows: (table, row), the first of which tells most of it.
+    """
+
+    title: str
     overrides: Mapping[str, Any] = field(default_factory=dict)
     rows: tuple[tuple[str, str], ...] = ()
 
@@ -42,14 +49,20 @@ class Ablation:
         return replace(SHARED, overrides={**SHARED.overrides, **self.overrides}, seed=seed)
 
 
-def _layer(*rows: tuple[str, str], **options: Any) -> Ablation:
-    return Ablation({"layer": {"scope": 23} | options}, rows)
+def _layer(title: str, *rows: tuple[str, str], **options: Any) -> Ablation:
+    return Ablation(title, {"layer": {"scope": 23} | options}, rows)
+
+
+def _stages(title: str, stages: str, *rows: tuple[str, str], **more: Any) -> Ablation:
+    return Ablation(title, {"stages": stages} | more, rows)
 
 
 # The base is CCLL with the paper's r = 23. Its lambda layers see maps of 12 x 12 and less, where that is all: the row
 # of r = 23 and the global one are the same network here.
+BASE = "micro_ccll"
 ABLATIONS: dict[str, Ablation] = {
     "micro_ccll": _layer(
+        "lambda in the last two stages (CCLL)",
         ("layers", "lambda layer"),
         ("content_vs_position", "content and position"),
         ("normalization", "softmax on keys (default)"),
@@ -57,25 +70,36 @@ ABLATIONS: dict[str, Ablation] = {
         ("scope", "23x23"),
         ("scope", "global"),
     ),
-    "micro_cccc": Ablation({"stages": "CCCC"}, (("layers", "conv"), ("placement", "CCCC"))),
-    "micro_content": _layer(("content_vs_position", "content"), position=False),
-    "micro_position": _layer(("content_vs_position", "position"), content=False),
-    "micro_scope3": _layer(("scope", "3x3"), scope=3),
-    "micro_scope7": _layer(("scope", "7x7"), scope=7),
-    "micro_scope15": _layer(("scope", "15x15"), scope=15),
-    "micro_llll": Ablation({"stages": "LLLL"}, (("placement", "LLLL"),)),
-    "micro_no_key_norm": _layer(("normalization", "non-normalized keys"), key_norm="none"),
-    "micro_l2": _layer(("normalization", "L2-normalized keys"), key_norm="l2"),
-    "micro_softmax_both": _layer(("normalization", "softmax on keys and queries"), key_norm="softmax_keys_queries"),
-    "micro_no_batch_norm": _layer(
-        ("normalization", "no batch normalization on queries and values"), norm_qv=False
+    "micro_cccc": _stages("convolutions only (CCCC)", "CCCC", ("layers", "conv"), ("placement", "CCCC")),
+    "micro_content": _layer("lambda, content only", ("content_vs_position", "content"), position=False),
+    "micro_position": _layer("lambda, position only", ("content_vs_position", "position"), content=False),
+    "micro_scope3": _layer("lambda, scope 3 × 3", ("scope", "3x3"), scope=3),
+    "micro_scope7": _layer("lambda, scope 7 × 7", ("scope", "7x7"), scope=7),
+    "micro_scope15": _layer("lambda, scope 15 × 15", ("scope", "15x15"), scope=15),
+    "micro_llll": _stages("lambda in all stages (LLLL)", "LLLL", ("placement", "LLLL")),
+    "micro_no_key_norm": _layer(
+        "lambda, keys not normalized", ("normalization", "non-normalized keys"), key_norm="none"
     ),
-    "micro_se": Ablation({"stages": "CCSS"}, (("layers", "conv + channel attention (squeeze-excite)"),)),
-    "micro_cccl": Ablation({"stages": "CCCL"}, (("placement", "CCCL"),)),
-    "micro_clll": Ablation({"stages": "CLLL"}, (("placement", "CLLL"),)),
-    "micro_llcc": Ablation({"stages": "LLCC"}, (("placement", "LLCC"),)),
-    "micro_u4": _layer(("layers", "lambda layer (u=4)"), dim_u=4),
-    "micro_attention": Ablation({"stages": "CCGG"} | WHOLE, (("complexity", "global self-attention"),)),
+    "micro_l2": _layer("lambda, keys of length 1 (L2)", ("normalization", "L2-normalized keys"), key_norm="l2"),
+    "micro_softmax_both": _layer(
+        "lambda, softmax on keys and queries", ("normalization", "softmax on keys and queries"),
+        key_norm="softmax_keys_queries",
+    ),
+    "micro_no_batch_norm": _layer(
+        "lambda, no batch norm on queries and values",
+        ("normalization", "no batch normalization on queries and values"), norm_qv=False,
+    ),
+    "micro_se": _stages(
+        "convolutions, squeeze-excite in the last two stages", "CCSS",
+        ("layers", "conv + channel attention (squeeze-excite)"),
+    ),
+    "micro_cccl": _stages("lambda in the last stage (CCCL)", "CCCL", ("placement", "CCCL")),
+    "micro_clll": _stages("lambda in the last three stages (CLLL)", "CLLL", ("placement", "CLLL")),
+    "micro_llcc": _stages("lambda in the first two stages (LLCC)", "LLCC", ("placement", "LLCC")),
+    "micro_u4": _layer("lambda, intra-depth u = 4", ("layers", "lambda layer (u=4)"), dim_u=4),
+    "micro_attention": _stages(
+        "self-attention in the last two stages", "CCGG", ("complexity", "global self-attention"), **WHOLE
+    ),
 }  # fmt: skip
 
 
@@ -85,12 +109,15 @@ def _plain(recipe: Recipe) -> dict[str, Any]:
     return json.loads(json.dumps(kept))
 
 
+def report() -> dict[str, Any] | None:
+    """The results as they were written, or None where there are none."""
+    return json.loads(RESULTS.read_text()) if RESULTS.exists() else None
+
+
 def trained() -> dict[str, dict[int, dict[str, Any]]]:
     """What the results hold for the recipe as it is now: {name: {seed: {"top1", "loss", "history"}}}"""
-    if not RESULTS.exists():
-        return {}
-    content = json.loads(RESULTS.read_text())
-    if content["recipe"] != _plain(SHARED):
+    content = report()
+    if content is None or content["recipe"] != _plain(SHARED):
         return {}
     return {row["name"]: {run["seed"]: run for run in row["runs"]} for row in content["networks"]}
 
@@ -115,7 +142,7 @@ def write(found: Mapping[str, Mapping[int, Mapping[str, Any]]]) -> None:
     def where(runs: int) -> str:
         return f"Imagenette at {SIDE} px, {SHARED.epochs} epochs, {runs} seed{'s' if runs > 1 else ''}"
 
-    report = {
+    content = {
         "command": "python -m lambda_core.training.ablations --data DIR",
         "date": date.today().isoformat(),
         "recipe": _plain(SHARED),
@@ -126,7 +153,7 @@ def write(found: Mapping[str, Mapping[int, Mapping[str, Any]]]) -> None:
             for network in networks for table, row in ABLATIONS[network["name"]].rows
         ],
     }  # fmt: skip
-    write_atomically(RESULTS, lambda path: path.write_text(json.dumps(report, indent=1) + "\n"))
+    write_atomically(RESULTS, lambda path: path.write_text(json.dumps(content, indent=1) + "\n"))
 
 
 def missing(names: list[str], seeds: int, found: Mapping[str, Mapping[int, Any]]) -> Iterator[tuple[int, str]]:
@@ -137,6 +164,10 @@ def missing(names: list[str], seeds: int, found: Mapping[str, Mapping[int, Any]]
 
 def train(name: str, seed: int, out: Path, folder: str | None, device: str | None = None) -> dict[str, Any] | None:
     """One network; its figures, as evaluated on its file, or None if the run was asked to stop."""
+    from lambda_core.training import classify
+    from lambda_core.training.evaluate import measure
+    from lambda_core.training.publish import publish
+
     place = out / f"{name}_{seed}"
     done = classify.train(
         ABLATIONS[name].recipe(seed), place, folder, device=device, workers=0, watch=classify.leave_when_asked,
@@ -167,7 +198,16 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--out", type=Path, default=Path("runs/ablations"))
     parser.add_argument("--device", choices=["cpu", "cuda"])
+    parser.add_argument("--table", action="store_true", help="print the results as Markdown, and train nothing")
     options = parser.parse_args(arguments)
+    if options.table:
+        from lambda_core.training.ablation_table import markdown
+
+        found = report()
+        print(NOTHING if found is None else markdown(found))
+        return
+    from lambda_core.training import classify
+
     try:
         for seed, name in missing(options.only, options.seeds, trained()):
             print(f"{name}, seed {seed}", file=sys.stderr, flush=True)
