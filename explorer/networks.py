@@ -2,15 +2,14 @@
 
 import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import streamlit as st
 
-from explorer import loading
+from explorer import loading, shelf, state
 from explorer.loading import HOME, Brought
 from lambda_core.checkpoints import Checkpoint, CheckpointRefused, load_checkpoint, save_checkpoint, zoo
-from lambda_core.checkpoints.from_timm import NETWORKS
 
 FILE, NONE = "a file", "none"
 ROWS = 400  # of the table of keys that do not fit
@@ -51,9 +50,18 @@ def second() -> Opened | None:
     return _opened(st.session_state["second"])
 
 
-def names() -> list[str]:
-    """Networks that are there by name: those that ship, and timm's, which timm fetches."""
-    return [*zoo(), *(f"timm/{name}" for name in NETWORKS)]
+def linked(name: str) -> list[str]:
+    """Open the network that a link names, and say so where it cannot be: links know those that ship."""
+    if name and name not in zoo():
+        return ["The link names a network that does not ship with this explorer, so here is the one of before."]
+    _open("first", name or HOME, None)
+    return [_sentence(refused)] if (refused := st.session_state.get("refused_first")) else []
+
+
+def in_links() -> str:
+    """How links name the network that every page shows; empty for home, and for a file, which no link can bring."""
+    mine = loading.brought()
+    return mine.name if mine and mine.name in zoo() else ""
 
 
 def _content(name: str) -> bytes:
@@ -75,6 +83,9 @@ def _use_first(name: str, content: bytes | None) -> None:
         st.session_state.pop("checkpoint", None)
     else:
         loading.bring(name, content)
+    now, layers = state.current(), loading.lambda_layers(loading.checkpoint().model)
+    if now.layer not in [layer.path for layer in layers]:  # another network: its first layer, and no note about a link
+        state.choose(replace(now, layer="", cell=""))
 
 
 def _use_second(name: str, content: bytes | None) -> None:
@@ -82,6 +93,13 @@ def _use_second(name: str, content: bytes | None) -> None:
 
 
 USE: dict[str, Callable[[str, bytes | None], None]] = {"first": _use_first, "second": _use_second}
+
+
+def open_first(name: str, content: bytes | None = None) -> str | None:
+    """Make a network by name, or the one in these bytes, that of every page; else the reason why not, in a sentence."""
+    _open("first", name, content)
+    refused = st.session_state.get("refused_first")
+    return None if refused is None else _sentence(refused)
 
 
 def _open(place: str, name: str, content: bytes | None) -> None:
@@ -113,12 +131,15 @@ def _sent(place: str) -> None:
 def choose(place: str, label: str) -> None:
     """A list of networks by name and a way to bring a file; below, why one was not opened."""
     now = first() if place == "first" else second()
-    listed = [*([NONE] if place == "second" else []), *names(), FILE]
-    shown = NONE if now is None else now.name if now.name in names() else FILE
+    listed = [*([NONE] if place == "second" else []), *shelf.names(), FILE]
+    shown = NONE if now is None else now.name if now.name in listed else FILE
     if st.session_state.get(f"network_{place}") != FILE or shown != FILE:
         st.session_state[f"network_{place}"] = shown
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        st.selectbox(label, listed, key=f"network_{place}", on_change=_chosen, args=(place,), width=300)
+        st.selectbox(
+            label, listed, format_func=shelf.label, key=f"network_{place}", on_change=_chosen, args=(place,), width=320,
+            help=None if place == "second" else "Type to search: home, large, small, content, scope, timm …",
+        )  # fmt: skip
         with st.popover("Open a file", icon=":material/upload_file:"):
             st.file_uploader(
                 "A .safetensors file with a card, the state.pt of a training run, or a state dict of timm’s or "
@@ -131,7 +152,7 @@ def choose(place: str, label: str) -> None:
 
 def _explain(refused: CheckpointRefused) -> None:
     """Why a network was not opened, in a sentence; where keys do not fit, each of them."""
-    st.info(f"Not opened: {_plain(str(refused))}.")
+    st.info(_sentence(refused))
     if not refused.mismatches:
         return
     rows = [
@@ -147,6 +168,10 @@ def _explain(refused: CheckpointRefused) -> None:
         st.caption(f"The first {ROWS} of {len(refused.mismatches):,} keys that do not fit.")
 
 
-def _plain(text: str) -> str:
+def _sentence(refused: CheckpointRefused) -> str:
+    return f"Not opened: {plain(str(refused))}."
+
+
+def plain(text: str) -> str:
     """Text that a file may have had a hand in, without what Markdown would make of it."""
     return "".join("\\" + letter if letter in "\\`*_[]<>#$|~:!" else letter for letter in text)

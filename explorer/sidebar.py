@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import streamlit as st
 
-from explorer import images, loading, state
+from explorer import images, loading, networks, shelf, state
+from explorer.loading import HOME
 from explorer.state import Selection
-from lambda_core.checkpoints import CheckpointRefused
 
 SENT = ("upload", "camera")  # pictures that a visitor brought, kept in the session
 
@@ -25,16 +25,21 @@ def controls(selection: Selection) -> None:
         st.caption("Picture")
         _thumbs(selection)
         _bring_picture()
+        st.caption("Network")
+        _network()
         st.caption("Lambda layer")
         _layers(selection)
-        _bring_network()
 
 
-def existing() -> Selection:
-    """The session's selection with a picture and a layer that it has, and notes about what it had not."""
-    selection = state.current()
+def existing(*, needs_layer: bool = True) -> Selection:
+    """The session's selection with a picture and a layer that it has, and notes about what it had not.
+
+    needs_layer: a page that shows lambda layers ends here, with a sentence and a way on, for a network without one.
+    """
+    name = state.take_network()
+    notes = [] if name is None else networks.linked(name)
+    selection = replace(state.current(), network=networks.in_links())
     brought = st.session_state.get("pictures", {})
-    notes = []
     if selection.image not in images.GALLERY and selection.image not in brought:
         if selection.image in SENT:
             notes.append("The link shows a picture that was sent in another session; here is one of the gallery.")
@@ -42,13 +47,30 @@ def existing() -> Selection:
             notes.append("The link names a picture that is not in the gallery, so here is the first one.")
         selection = replace(selection, image=next(iter(images.GALLERY)))
     paths = [layer.path for layer in loading.lambda_layers(loading.checkpoint().model)]
-    if selection.layer not in paths:
+    if paths and selection.layer not in paths:
         if selection.layer:
             notes.append("The link names a layer that this network does not have, so here is its first lambda layer.")
         selection = replace(selection, layer=paths[0])
     state.note(notes)
     state.choose(selection)
+    if needs_layer and not paths:
+        _without_layer(selection)
+        st.stop()
     return selection
+
+
+def _without_layer(selection: Selection) -> None:
+    """A page of lambda layers for a network that has none."""
+    st.title("No lambda layer to show")
+    st.markdown(
+        f"**{networks.plain(shelf.title(networks.first().name)[:60])}** has no lambda layer, so there is nothing to "
+        "step through on this page. Its answers, beside those of a lambda network, are on the page Predictions."
+    )
+    with st.container(horizontal=True, vertical_alignment="center", gap="medium"):
+        st.button(f"Show {HOME} here", key="network_home", on_click=_open_network, args=(HOME,), type="primary")
+        st.page_link("../pages/predictions.py", label="Its answers on Predictions", icon=":material/arrow_forward:")
+    controls(selection)
+    state.write_url(selection)
 
 
 def _pick(name: str) -> None:
@@ -108,6 +130,9 @@ def _choose_layer() -> None:
 
 def _layers(selection: Selection) -> None:
     layers = {layer.path: layer.title for layer in loading.lambda_layers(loading.checkpoint().model)}
+    if not layers:
+        st.markdown("none in this network")
+        return
     st.session_state["layer_choice"] = selection.layer
     st.selectbox(
         "Lambda layer", list(layers), format_func=layers.__getitem__, key="layer_choice", on_change=_choose_layer,
@@ -115,23 +140,36 @@ def _layers(selection: Selection) -> None:
     )  # fmt: skip
 
 
+def _open_network(name: str, content: bytes | None = None) -> None:
+    """Make a network that of every page, or keep the old one and say why."""
+    found = "Every page now shows your network." if content is not None else None
+    st.session_state["network_message"] = networks.open_first(name, content) or found
+
+
+def _choose_network() -> None:
+    _open_network(st.session_state["network_choice"])
+
+
 def _receive_network() -> None:
     sent = st.session_state.get("network_file")
-    if sent is None:
-        st.session_state.pop("checkpoint", None)
-        st.session_state.pop("network_message", None)
-        return
-    try:
-        loading.bring(sent.name, sent.getvalue())
-        st.session_state["network_message"] = "Every page now shows your network."
-    except CheckpointRefused as error:
-        st.session_state["network_message"] = f"Not opened: {error}."
+    if sent is not None:
+        _open_network(sent.name, sent.getvalue())
 
 
-def _bring_network() -> None:
-    with st.popover("Your network", icon=":material/add:", width="stretch"):
+def _network() -> None:
+    """The network's name, and behind it: another by name, a file, and the model card."""
+    mine = loading.brought()
+    name = mine.name if mine else HOME
+    with st.popover(networks.plain(shelf.title(name)[:60]), width="stretch", key="network_popover"):
+        listed = shelf.names()
+        st.session_state["network_choice"] = name
+        st.selectbox(
+            "Network, on every page", listed if name in listed else [name, *listed], format_func=shelf.label,
+            key="network_choice", on_change=_choose_network,
+        )  # fmt: skip
+        st.page_link("../pages/predictions.py", label="Its answers and model card", icon=":material/arrow_forward:")
         st.file_uploader(
-            "A checkpoint: .safetensors with a card, a state.pt of training, or weights of timm’s or d-li14’s networks",
+            "Your own: .safetensors with a card, a state.pt of training, or weights of timm’s or d-li14’s networks",
             key="network_file", on_change=_receive_network, max_upload_size=200,
         )  # fmt: skip
     if message := st.session_state.get("network_message"):

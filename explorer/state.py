@@ -14,13 +14,14 @@ LAST_STEP = 8
 class Selection:
     """What the pages look at. Rows, columns, heads, keys and values count from 0 here and from 1 on screen and in URLs.
 
-    image: a picture of the gallery, or "upload" or "camera". layer: a lambda layer's path in the network, empty for
-    the first. step: 0 the overview, 1 to 8 the steps. cell: the matrix whose cell (key, value) is open, or none.
-    scope: the r that the scope page draws, 0 for the layer's own. target: the class that attributions explain, empty
-    for the likeliest.
+    image: a picture of the gallery, or "upload" or "camera". network: one that ships, empty for home. layer: a lambda
+    layer's path in it, empty for the first. step: 0 the overview, 1 to 8 the steps. cell: the matrix whose cell (key,
+    value) is open, or none. scope: the r that the scope page draws, 0 for the layer's own. target: the class that
+    attributions explain, empty for the likeliest.
     """
 
     image: str = "coffee"
+    network: str = ""
     layer: str = ""
     row: int = 8
     column: int = 8
@@ -75,7 +76,7 @@ def clamp(selection: Selection, limits: Mapping[str, int]) -> tuple[Selection, l
         if not 0 <= number < count:
             base = 1 if name in COUNTED else 0
             notes.append(
-                f"The link asks for {name} {number + base}; here {name}s go up to {count - 1 + base}, "
+                f"There is no {name} {number + base} here: {name}s go up to {count - 1 + base}, "
                 "so the nearest is shown."
             )
             selection = replace(selection, **{name: min(max(number, 0), count - 1)})
@@ -135,7 +136,14 @@ def arrive(page: str) -> None:
     if linked:
         st.session_state["selection"], sentences = from_query(linked)
         note(sentences)
+    if "network" in linked:
+        st.session_state["network_linked"] = True
     st.session_state["selection_version"] = version() + 1
+
+
+def take_network() -> str | None:
+    """The network that a link names, once; None where none did."""
+    return current().network if st.session_state.pop("network_linked", False) else None
 
 
 def pushed() -> tuple[int, Selection]:

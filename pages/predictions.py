@@ -6,7 +6,7 @@ from explorer import card, networks, sidebar, state, verdict, whole_set
 
 PAGE = {"title": "Predictions", "group": "Inspect", "order": 1}
 
-selection = sidebar.existing()
+selection = sidebar.existing(needs_layer=False)
 picture = sidebar.picture(selection)
 
 st.title("What the network answers")

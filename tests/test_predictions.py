@@ -114,14 +114,11 @@ def test_timm_without_a_connection_gives_a_sentence(monkeypatch):
     assert app.selectbox(key="network_first").value == "lambda_resnet_mini"
 
 
-def test_a_network_without_a_lambda_layer_is_for_comparing_only(tmp_path):
-    content = small(tmp_path / "plain.safetensors", stages="CCCC")
+def test_a_network_without_a_lambda_layer_answers_here(tmp_path):
     app = start()
-    send(app, "first", content)
-    assert "no lambda layer" in shown(app)
-    assert "checkpoint" not in app.session_state
-    send(app, "second", content)
-    assert app.session_state["second"].name == "mine.safetensors"
+    send(app, "first", small(tmp_path / "plain.safetensors", stages="CCCC"))
+    assert app.session_state["checkpoint"].name == "mine.safetensors"
+    assert "&lt;b&gt;one&lt;/b&gt;" in shown(app) and "none in this network" in shown(app)
 
 
 def test_two_networks_side_by_side(tmp_path):
@@ -183,4 +180,4 @@ def test_figures_show_the_numbers(scheme):
 
 
 def test_words_of_a_file_are_no_markdown():
-    assert networks._plain("![x](http://y) `z`") == "\\!\\[x\\](http\\://y) \\`z\\`"
+    assert networks.plain("![x](http://y) `z`") == "\\!\\[x\\](http\\://y) \\`z\\`"

@@ -123,7 +123,7 @@ def bring_large_network(page: Page, folder: Path) -> None:
         architecture={"name": "lambda_resnet_mini", "overrides": overrides},
         classes=IMAGENETTE_CLASSES, preprocess={"size": 128, "mean": IMAGENET_MEAN, "std": IMAGENET_STD},
     )  # fmt: skip
-    page.get_by_test_id("stPopover").filter(has_text="Your network").get_by_role("button").first.click()
+    page.locator(".st-key-network_popover button").first.click()
     page.get_by_test_id("stPopoverBody").locator("input[type=file]").set_input_files(path)
     count = LARGE * LARGE * 4
     page.wait_for_function(f"() => window.measure.canvas()?.numbers().weights.sum.length === {count}", timeout=60_000)

@@ -1,0 +1,54 @@
+"""The networks that ship, named for people and in order. Their weights are not read for it, only the files' headers."""
+
+import json
+import math
+from functools import lru_cache
+from pathlib import Path
+
+from explorer.loading import HOME
+from lambda_core.checkpoints import zoo
+from lambda_core.checkpoints.from_timm import NETWORKS
+from lambda_core.training.ablations import ABLATIONS
+
+# What a list of them says first, so that those that belong together stand together and are found by typing.
+TITLES = {
+    HOME: f"Home: {HOME}",
+    "lambda_resnet_small": "Large: lambda in the last two stages",
+    "resnet_small": "Large: convolutions only, its twin",
+    **{name: f"Small: {ablation.title}" for name, ablation in ABLATIONS.items()},
+}
+BUFFERS = ("running_mean", "running_var", "num_batches_tracked")  # kept with the weights, but not learnt by gradients
+
+
+def names() -> list[str]:
+    """The zoo, home first and what belongs together side by side; then timm's, which timm fetches."""
+    there, place = zoo(), {name: i for i, name in enumerate(TITLES)}
+    return [
+        *sorted(there, key=lambda name: (place.get(name, len(place)), name)),
+        *(f"timm/{name}" for name in NETWORKS),
+    ]
+
+
+def title(name: str) -> str:
+    """A network by name, for people; one that is not of the zoo as it is called."""
+    return TITLES.get(name, name) if name in zoo() else name
+
+
+def label(name: str) -> str:
+    """The title and how large it is: "Small: lambda, content only · 0.39 M"."""
+    path = zoo().get(name)
+    if path is None:
+        return f"timm: {name.removeprefix('timm/')}" if name.startswith("timm/") else name
+    return f"{title(name)} · {parameters(path, path.stat().st_mtime) / 1e6:.2f} M"
+
+
+@lru_cache(maxsize=64)
+def parameters(path: Path, changed: float) -> int:
+    """How many numbers a network has learnt, by the header of its file. changed: when the file was."""
+    with path.open("rb") as file:
+        header = json.loads(file.read(int.from_bytes(file.read(8), "little")))
+    return sum(
+        math.prod(tensor["shape"])
+        for key, tensor in header.items()
+        if key != "__metadata__" and not key.endswith(BUFFERS)
+    )

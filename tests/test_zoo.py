@@ -1,0 +1,133 @@
+"""Many networks in the zoo: named for people, opened from the list or a link; every page with every kind of them."""
+
+import shutil
+
+import numpy as np
+import pytest
+import torch
+
+from explorer import images, loading, plots, shelf
+from lambda_core import attribution, build, load_checkpoint, save_checkpoint, trace
+from lambda_core.checkpoints import files, zoo
+from lambda_core.training.ablations import ABLATIONS
+from tests.test_pages import said, start
+
+TINY = {"depths": (1, 1), "widths": (8, 8), "strides": (2, 1), "stem": ((3, 8, 2),), "num_classes": 3}
+KINDS = {
+    "micro_content": {"stages": "CL", "layer": {"scope": 5, "dim_k": 4, "heads": 2, "position": False}},
+    "micro_position": {"stages": "CL", "layer": {"scope": 5, "dim_k": 4, "heads": 2, "content": False}},
+    "micro_cccc": {"stages": "CC"},
+}
+PATH = "stages.1.0.mix"
+LAYERED = ("home", "lambda_layer", "content_position", "scope", "live", "attributions")  # pages of lambda layers
+
+
+@pytest.fixture(scope="module")
+def shelves(tmp_path_factory):
+    """A zoo of the home network and three tiny ones: one half each, and none."""
+    folder = tmp_path_factory.mktemp("zoo")
+    shutil.copy(zoo()[loading.HOME], folder)
+    torch.manual_seed(0)
+    for name, changes in KINDS.items():
+        options = {**TINY, **changes}
+        save_checkpoint(
+            folder / f"{name}.safetensors", build("lambda_resnet_mini", **options),
+            architecture={"name": "lambda_resnet_mini", "overrides": options}, classes=("one", "two", "three"),
+            preprocess={"size": 24, "mean": [0.5] * 3, "std": [0.5] * 3},
+        )  # fmt: skip
+    return folder
+
+
+@pytest.fixture
+def many(shelves, monkeypatch):
+    monkeypatch.setattr(files, "ZOO", shelves)
+    return shelves
+
+
+def text(app):
+    return " ".join(e.value for kind in (app.title, app.markdown, app.caption, app.info) for e in kind)
+
+
+def test_they_are_listed_home_first_and_named_for_people(many):
+    ours = [name for name in shelf.names() if not name.startswith("timm/")]
+    assert ours == [loading.HOME, "micro_cccc", "micro_content", "micro_position"]
+    for name in ours:
+        count = sum(p.numel() for p in load_checkpoint(name).model.parameters())
+        assert shelf.label(name).endswith(f" · {count / 1e6:.2f} M")
+    assert "content only" in shelf.label("micro_content")
+    assert len({shelf.TITLES[name] for name in ABLATIONS}) == len(ABLATIONS)
+
+
+def test_a_visit_reads_no_other_network(many, monkeypatch):
+    read = []
+    monkeypatch.setattr(loading, "read_checkpoint", lambda found: read.append(found) or files.read_checkpoint(found))
+    loading._network.clear()
+    start("../pages/content_position.py")
+    assert [len(content) for content in read] == [zoo()[loading.HOME].stat().st_size]
+
+
+def test_a_link_opens_a_network_and_the_list_another(many):
+    app = start("../pages/lambda_layer.py", network="micro_content", layer=PATH)
+    assert app.session_state["checkpoint"].name == "micro_content"
+    assert app.query_params["network"] == "micro_content" and not said(app)
+    app.selectbox(key="network_choice").set_value("micro_position").run()
+    assert not app.exception and app.query_params["network"] == "micro_position" and not said(app)
+    app.selectbox(key="network_choice").set_value(loading.HOME).run()
+    assert not app.exception and "checkpoint" not in app.session_state and "network" not in app.query_params
+    assert not said(app)  # another network's layer is no link's fault
+
+
+def test_a_link_to_a_network_that_is_not_there_is_explained(many):
+    app = start(network="micro_nothing")
+    assert "does not ship" in said(app) and "network" not in app.query_params
+
+
+@pytest.mark.parametrize("name", ["micro_content", "micro_position"])
+def test_every_page_shows_a_network_of_one_half(many, name):
+    app = start(network=name)
+    for page in LAYERED:
+        app.switch_page(f"../pages/{page}.py").run()
+        assert not app.exception and "has no lambda layer" not in text(app), page
+    app.switch_page("../pages/lambda_layer.py").run()
+    for step in range(9):
+        app.selectbox(key="twin_step").set_value(step)
+        app.button(key="FormSubmitter:twins-Show").click().run()
+        assert not app.exception, step
+
+
+def test_every_page_of_layers_says_when_there_is_none_and_leads_on(many):
+    app = start(network="micro_cccc")
+    for page in LAYERED:
+        app.switch_page(f"../pages/{page}.py").run()
+        assert not app.exception and "has no lambda layer" in text(app), page
+    app.switch_page("../pages/predictions.py").run()
+    assert not app.exception and "has no lambda layer" not in text(app)
+    app.switch_page("../pages/scope.py").run()
+    app.button(key="network_home").click().run()
+    assert not app.exception and "has no lambda layer" not in text(app) and "checkpoint" not in app.session_state
+
+
+@pytest.mark.parametrize("name", ["micro_content", "micro_position"])
+def test_figures_of_one_half_are_drawn(many, name):
+    loaded, half = load_checkpoint(name), name.removeprefix("micro_")
+    layer = loaded.model.get_submodule(PATH)
+    taps = trace(loaded.model, torch.randn(1, 3, 24, 24))
+    tensors = {key.removeprefix(f"{PATH}."): t[0].numpy() for key, t in taps.items() if key.startswith(PATH)}
+    if layer.embeddings is not None:
+        tensors["embeddings"] = layer.embeddings.detach().numpy()
+    for missing in {"content", "position"} - {half}:
+        tensors[f"{missing}_lambda"] = np.zeros((layer.dim_k, layer.dim_v), np.float32)
+    settings = loading.describe(layer, loading.LayerInfo(PATH, "Stage 2, block 1"), tensors)
+    photo = images.gallery_picture("cat").image
+    for step in (0, 5, 8, "halves"):
+        figure = plots.step_figure(tensors, settings, photo, row=1, column=1, step=step)
+        assert plots.save(figure, "png")[:4] == b"\x89PNG"
+
+
+@pytest.mark.parametrize("name", ["micro_content", "micro_position"])
+def test_a_logit_is_split_where_there_is_one_half(many, name):
+    loaded, half = load_checkpoint(name), name.removeprefix("micro_")
+    found = attribution.halves(loaded.model, torch.randn(1, 3, 24, 24), 0, PATH)
+    other = {"content": found.position, "position": found.content}[half]
+    assert not other.any() and abs(found.error) < 1e-3
+    assert getattr(found, f"without_{half}") == pytest.approx(found.silent, abs=1e-5)
