@@ -23,13 +23,15 @@ def _faster(a: Tensor, b: Tensor) -> bool:
     )
 
 
-def _linear(a: Tensor, b: Tensor) -> Tensor:
-    return torch.ops.mkldnn._linear_pointwise(a, b.t(), None, "none", [], "")
+def _linear(a: Tensor, b: Tensor, shift: Tensor | None = None) -> Tensor:
+    return torch.ops.mkldnn._linear_pointwise(a, b.t(), shift, "none", [], "")
 
 
-def product(a: Tensor, b: Tensor) -> Tensor:
-    """(rows, sum), (sum, columns) -> (rows, columns)"""
-    return _linear(a, b) if _faster(a, b) else a @ b
+def product(a: Tensor, b: Tensor, shift: Tensor | None = None) -> Tensor:
+    """(rows, sum), (sum, columns) -> (rows, columns), to each of which `shift` (columns,) is added."""
+    if _faster(a, b):
+        return _linear(a, b, shift)
+    return a @ b if shift is None else torch.addmm(shift, a, b)
 
 
 def products(a: Tensor, b: Tensor, out: Tensor) -> Tensor:

@@ -132,12 +132,12 @@ class LambdaLayer(nn.Module):
         x = self.input(x)
         context = self._check_context(x if context is None else context, x)
         to_q, to_k, to_v = self._projections(x, context)
-        q = _plain_gradient(self.norm_q(to_q)).flatten(2).unflatten(1, (self.heads, self.dim_k)).transpose(2, 3)
+        q = to_q.flatten(2).unflatten(1, (self.heads, self.dim_k)).transpose(2, 3)
         q = self.q(q.softmax(-1) if self.key_norm == "softmax_keys_queries" else q)  # (b, h, n, k)
         keys = None
         if to_k is not None:
             keys = self._keys(self.k(_slices(to_k, self.dim_k)))  # (b, m, k, u)
-        v = self.v(_slices(_plain_gradient(self.norm_v(to_v)), self.dim_v))  # (b, m, v, u)
+        v = self.v(_slices(to_v, self.dim_v))  # (b, m, v, u)
         with without_autocast(x.device.type):
             y = self._output(wide(q), keys, wide(v), size).to(q.dtype)  # (b, h, n, v)
         y = y.transpose(2, 3).reshape(len(x), self.dim_out, *x.shape[2:])  # channel = h v, head by head
@@ -189,14 +189,26 @@ class LambdaLayer(nn.Module):
         return self.embeddings
 
     def _projections(self, x: Tensor, context: Tensor) -> tuple[Tensor, Tensor | None, Tensor]:
-        """Queries, keys and values as maps: together, where that is faster and nobody listens to one of them."""
+        """Normed queries, keys and values as maps: together, where that is faster and nobody listens to one of them."""
         to_k = self.to_k if self.content else None
         layers = [self.to_q, self.to_v] if to_k is None else [self.to_q, to_k, self.to_v]
         plain = all(type(one) is self.Projection and one.bias is None and not _hooked(one) for one in layers)
         if context is x and plain and projection.fits(x, weights := [one.weight for one in layers]):
+            norms = [self.norm_q, *(nn.Identity() for _ in layers[2:]), self.norm_v]
+            if not torch.is_grad_enabled() and all(map(self._foldable, norms)):
+                q, *k, v = projection.project_normed(x, weights, norms)
+                return q, k[0] if k else None, v
             q, *k, v = projection.project(x, weights)
-            return q, k[0] if k else None, v
-        return self.to_q(x), None if to_k is None else to_k(context), self.to_v(context)
+        else:
+            q, v = self.to_q(x), self.to_v(context)
+            k = [] if to_k is None else [to_k(context)]
+        return _plain_gradient(self.norm_q(q)), k[0] if k else None, _plain_gradient(self.norm_v(v))
+
+    def _foldable(self, norm: nn.Module) -> bool:
+        """Whether a norm is but a number times each channel and a number added, which the projection can do as well."""
+        if type(norm) is not self.Norm:
+            return type(norm) is nn.Identity
+        return not norm.training and norm.running_var is not None and not _hooked(norm)
 
     def _output(self, q: Tensor, keys: Tensor | None, v: Tensor, size: positions.Size) -> Tensor:
         """y before pooling: in one sum, unless somebody listens to a half.  -> (b, h, n, v)"""
