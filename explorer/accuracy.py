@@ -6,11 +6,9 @@ import streamlit as st
 import torch
 from torch.utils.data import Dataset
 
-from explorer import halves, loading
+from explorer import ablated, halves, loading
 from explorer.halves import Off
 from lambda_core import data
-from lambda_core.checkpoints import load_checkpoint, zoo
-from lambda_core.switching import halves as built_halves
 from lambda_core.tables import published
 from lambda_core.training.halves import held_out, right_answers, standard_error, subset
 
@@ -18,6 +16,7 @@ BATCH = 20
 COUNTS = (100, 200, 500, 1000)
 WHOLE: Off = frozenset()
 NAMES = {"content": "content only", "position": "position only", "content and position": "both halves"}
+ONE_HALF = {"micro_content": "content only", "micro_position": "position only"}  # of the ablations
 
 JOB = "halves_job"  # where the session keeps the measurement that is going on
 
@@ -130,30 +129,23 @@ def _elsewhere() -> None:
                 rows.append(
                     f"| This network, {word} | {figures[name]:.1f}\u00a0% | {figures['images']:,} photographs |"
                 )
-    for name, half, top1, count in trained_with_one_half():
-        rows.append(f"| {name}, trained with {NAMES[half]} | {top1:.1f}\u00a0% | {count:,} photographs |")
+    known, ours = ablated.networks(), {"micro_ccll": "both halves", **ONE_HALF}
+    for name, halves_there in ours.items():
+        if name in known:
+            rows.append(
+                f"| Small network, trained with {halves_there} | {ablated.accuracy(known[name])} | {ablated.where()} |"
+            )
     for row in published()["tables"]["content_vs_position"]["rows"]:
         with_halves = NAMES.get(row["row"], row["row"])
         rows.append(f"| Paper, trained with {with_halves} | {row['top1']}\u00a0% | ImageNet, ResNet-50 |")
     st.markdown("**Zeroed is not the same as trained without**")
-    st.markdown("\n".join(["| Network | top-1 | on |", "|:--|--:|:--|", *rows]))
+    st.markdown("\n".join(["| Network | top-1 | on |", "|:--|:--|:--|", *rows]))
+    if sentence := ablated.missing(list(ours)):
+        st.markdown(sentence)
     st.caption(
         "Switched off after training, a half takes away what the other learnt to rely on. Trained without it from the "
         "start, a network learns to do without: the paper’s figures (Bello 2021, ablation study)."
     )
-
-
-@st.cache_data(show_spinner=False)
-def trained_with_one_half() -> list[tuple[str, str, float, int]]:
-    """Networks of the zoo whose lambda layers were built with one half only: name, half, top-1, pictures measured."""
-    found = []
-    for name in zoo():
-        loaded = load_checkpoint(name)
-        built = set(built_halves(loaded.model).values())
-        top1 = loaded.card.get("metrics", {}).get("val_top1")
-        if len(built) == 1 and len(only := built.pop()) == 1 and top1:
-            found.append((name, only[0], float(top1["value"]), int(top1["images"])))
-    return found
 
 
 def show(off: Off) -> None:

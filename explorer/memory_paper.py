@@ -6,6 +6,7 @@ from typing import Any
 import streamlit as st
 
 from explorer import derivations
+from explorer.paper_tables import of_ours
 from lambda_core.tables import METRICS, RECIPES, Figure, Maps, compare, published
 from lambda_core.tables.recipes import STAGES
 
@@ -30,7 +31,11 @@ def show() -> None:
     for figure in compare(TABLE):
         rows.setdefault(figure.row, {})[figure.metric] = figure
     times = {row["row"]: row["time"] for row in published()["tables"][TABLE]["rows"]}
-    head = ("layer", "numbers stored", "GiB, printed", "GiB, here", "examples/s, paper", "top-1 %, paper")
+    ours = any(cells["top1"].measured is not None for cells in rows.values() if "top1" in cells)
+    head = (
+        "layer", "numbers stored", "GiB, printed", "GiB, here", "examples/s, paper",
+        "top-1 %, paper and ours" if ours else "top-1 %, paper",
+    )  # fmt: skip
     html = "".join(_row(name, times[name], cells, scheme) for name, cells in rows.items())
     titles = "".join(f"<span>{title}</span>" for title in head)
     table = f"<div class='derivation'><div class='row head soft'>{titles}</div>{html}</div>"
@@ -39,7 +44,7 @@ def show() -> None:
         "`python -m lambda_core.tables --table complexity` prints these figures. Conventions that make them come out: "
         "3, 4, 6 and 3 layers on maps of side 56, 28, 14 and 7; maps of 8 heads in float32; axial attention has two "
         "maps a layer; embeddings in 2 bytes an entry. The printed 120 is rounded from 122.8. Speeds and accuracies "
-        "are the paper's, on ImageNet and its authors' hardware, where global attention did not fit."
+        "are the paper's, on ImageNet and its authors' hardware, where global attention did not fit." + of_ours(TABLE)
     )
 
 
@@ -48,7 +53,7 @@ def _row(name: str, time: str, cells: dict[str, Figure], scheme: str) -> str:
     shown = [
         escape(name), f"<code>{derivations.formula(time, scheme)}</code>", _printed(memory.published),
         "none" if memory.recomputed is None else f"<b style='float:none'>{memory.recomputed:.3f}</b>",
-        _printed(cells["throughput"].published), _printed(cells["top1"].published),
+        _printed(cells["throughput"].published), _accuracy(cells["top1"]),
     ]  # fmt: skip
     line = f"<div class='row'>{''.join(f'<span>{text}</span>' for text in shown)}</div>"
     recipe: Any = RECIPES[TABLE].get(name)
@@ -62,6 +67,11 @@ def _row(name: str, time: str, cells: dict[str, Figure], scheme: str) -> str:
         f"<details><summary>{line}</summary><p class='soft'>{escape(METRICS['memory_gib'].label)}: {verdict}. "
         f"{escape(memory.note)} Numbers stored: {_stored(time, recipe)}.</p>{_stages(recipe, scheme)}</details>"
     )
+
+
+def _accuracy(top1: Figure) -> str:
+    ours = "" if top1.measured is None else f", <b style='float:none'>{top1.measured:.1f}</b>"
+    return _printed(top1.published) + ours
 
 
 def _printed(value: float | None) -> str:

@@ -5,12 +5,13 @@ from typing import Any
 
 import streamlit as st
 
-from explorer import derivations, later, workbench
+from explorer import ablated, derivations, later, workbench
 from explorer.architecture import of_recipe
 from explorer.blocks import costs
 from explorer.components.paper_table import paper_table
 from lambda_core.tables import METRICS, RECIPES, Figure, Maps, published
-from lambda_core.tables.figures import judge
+from lambda_core.tables.figures import judge, measured
+from lambda_core.training.ablations import ABLATIONS
 
 TABLE, OPEN, KEY = "paper_table_choice", "paper_open", "paper_table"
 NAMES = {
@@ -68,10 +69,15 @@ def as_data(table: str, found: list[Figure]) -> dict[str, Any]:
                 "verdict": figure.verdict,
             }
         )  # fmt: skip
+    known = measured()
+    ours = {row: known[table, row, "top1"][0] for row in rows if (table, row, "top1") in known}
+    for row, top1 in ours.items():
+        rows[row].append({"metric": "measured", "published": f"{top1:.1f}", "here": "", "verdict": "data"})
+    shown = [[name, METRICS[name].label, METRICS[name].tolerance is not None] for name in columns(table)]
     presets = {row for row, recipe in RECIPES[table].items() if not isinstance(recipe, Maps)}
     return {
         "title": published()["tables"][table]["title"],
-        "columns": [[name, METRICS[name].label, METRICS[name].tolerance is not None] for name in columns(table)],
+        "columns": shown + ([["measured", "top-1, ours", False]] if ours else []),
         "rows": [{"row": row, "cells": cells, "preset": row in presets} for row, cells in rows.items()],
         "open": st.session_state.get(OPEN, {}).get(table),
     }  # fmt: skip
@@ -111,8 +117,17 @@ def _draw(table: str, found: list[Figure]) -> None:
     st.caption(
         "`python -m lambda_core.tables` prints the same figures from whole networks. FLOPs: 2 a multiply-add over "
         "convolutions, linear layers, projections and einsums, for one image. Accuracies and speeds are the paper's, "
-        "on ImageNet and its authors' hardware."
+        "on ImageNet and its authors' hardware." + of_ours(table)
     )
+
+
+def of_ours(table: str) -> str:
+    """What our own accuracies in a table are, or that there are none yet where networks for it are foreseen."""
+    on = sorted({data for (of, _, metric), (_, data) in measured().items() if (of, metric) == (table, "top1")})
+    if on:
+        return f" Ours: small networks, {'; '.join(on)}: compare differences within a column, not its level."
+    foreseen = [name for name, ablation in ABLATIONS.items() if table in dict(ablation.rows)]
+    return f" {ablated.missing(foreseen)}" if foreseen else ""
 
 
 def _derive(figure: Figure) -> None:

@@ -9,12 +9,14 @@ import numpy as np
 import streamlit as st
 from PIL import Image
 
-from explorer import heat, images, later, loading
+from explorer import ablated, heat, images, later, loading
 from explorer.theme import PALETTE
 from lambda_core import LambdaLayer
 from lambda_core.data import prepare, square
 from lambda_core.footprint import receptive_field
+from lambda_core.training.ablations import LARGEST_MAP
 
+BY_SCOPE = ("micro_scope3", "micro_scope7", "micro_scope15", "micro_ccll")
 MOST = 10  # small multiples: every module of a deep network would be a wall of pictures
 GRID = """<style>
 .depth {display: grid; grid-template-columns: repeat(auto-fill, minmax(132px, 1fr)); gap: 16px; max-width: 1180px}
@@ -115,7 +117,7 @@ def table() -> list[dict[str, Any]]:
             row["verdict"] = figure.verdict
         else:
             row[figure.metric] = figure.published
-            row["measured"] = figure.measured
+            row["measured"], row["measured_on"] = figure.measured, figure.measured_on
     return list(rows.values())
 
 
@@ -125,8 +127,8 @@ def cost() -> None:
     st.markdown(
         "A ResNet-50 with lambda layers in its last three stages (CLLL), at 224 px. Circles are what the paper "
         "printed; the line is recomputed here from the shapes of every layer. Parameters hardly change with r, the "
-        "position sum does: 2·n·m·k·v·u operations a layer, m = min(r, H)² positions in the window. The accuracy is "
-        "the paper's, on ImageNet: from 15 × 15 on, a larger window costs much and brings nothing."
+        "position sum does: 2·n·m·k·v·u operations a layer, m = min(r, H)² positions in the window. In accuracy, on "
+        "ImageNet, the paper finds that from 15 × 15 on a larger window costs much and brings nothing."
     )
     later.show("paper scope", table, _draw_cost, "Recomputing the paper's table, layer by layer …")
 
@@ -136,26 +138,31 @@ def _draw_cost(rows: list[dict[str, Any]]) -> None:
     scheme = st.context.theme.type or "light"
     charts = {
         "scope_flops": (left, _chart(rows, scheme, "flops_b", "FLOPs, billions", ours="ours_b")),
-        "scope_top1": (right, _chart(rows, scheme, "top1", "ImageNet top-1, %", ours="measured")),
+        "scope_top1": (right, _chart(rows, scheme, "top1", "Top-1, %", ours="measured")),
     }
     for key, (column, chart) in charts.items():
         column.plotly_chart(chart, key=key, theme=None, config={"displayModeBar": False})
+    measured = sorted({row["measured_on"] for row in rows if row["measured"] is not None})
     shown = [
         {
             "Scope": row["r"] if row["r"] == "global" else f"{row['r']} × {row['r']}",
             "FLOPs, paper (B)": row["flops_b"], "FLOPs, here (B)": row["ours_b"],
-            "Parameters, here (M)": row["params_m"], "Top-1, paper (%)": row["top1"], "Recomputed": row["verdict"],
+            "Parameters, here (M)": row["params_m"], "Top-1, paper (%)": row["top1"],
+            **({"Top-1, small networks (%)": row["measured"]} if measured else {}), "Recomputed": row["verdict"],
         }
         for row in rows
     ]  # fmt: skip
     formats = {name: st.column_config.NumberColumn(format="%.3f") for name in shown[0] if "here" in name}
     st.dataframe(shown, hide_index=True, width="content", column_config=formats)
-    st.caption(
-        "`python -m lambda_core.tables scope` prints this table; the figures are from there. No network of the zoo "
-        "has been trained at another scope than its own, so there is no accuracy by r of ours yet."
-        if all(row["measured"] is None for row in rows)
-        else "`python -m lambda_core.tables scope` prints this table; the figures are from there."
-    )
+    st.caption("`python -m lambda_core.tables --table scope` prints this table; the figures are from there.")
+    if measured:
+        st.caption(
+            f"Small networks: ours, {'; '.join(measured)}. Their lambda layers see maps of "
+            f"{LARGEST_MAP} × {LARGEST_MAP} and less, where 23 × 23 is everything: r = 23 and global are one network. "
+            "The levels of two data sets do not compare, the way they rise with r does."
+        )
+    if sentence := ablated.missing(BY_SCOPE):
+        st.markdown(sentence)
 
 
 def _chart(rows: list[dict[str, Any]], scheme: str, published: str, title: str, ours: str) -> Any:
@@ -166,13 +173,15 @@ def _chart(rows: list[dict[str, Any]], scheme: str, published: str, title: str, 
     found = go.Figure()
     if any(row[ours] is not None for row in rows):
         found.add_scatter(
-            x=names, y=[row[ours] for row in rows], mode="lines+markers", name="here",
+            x=names, y=[row[ours] for row in rows], mode="lines+markers", connectgaps=True,
+            name="here" if ours == "ours_b" else "small networks, here",
             line={"color": ink["position"], "width": 2}, marker={"size": 5},
         )  # fmt: skip
     dots = {"size": 11, "symbol": "circle-open", "line": {"width": 2}, "color": ink["ink"]}
     mode = "markers" if ours == "ours_b" else "lines+markers"
     found.add_scatter(
-        x=names, y=[row[published] for row in rows], mode=mode, name="paper", marker=dots,
+        x=names, y=[row[published] for row in rows], mode=mode, marker=dots,
+        name="paper" if ours == "ours_b" else "paper, ImageNet",
         line={"color": ink["line-strong"], "width": 1},
     )  # fmt: skip
     found.update_xaxes(title="scope r", type="category", gridcolor=ink["line"], showgrid=False)
@@ -180,7 +189,7 @@ def _chart(rows: list[dict[str, Any]], scheme: str, published: str, title: str, 
     found.update_layout(
         title={"text": title, "font": {"size": 15, "color": ink["ink"]}, "x": 0}, height=280,
         margin={"l": 44, "r": 10, "t": 44, "b": 48}, paper_bgcolor="rgba(0,0,0,0)", plot_bgcolor="rgba(0,0,0,0)",
-        font={"color": ink["ink-soft"], "family": "Source Sans"}, showlegend=ours == "ours_b",
+        font={"color": ink["ink-soft"], "family": "Source Sans"}, showlegend=len(found.data) > 1,
         legend={"orientation": "h", "x": 0, "y": 1.0, "yanchor": "top"}, hovermode="x",
     )  # fmt: skip
     return found

@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from explorer import formula, paper_tables, speed, state, workbench
+from explorer import formula, paper_tables, speed, state, twins, workbench
 
 PAGE = {"title": "Architectures", "group": "Measure", "order": 2}
 
@@ -22,6 +22,10 @@ st.markdown(
     "plain ResNet of the same depth."
 )
 speed.show()
+
+st.subheader("Does it learn better than convolutions?")
+st.markdown("A lambda network and its twin: the same network with a convolution in place of every lambda layer.")
+twins.show()
 
 st.subheader("The paper's tables, recomputed")
 st.markdown(

@@ -2,16 +2,17 @@
 
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
 
-from lambda_core import build, load_checkpoint
+from lambda_core import LambdaLayer, build, load_checkpoint
 from lambda_core.checkpoints import files
 from lambda_core.tables import compare, figures
-from lambda_core.training import ablations, publish
+from lambda_core.training import ablation_table, ablations, publish
 from lambda_core.training.ablations import ABLATIONS
-from tests import imagenette
+from tests import ablation_results, imagenette
 
 
 @pytest.mark.parametrize("name", ABLATIONS)
@@ -106,3 +107,56 @@ def test_only_runs_with_a_card_are_published(short):
     with pytest.raises(SystemExit, match=r"bare\.safetensors"):
         publish.main([str(file), "new"])
     assert not (short / "new.safetensors").exists()
+
+
+def results(tmp_path, monkeypatch):
+    """A base of two seeds, one network far below, one within the spread, one above where the paper's is below."""
+    return ablation_results.make(
+        tmp_path / "results", monkeypatch,
+        {"micro_ccll": (80.0, 81.0), "micro_content": (70.0, 70.5), "micro_cccc": (80.0, 80.4),
+         "micro_scope3": (84.0, 84.0), "micro_l2": (79.0,), "micro_attention": (75.0, 75.0)},
+    )  # fmt: skip
+
+
+def test_the_table_tells_what_repeats(tmp_path, monkeypatch):
+    results(tmp_path, monkeypatch)
+    found = {(line.name, line.table): line for line in ablation_table.lines(ablations.report())}
+    content = found["micro_content", "content_vs_position"]
+    printed = ablation_table.paper()
+    assert content.change == pytest.approx(70.25 - 80.5) and content.noise == 1.0
+    assert content.paper == printed["content_vs_position", "content"]
+    assert content.paper_change == content.paper - printed["content_vs_position", "content and position"]
+    said = {name: line.repeats for (name, _), line in found.items()}
+    assert said == {
+        "micro_ccll": "–", "micro_content": "yes", "micro_cccc": "within the spread", "micro_scope3": "no",
+        "micro_l2": "one seed", "micro_attention": "–",
+    }  # fmt: skip
+    assert {table for name, table in found if name == "micro_cccc"} == {"layers", "placement"}
+
+
+def test_the_table_is_markdown(tmp_path, monkeypatch, capsys):
+    results(tmp_path, monkeypatch)
+    ablations.main(["--table"])
+    head, marks, base, *rows = capsys.readouterr().out.splitlines()
+    assert base.startswith("| `micro_ccll` |") and "| 80.5 | 1.0 | the base |" in base
+    assert {line.count(" | ") for line in (head, marks, base)} == {len(ablation_table.HEADINGS) - 1}
+    assert any("| −10.2 | content_vs_position: content | 68.8 | −9.6 | yes |" in row for row in rows)
+    ablations.RESULTS.unlink()
+    ablations.main(["--table"])
+    assert capsys.readouterr().out.strip() == ablations.NOTHING
+
+
+def test_the_readmes_table_is_the_one_that_is_printed():
+    readme = (Path(__file__).parent.parent / "README.md").read_text()
+    found = ablations.report()
+    assert (ablations.NOTHING if found is None else ablation_table.markdown(found)) in readme
+
+
+def test_the_largest_map_of_a_lambda_layer():
+    recipe = ABLATIONS["micro_ccll"].recipe()
+    model, sides = build(recipe.model, **recipe.overrides).eval(), set()
+    for layer in model.modules():
+        if isinstance(layer, LambdaLayer):
+            layer.register_forward_hook(lambda _layer, inputs, _output: sides.add(inputs[0].shape[-1]))
+    model(torch.randn(1, 3, recipe.size, recipe.size))
+    assert max(sides) == ablations.LARGEST_MAP

@@ -10,13 +10,16 @@ import numpy as np
 import pytest
 import torch
 
-from explorer import accuracy, bars, exports, halves, images, plots
+from explorer import bars, exports, halves, images, plots
 from explorer.components.halves_canvas import assets
 from explorer.components.lambda_canvas.pack import pack_trace
 from lambda_core import build, load_checkpoint, save_checkpoint, trace
 from lambda_core.data import prepare
 from lambda_core.switching import halves as built_halves
+from lambda_core.tables import published
 from lambda_core.training import halves as worth
+from lambda_core.training.ablations import NOTHING
+from tests import ablation_results
 from tests.imagenette import make
 from tests.test_lambda_canvas import FOLDER, LAYERS, NODE, SCRIPTS, SELECTION, traced
 from tests.test_pages import said, start
@@ -238,19 +241,20 @@ def accuracies(app):
     return next(text.value for text in app.markdown if "standard error" in text.value)
 
 
-def test_networks_trained_with_one_half_are_found(tmp_path, monkeypatch):
-    for name, options in {"mini": {}, "mini_content": {"position": False}}.items():
-        overrides = {"num_classes": 2, **options}
-        save_checkpoint(
-            tmp_path / f"{name}.safetensors", build("lambda_resnet_mini", **overrides),
-            architecture={"name": "lambda_resnet_mini", "overrides": overrides},
-            card={"metrics": {"val_top1": {"value": 81.25, "images": 3925}}},
-        )  # fmt: skip
-    monkeypatch.setattr(accuracy, "zoo", lambda: {path.stem: path for path in sorted(tmp_path.iterdir())})
-    monkeypatch.setattr(accuracy, "load_checkpoint", lambda name: load_checkpoint(tmp_path / f"{name}.safetensors"))
-    accuracy.trained_with_one_half.clear()
-    assert accuracy.trained_with_one_half() == [("mini_content", "content", 81.25, 3925)]
-    accuracy.trained_with_one_half.clear()
+def test_networks_trained_with_one_half_stand_beside_the_papers(tmp_path, monkeypatch):
+    ablation_results.make(tmp_path, monkeypatch, {"micro_ccll": (81.0, 82.0), "micro_content": (70.3,)})
+    app = start(PAGE)
+    rows = next(text.value for text in app.markdown if "Paper, trained" in text.value)
+    assert "trained with both halves | 81.5\u00a0%, spread 1.0 over 2 seeds | Imagenette at 96 px" in rows
+    assert "trained with content only | 70.3\u00a0%, one seed" in rows
+    for row in published()["tables"]["content_vs_position"]["rows"]:
+        assert f"{row['top1']}\u00a0% | ImageNet" in rows
+    assert any("Not trained yet: lambda, position only" in text.value for text in app.markdown)
+
+
+def test_without_results_of_the_ablations_a_sentence(tmp_path, monkeypatch):
+    ablation_results.make(tmp_path, monkeypatch, {})
+    assert any(text.value == NOTHING for text in start(PAGE).markdown)
 
 
 def test_a_subset_is_fixed_and_nested():

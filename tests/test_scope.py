@@ -15,6 +15,7 @@ from PIL import Image
 from streamlit.testing.v1 import AppTest
 
 from explorer import (
+    ablated,
     heat,
     later,
     loading,
@@ -37,6 +38,7 @@ from lambda_core.checkpoints import save_checkpoint
 from lambda_core.footprint import footprints, implied_weights
 from lambda_core.models import build
 from lambda_core.surgery import cropped_scope, rim_zeroed
+from tests import ablation_results
 from tests.test_lambda_canvas import LAYERS, NODE, SELECTION, traced
 
 APP = str(navigation.PAGES.parent / "explorer" / "app.py")
@@ -210,6 +212,15 @@ def start(**query):
 
 def captions(app):
     return " ".join(caption.value for caption in app.caption)
+
+
+def test_accuracy_by_scope_is_ours_beside_the_papers(tmp_path, monkeypatch):
+    ablation_results.make(tmp_path, monkeypatch, {"micro_ccll": (80.0,), "micro_scope3": (77.0, 78.0)})
+    rows = {row["r"]: row["measured"] for row in scope_sections.table()}
+    assert rows == {"3": 77.5, "7": None, "15": None, "23": 80.0, "31": None, "global": 80.0}
+    ours, paper = scope_sections._chart(scope_sections.table(), "light", "top1", "Top-1, %", ours="measured").data
+    assert list(ours.y) == list(rows.values()) and None not in paper.y
+    assert "scope 7 × 7; lambda, scope 15 × 15" in ablated.missing(scope_sections.BY_SCOPE)
 
 
 def test_the_form_crops_and_the_numbers_are_those_of_pytorch():

@@ -28,6 +28,7 @@ RESULTS = Path(__file__).parents[1] / "results" / "ablations.json"
 SHARED = RECIPES["imagenette-ablation"]
 SIDE = SHARED.size
 WHOLE = {"image_size": SIDE}
+LARGEST_MAP = SIDE // 8  # side of the maps of the third stage, the first where the base has lambda layers
 NOTHING = (
     "The networks of the ablations have not been trained yet: "
     "`python -m lambda_core.training.ablations --data DIR` does it."
@@ -57,8 +58,8 @@ def _stages(title: str, stages: str, *rows: tuple[str, str], **more: Any) -> Abl
     return Ablation(title, {"stages": stages} | more, rows)
 
 
-# The base is CCLL with the paper's r = 23. Its lambda layers see maps of 12 x 12 and less, where that is all: the row
-# of r = 23 and the global one are the same network here.
+# The base is CCLL with the paper's r = 23. Its lambda layers see maps of LARGEST_MAP and less, where that is all: the
+# row of r = 23 and the global one are the same network here.
 BASE = "micro_ccll"
 ABLATIONS: dict[str, Ablation] = {
     "micro_ccll": _layer(
