@@ -5,6 +5,8 @@ import json
 import os
 import pickle
 import struct
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -216,3 +218,12 @@ def test_the_zoo_loads_and_is_small():
         with torch.inference_mode():
             scores = loaded.model(torch.zeros(1, 3, loaded.preprocess["size"], loaded.preprocess["size"]))
         assert scores.isfinite().all()
+
+
+def test_reading_weights_does_not_load_the_compiler():
+    """It would take seconds: drawing weights on the meta device loads it."""
+    code = (
+        "import sys; from lambda_core.checkpoints import read_checkpoint, zoo;"
+        "read_checkpoint(zoo()['lambda_resnet_mini'].read_bytes()); assert 'torch._dynamo' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=120)
