@@ -61,13 +61,13 @@ def equal(one, two):
 
 
 @contextmanager
-def launched(out, folder, *, slow=0.0, processes=0, **changes):
+def launched(out, folder, *, slow=0.0, processes=0, restarts=0, **changes):
     """The TINY run as a command of its own, on one process or under torchrun; each step takes `slow` seconds more."""
     program = ROOT / "tests" / "train_tiny.py"
     start = [sys.executable]
     if processes:
         start += ["-m", "torch.distributed.run", "--nproc-per-node", str(processes), "--standalone"]
-        start += ["--max-restarts", "0", "--monitor-interval", "0.2"]
+        start += ["--max-restarts", str(restarts), "--monitor-interval", "0.2"]
     command = [*start, str(program), str(out), str(folder), str(slow), json.dumps(changes)]
     environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT), "PYTHONWARNINGS": "ignore"}
     pipes = {"stderr": subprocess.PIPE, "stdout": subprocess.DEVNULL, "text": True, "start_new_session": True}
@@ -128,6 +128,17 @@ def test_a_lost_worker_ends_the_others_and_the_same_command_goes_on(folder, whol
     assert torch.load(tmp_path / "state.pt", weights_only=True)["epoch"] < TINY.epochs
     with launched(tmp_path, folder, processes=2) as process:
         _, said = process.communicate(timeout=100)
+    assert process.returncode == 0, said
+    assert "going on from epoch" in said
+    for one, two in zip(losses(whole), losses(tmp_path), strict=True):
+        assert float(one) == pytest.approx(float(two), rel=1e-4)
+
+
+def test_torchrun_starts_all_again_when_a_worker_is_lost(folder, whole, tmp_path):
+    with launched(tmp_path, folder, processes=2, restarts=3, slow=0.2) as process:  # gloo may need a second try
+        wait_for(lambda: (tmp_path / "state.pt").exists(), process)
+        os.kill(int((tmp_path / "rank1").read_text()), signal.SIGKILL)
+        _, said = process.communicate(timeout=200)
     assert process.returncode == 0, said
     assert "going on from epoch" in said
     for one, two in zip(losses(whole), losses(tmp_path), strict=True):

@@ -2,6 +2,7 @@
 
 import csv
 import math
+import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
@@ -47,6 +48,9 @@ def accelerator_for(recipe: Recipe, device: str | None = None) -> Accelerator:
     if recipe.precision == "float16" and (device == "cpu" or not torch.cuda.is_available()):
         raise ValueError("float16 needs a GPU: train in bfloat16 or float32 here (--precision)")
     mixed = {"float32": "no", "bfloat16": "bf16", "float16": "fp16"}[recipe.precision]
+    on_cpu = device == "cpu" or not torch.cuda.is_available()
+    if int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")) and not torch.distributed.is_initialized():
+        _meet_again("gloo" if on_cpu else "nccl")
     AcceleratorState._reset_state()  # a program may train twice, in another precision
     return Accelerator(
         cpu=device == "cpu",
@@ -54,6 +58,16 @@ def accelerator_for(recipe: Recipe, device: str | None = None) -> Accelerator:
         gradient_accumulation_steps=recipe.accumulate,
         step_scheduler_with_optimizer=False,
     )
+
+
+def _meet_again(backend: str) -> None:
+    """Join the processes that torchrun has started again, in a part of its store that is theirs alone.
+
+    torchrun keeps one store over all its restarts, where processes that are gone have left their addresses.
+    """
+    store, rank, world = next(torch.distributed.rendezvous("env://"))
+    mine = torch.distributed.PrefixStore(f"restart_{os.environ['TORCHELASTIC_RESTART_COUNT']}", store)
+    torch.distributed.init_process_group(backend, store=mine, rank=rank, world_size=world)
 
 
 def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
