@@ -218,6 +218,7 @@ def test_a_wrong_setting_is_explained(setting, said):
 
 
 def test_settings_change_a_recipe():
+    assert changed(RECIPES["imagenette-128"], ["randaugment=None"]).randaugment is None
     recipe = changed(TINY, ["lr=1", "sizes=((0, 16),)", "overrides={'stages': 'LLLL'}", "randaugment=(2, 9)"])
     assert (recipe.lr, recipe.sizes, recipe.overrides) == (1.0, ((0, 16),), {"stages": "LLLL"})
     assert recipe.randaugment == (2, 9)

@@ -9,7 +9,8 @@ from typing import Any
 class Recipe:
     """How to train one network.
 
-    data: a name in `lambda_core.data.DATASETS`. size: image side in pixels, at which the network is always evaluated.
+    data: a name in `lambda_core.data.DATASETS`. pictures, held_out: train and measure on so many of it, drawn at
+    random, always the same ones; 0 for all. size: image side in pixels, at which the network is always evaluated.
     sizes: ((first epoch, side), ...): training may start on small images and end on full ones. batch: images a step,
     over all processes and all `accumulate` parts of a step. lr: the peak of one cycle, linear warm-up over `warmup` of
     the steps, then cosine to zero. Augmentation: a random-resized crop of `scale` of the area, or a crop after `pad`
@@ -24,6 +25,8 @@ class Recipe:
     model: str
     overrides: dict[str, Any] = field(default_factory=dict)
     data: str = "imagenette"
+    pictures: int = 0
+    held_out: int = 0
     size: int = 128
     sizes: tuple[tuple[int, int], ...] = ()
     epochs: int = 40
@@ -67,7 +70,7 @@ def changed(recipe: Recipe, settings: list[str]) -> Recipe:
 
     Raises ValueError, in one sentence, for a field that a recipe does not have and for a value of another kind.
     """
-    known = {f.name for f in fields(Recipe)}
+    known = {f.name: f.default for f in fields(Recipe)}
     for setting in settings:
         name, _, text = setting.partition("=")
         if name not in known or not text:
@@ -79,7 +82,8 @@ def changed(recipe: Recipe, settings: list[str]) -> Recipe:
             value = text
         if isinstance(now, float) and isinstance(value, int):
             value = float(value)
-        if now is not None and not isinstance(value, type(now)):
+        switched_off = value is None and known[name] is None
+        if now is not None and not switched_off and not isinstance(value, type(now)):
             raise ValueError(f"--set {name} takes something like {now!r}, not {text!r}")
         recipe = replace(recipe, **{name: value})
     return recipe
@@ -170,6 +174,21 @@ RECIPES: dict[str, Recipe] = {
         batch=32,
         scale=(0.7, 1.0),
         flip=False,
+        precision="float32",
+        keep=1,
+        expects="",
+    ),
+    # python -m lambda_core.training.classify photographs --data DIR [--set data=imagefolder]
+    # A small network, few photographs, 64 px: minutes on one CPU core, for watching a layer learn.
+    "photographs": Recipe(
+        model="lambda_resnet_micro",
+        overrides={"layer": {"scope": 7, "dim_k": 16}},
+        pictures=2000,
+        held_out=500,
+        size=64,
+        epochs=10,
+        batch=32,
+        ema=0.99,
         precision="float32",
         keep=1,
         expects="",
