@@ -38,9 +38,17 @@ class Brought:
     key: str
 
 
-@st.cache_resource(max_entries=4, show_spinner="Loading the network")
+@st.cache_resource(max_entries=4, show_spinner=False)
 def _network(key: str, _content: bytes | None) -> Checkpoint:
     return read_checkpoint(zoo()[key].read_bytes() if _content is None else _content)
+
+
+def warm() -> None:
+    """Open the network that ships and run it once: what the first visit would wait for. Needs no session."""
+    loaded = checkpoint_of(None)
+    first = images.gallery_picture(next(iter(images.GALLERY)))
+    with LOCK:
+        trace(loaded.model, prepare(first.image, loaded.preprocess))
 
 
 def brought() -> Brought | None:

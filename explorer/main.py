@@ -1,4 +1,4 @@
-"""streamlit run explorer/app.py: navigation, and nothing else."""
+"""What every visit runs: navigation, and nothing else. app.py starts the server."""
 
 from pathlib import Path
 

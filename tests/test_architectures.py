@@ -193,7 +193,7 @@ def test_a_measurement_that_needs_too_much_says_so():
 
 
 def start(**query):
-    app = AppTest.from_file(str(navigation.PAGES.parent / "explorer" / "app.py"), default_timeout=120)
+    app = AppTest.from_file(str(navigation.PAGES.parent / "explorer" / "main.py"), default_timeout=120)
     for name, value in query.items():
         app.query_params[name] = value
     app.session_state["page"] = ""

@@ -145,7 +145,7 @@ def test_a_frame_that_makes_no_sense_breaks_nothing(frame):
 
 
 def test_the_page_offers_every_map_and_says_where_frames_go():
-    app = AppTest.from_file(str(navigation.PAGES.parent / "explorer" / "app.py"), default_timeout=60).run()
+    app = AppTest.from_file(str(navigation.PAGES.parent / "explorer" / "main.py"), default_timeout=60).run()
     app.switch_page("../pages/live.py").run()
     assert not app.exception
     for overlay in OVERLAYS:
@@ -155,7 +155,7 @@ def test_the_page_offers_every_map_and_says_where_frames_go():
 
 
 def test_a_camera_that_is_refused_brings_the_upload():
-    app = AppTest.from_file(str(navigation.PAGES.parent / "explorer" / "app.py"), default_timeout=60).run()
+    app = AppTest.from_file(str(navigation.PAGES.parent / "explorer" / "main.py"), default_timeout=60).run()
     app.session_state["live_status"] = "denied"
     app.switch_page("../pages/live.py").run()
     content = base64.b64decode(jpeg(300))

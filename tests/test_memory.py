@@ -170,7 +170,7 @@ def test_exports_are_what_they_say():
 
 
 def page(**query):
-    app = AppTest.from_file(str(navigation.PAGES.parent / "explorer" / "app.py"), default_timeout=120)
+    app = AppTest.from_file(str(navigation.PAGES.parent / "explorer" / "main.py"), default_timeout=120)
     app.run()
     for name, value in query.items():
         app.query_params[name] = value

@@ -16,7 +16,7 @@ from lambda_core.data import prepare
 from lambda_core.evaluation import Answers
 from tests import imagenette
 
-APP = str(navigation.PAGES.parent / "explorer" / "app.py")
+APP = str(navigation.PAGES.parent / "explorer" / "main.py")
 HERE = "../pages/predictions.py"
 
 
@@ -118,7 +118,7 @@ def test_a_network_without_a_lambda_layer_answers_here(tmp_path):
     app = start()
     send(app, "first", small(tmp_path / "plain.safetensors", stages="CCCC"))
     assert app.session_state["checkpoint"].name == "mine.safetensors"
-    assert "&lt;b&gt;one&lt;/b&gt;" in shown(app) and "none in this network" in shown(app)
+    assert "&lt;b&gt;one&lt;/b&gt;" in shown(app) and "This network has none" in shown(app)
 
 
 def test_two_networks_side_by_side(tmp_path):

@@ -41,7 +41,7 @@ from lambda_core.surgery import cropped_scope, rim_zeroed
 from tests import ablation_results
 from tests.test_lambda_canvas import LAYERS, NODE, SELECTION, traced
 
-APP = str(navigation.PAGES.parent / "explorer" / "app.py")
+APP = str(navigation.PAGES.parent / "explorer" / "main.py")
 PAGE = "../pages/scope.py"
 COMPONENTS = Path(__file__).parents[1] / "explorer" / "components"
 SCRIPTS = Path(__file__).with_name("scope_canvas")
