@@ -122,6 +122,22 @@ def test_pieces_make_the_whole(name, monkeypatch):
         torch.testing.assert_close(found, expected, rtol=0, atol=1e-10)
 
 
+def test_attention_in_bfloat16():
+    """Weights of 16 bits cost no more than a few roundings of the inputs do, in the output and every gradient."""
+    torch.manual_seed(0)
+    shapes = (5, 2, 36, 4), (5, 36, 8, 1), (4, 1, 7, 7), (5, 4, 8)
+    narrow = [torch.randn(shape).bfloat16().requires_grad_() for shape in shapes]
+    exact = [t.detach().double().requires_grad_() for t in narrow]
+
+    def run(q, v, table, content):
+        y = ENGINES["attention"](q, v, table, (6, 6), content)
+        return y, *torch.autograd.grad(y, (q, v, table, content), torch.ones_like(y))
+
+    for found, expected in zip(run(*narrow), run(*exact), strict=True):
+        assert found.dtype == torch.bfloat16
+        assert (found - expected).norm() < 2**-7 * expected.norm()
+
+
 def stored(name, scope, side=32):
     """The most that one call holds at once, in bytes."""
     q, v, table, size = shapes(8, side, b=1, h=1, k=8, scope=scope)
@@ -152,10 +168,14 @@ def test_fast_lengths(length):
 def test_products_are_torch_s():
     """oneDNN where it is faster, MKL elsewhere: one answer, transposed operands and split columns included."""
     torch.manual_seed(0)
-    a, b = torch.randn(3, 64, 96), torch.randn(3, 80, 96)
+    a, b = torch.randn(3, 192, 96), torch.randn(3, 80, 96)
+    assert a[0].numel() * 80 > matmul.LEAST
     torch.testing.assert_close(matmul.product(a[0], b[0].t()), a[0] @ b[0].t(), rtol=1e-5, atol=1e-4)
     torch.testing.assert_close(matmul.product(a[0].t(), a[0]), a[0].t() @ a[0], rtol=1e-5, atol=1e-4)
-    out = torch.empty(2, 3, 64, 40).permute(1, 2, 0, 3)
+    shift = torch.randn(80)
+    for rows in a[0], a[0, :4]:
+        torch.testing.assert_close(matmul.product(rows, b[0].t(), shift), rows @ b[0].t() + shift, rtol=1e-5, atol=1e-4)
+    out = torch.empty(2, 3, 192, 40).permute(1, 2, 0, 3)
     torch.testing.assert_close(matmul.products(a, b.mT, out=out).flatten(2), torch.bmm(a, b.mT), rtol=1e-5, atol=1e-4)
 
 

@@ -17,10 +17,12 @@ def problem(dtype, b=2, d=5, size=(3, 4)):
     return [torch.randn(shape, dtype=dtype, requires_grad=True) for shape in shapes]
 
 
-@pytest.mark.parametrize(("dtype", "d", "size"), [(torch.float64, 5, (3, 4)), (torch.float32, 96, (20, 21))])
-def test_it_is_three_convolutions(dtype, d, size):
-    """The larger one goes to oneDNN where that is faster."""
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+@pytest.mark.parametrize(("dtype", "d", "size"), [(torch.float64, 5, (3, 4)), (torch.float32, 96, (40, 41))])
+def test_it_is_three_convolutions(dtype, d, size, layout):
+    """The larger one goes to oneDNN where that is faster, and is worked off in pieces."""
     x, *weights = problem(dtype, d=d, size=size)
+    x = x.detach().contiguous(memory_format=layout).requires_grad_()
     found, expected = projection.project(x, weights), convolutions(x, weights)
     torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-4)
     assert all(y.is_contiguous(memory_format=torch.channels_last) for y in found)
@@ -31,6 +33,59 @@ def test_it_is_three_convolutions(dtype, d, size):
         strict=True,
     ):
         torch.testing.assert_close(one, other, rtol=1e-5, atol=1e-3)
+
+
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+def test_bfloat16_under_autocast(layout):
+    """As near to float64 as three convolutions are, and gradients in the parameters' own type."""
+    x, *weights = problem(torch.float32, d=24, size=(20, 21))
+    x = x.detach().contiguous(memory_format=layout).requires_grad_()
+    exact = convolutions(x.double(), [w.double() for w in weights])
+    directions = [torch.randn_like(y) for y in exact]
+    exact += torch.autograd.grad(exact, [x, *weights], directions)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert projection.fits(x, weights) == projection.narrows(torch.bfloat16, x.device)
+        found, theirs = projection.project(x, weights), convolutions(x, weights)
+    for ys in (found, theirs):
+        assert {y.dtype for y in ys} == {torch.bfloat16}
+        ys += torch.autograd.grad(ys, [x, *weights], [d.bfloat16() for d in directions])
+    for y, z, true in zip(found, theirs, exact, strict=True):
+        assert y.dtype == z.dtype
+        assert (y - true).norm() < 1.1 * (z - true).norm() + 1e-6
+
+
+@pytest.mark.parametrize("affine", [True, False])
+def test_norms_are_taken_along(affine):
+    torch.manual_seed(0)
+    x, *weights = (t.detach() for t in problem(torch.float32))
+    norms = [torch.nn.BatchNorm2d(6, affine=affine), torch.nn.Identity(), torch.nn.BatchNorm2d(3, affine=affine)]
+    for norm, y in zip(norms, convolutions(x, weights), strict=True):
+        for p in norm.parameters():
+            torch.nn.init.normal_(p)
+        norm(3 * y + 1)
+        norm.eval()
+    expected = [norm(y) for norm, y in zip(norms, convolutions(x, weights), strict=True)]
+    torch.testing.assert_close(projection.project_normed(x, weights, norms), expected, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("why", ["", "training", "gradient", "hook", "another norm", "no statistics"])
+def test_norms_are_taken_along_only_where_nobody_can_tell(monkeypatch, why):
+    torch.manual_seed(0)
+    layer, x, calls = LambdaLayer(8, dim_k=4, scope=3).eval(), torch.randn(2, 8, 4, 4), []
+    if why == "training":
+        layer.train()
+    elif why == "hook":
+        layer.norm_v.register_forward_hook(lambda *_: None)
+    elif why == "another norm":
+        layer.norm_q = torch.nn.GroupNorm(1, 16)
+    elif why == "no statistics":
+        layer.norm_q = torch.nn.BatchNorm2d(16, track_running_stats=False)
+    expected = layer(x).detach()
+    run = projection.project_normed
+    monkeypatch.setattr(projection, "project_normed", lambda *a: calls.append(a) or run(*a))
+    with torch.set_grad_enabled(why == "gradient"):
+        torch.testing.assert_close(layer(x), expected, rtol=1e-4, atol=1e-5)
+    assert bool(calls) == (not why)
 
 
 def test_gradients_of_gradients():
@@ -64,13 +119,13 @@ def test_a_hook_on_a_projection_is_called(monkeypatch):
     assert len(seen) == 1
 
 
-@pytest.mark.parametrize("why", ["double", "channels last", "one example", "another module"])
+@pytest.mark.parametrize("why", ["double", "a view", "one example", "another module"])
 def test_what_does_not_fit_takes_the_modules(monkeypatch, why):
     layer, x = LambdaLayer(8, dim_k=4, scope=3), torch.randn(2, 8, 4, 4)
     if why == "double":
         layer, x = layer.double(), x.double()
-    elif why == "channels last":
-        x = x.contiguous(memory_format=torch.channels_last)
+    elif why == "a view":
+        x = x.transpose(2, 3)
     elif why == "one example":
         x = x[:1]
     else:

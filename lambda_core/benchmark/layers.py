@@ -1,5 +1,6 @@
 """The four stages of LambdaResNet-50, and a global layer: ours beside others', and each engine beside the machine."""
 
+import copy
 from functools import partial
 from typing import Any
 
@@ -38,7 +39,7 @@ def check(name: str, layer: nn.Module, reference: list[Tensor], x: Tensor, dy: T
 
 
 def compare(width: int, side: int, batch: int, scope: int | None, repeats: int, device: torch.device) -> dict[str, Any]:
-    """Step, inference and peak memory of ours and of the peers that are installed, for one layer."""
+    """Step, inference (eval mode, no gradient) and peak memory of ours and of the peers that are installed."""
     torch.manual_seed(0)
     ours = LambdaLayer(width, scope=scope, size=None if scope else (side, side)).to(device)
     x = torch.randn(batch, width, side, side, device=device, requires_grad=True)
@@ -52,7 +53,7 @@ def compare(width: int, side: int, batch: int, scope: int | None, repeats: int, 
         check(name, layer, reference, small, small_dy)
     del reference
     steps = {name: partial(_step, layer, x, dy) for name, layer in layers.items()}
-    forwards = {name: partial(_inference, layer, x) for name, layer in layers.items()}
+    forwards = {name: partial(_inference, layer.eval(), x) for name, layer in copy.deepcopy(layers).items()}
     times = {
         "step": milliseconds(steps, repeats, device),
         "inference": milliseconds(forwards, repeats, device),

@@ -4,14 +4,16 @@
 
 h (k + v) multiply-adds a pair in place of k v: fewer wherever h < k v / (k + v). In exchange every pair of positions
 has a weight for each head, for some examples at a time; the backward pass computes the weights again.
+Under bfloat16 the weights are bfloat16 too, as in any attention; sums over positions run in float32 within a product.
 """
 
 import torch
 from torch import Tensor, einsum
 
 from lambda_core import positions
-from lambda_core.engines.matmul import product
+from lambda_core.engines.matmul import products
 from lambda_core.engines.operator import CACHE, empty_output, operator, room
+from lambda_core.functional import wide
 
 
 def position_weights(q: Tensor, table: Tensor, size: positions.Size) -> Tensor:
@@ -75,8 +77,7 @@ def output(q: Tensor, v: Tensor, table: Tensor, content: Tensor, size: positions
         *(x.split(_together(q, pairs)) for x in (q, v, content, y)), strict=True
     ):
         weights = _weights(_rows(part_q), pairs).unflatten(0, (-1, h)).flatten(1, 2)  # (b, h n, u m + k)
-        for w, context, found in zip(weights, _context(part_v, part_content), part_y, strict=True):
-            found.copy_(product(w, context).unflatten(0, (h, -1)))
+        products(weights, _context(part_v, part_content), out=part_y)
     return y
 
 
@@ -85,26 +86,28 @@ def gradients(
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Gradients of q, v, the table and λc for dy (b, h, n, v)."""
     dq, dv, pairs = torch.empty_like(q), torch.empty_like(v), _pairs(table, size)
-    dpairs, dcontent = torch.zeros_like(pairs), torch.empty_like(content)
+    dpairs, dcontent = torch.zeros_like(pairs, dtype=wide(pairs).dtype), torch.empty_like(content)
     for part_dy, part_q, part_v, part_content, part_dq, part_dv, part_dcontent in zip(
         *(x.split(_together(q, pairs)) for x in (dy, q, v, content, dq, dv, dcontent)), strict=True
     ):
         b, h, n, k = part_q.shape
         rows, context, heads = _rows(part_q), _context(part_v, part_content), part_dy.reshape(b, h * n, -1)
         weights = _weights(rows, pairs).view(b, h * n, -1)
-        dcontext = torch.stack([product(w.t(), g) for w, g in zip(weights, heads, strict=True)])
-        for w, g, values in zip(weights, heads, context, strict=True):
-            w.copy_(product(g, values.t()))  # from here on the gradient of the weights
+        dcontext = torch.bmm(heads.mT, weights).mT  # oneDNN would reorder the weights first
+        products(heads, context.mT, out=weights)  # from here on the gradient of the weights
         dweights = weights.view(b * h, n, -1).transpose(0, 1)
         part_dq.copy_(torch.bmm(dweights, pairs.transpose(1, 2)).view(n, b, h, k).permute(1, 2, 0, 3))
-        dpairs.baddbmm_(rows.transpose(1, 2), dweights)
+        if dpairs.dtype == dweights.dtype:
+            dpairs.baddbmm_(rows.transpose(1, 2), dweights)
+        else:  # a sum over examples, whose parts are summed in float32 too
+            dpairs += torch.bmm(rows.transpose(1, 2), dweights)
         part_dv.copy_(dcontext[:, :-k].unflatten(1, (v.shape[3], -1)).flip(2).permute(0, 2, 3, 1))
         part_dcontent.copy_(dcontext[:, -k:])
-        del weights, dweights, w  # or the next ones come on top
+        del weights, dweights  # or the next ones come on top
     return dq, dv, _pairs_adjoint(dpairs, table, size), dcontent
 
 
-engine = operator("attention", output, gradients)
+engine = operator("attention", output, gradients, narrow=True)
 
 
 def cost(q: tuple[int, ...], v: tuple[int, ...], table: tuple[int, ...], size: positions.Size) -> tuple[int, int]:

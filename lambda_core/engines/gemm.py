@@ -17,7 +17,7 @@ from lambda_core.engines.matmul import product, products
 from lambda_core.engines.operator import CACHE, empty_output, operator, room
 
 PASSES = 128  # multiply-adds that take as long as the passes over one lambda entry
-COLUMNS = 256  # batch x value channels that are worked off together
+COLUMNS = 128  # batch x value channels that are worked off together
 
 
 class _Plan:

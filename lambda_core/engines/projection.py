@@ -12,6 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from lambda_core.engines.matmul import product
+from lambda_core.engines.operator import narrows
+from lambda_core.functional import wide
 
 COLUMNS = 1600  # positions that are worked off together
 
@@ -27,7 +29,7 @@ def _columns(x: Tensor) -> Tensor:
 
 
 def _rows(x: Tensor) -> Tensor:
-    """(b, d, n) -> (b n, d), a copy: a product reads rows faster than columns, even with the copy."""
+    """(b, d, n) -> (b n, d), if need be a copy: a product reads rows faster than columns, even with the copy."""
     return x.mT.contiguous().flatten(0, 1)
 
 
@@ -52,13 +54,17 @@ class _Project(torch.autograd.Function):
             dx = sum(((dy @ w).mT for w, dy in zip(weights, dys, strict=True)), torch.zeros_like(x))
             return dx, *((x @ dy).sum(0).t() for dy in dys)
         dx, every = torch.empty_like(x), torch.cat(weights)
-        dweights = torch.zeros_like(every)
+        dweights = torch.zeros_like(every, dtype=wide(every).dtype)
         transposed = every.t().contiguous()
         for part, place, *dy in zip(*(t.split(_together(x)) for t in (x, dx, *dys)), strict=True):
             d = torch.cat(dy, 2).flatten(0, 1)  # (b n, every c)
-            place.copy_(product(transposed, d.t()).unflatten(1, (len(part), -1)).transpose(0, 1))
-            dweights += product(d.t(), _columns(part).t())
-        return dx, *dweights.split([len(w) for w in weights])
+            if x.mT.is_contiguous():
+                place.mT.copy_(product(d, every).view(place.mT.shape))
+                dweights += product(d.t(), _rows(part))
+            else:
+                place.copy_(product(transposed, d.t()).unflatten(1, (len(part), -1)).transpose(0, 1))
+                dweights += product(d.t(), _columns(part).t())
+        return dx, *dweights.to(every.dtype).split([len(w) for w in weights])
 
 
 class _ChannelsFirst(torch.autograd.Function):
@@ -76,21 +82,26 @@ class _ChannelsFirst(torch.autograd.Function):
         return dy  # engines read it as it lies, which takes no memory
 
 
+def _dtype(x: Tensor) -> torch.dtype:
+    """What a convolution of this tensor would run in."""
+    return torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else x.dtype
+
+
 def fits(x: Tensor, weights: list[Tensor]) -> bool:
-    """Whether `project` is the faster way: maps of plain float32 numbers on a CPU, not compiled, without autocast."""
+    """Whether `project` is faster: on a CPU, not compiled, in float32, or bfloat16 where the CPU is made for it."""
+    if torch.compiler.is_compiling() or x.device.type != "cpu" or x.dim() != 4 or len(x) == 1:
+        return False
+    known = {_dtype(x), torch.float32} if torch.is_autocast_enabled("cpu") else {_dtype(x)}
     return (
-        not torch.compiler.is_compiling()
-        and x.device.type == "cpu"
-        and x.dim() == 4
-        and len(x) > 1
-        and x.is_contiguous()
-        and all(t.dtype == torch.float32 and type(t) in (Tensor, torch.nn.Parameter) for t in (x, *weights))
-        and not torch.is_autocast_enabled("cpu")
+        (_dtype(x) == torch.float32 or narrows(_dtype(x), x.device))
+        and (x.is_contiguous() or x.is_contiguous(memory_format=torch.channels_last))
+        and all(t.dtype in known and type(t) in (Tensor, nn.Parameter) for t in (x, *weights))
     )
 
 
 def project(x: Tensor, weights: list[Tensor]) -> list[Tensor]:
     """A map (b, d, H, W) and the weights of 1x1 convolutions, (c, d, 1, 1) each -> (b, c, H, W) each, channels last."""
+    x, weights = x.to(_dtype(x)), [w.to(_dtype(x)) for w in weights]
     outputs = _Project.apply(x.flatten(2), *(w.flatten(1) for w in weights))
     return [y.mT.unflatten(2, x.shape[2:]) for y in outputs]
 
@@ -101,7 +112,7 @@ def project_normed(x: Tensor, weights: list[Tensor], norms: Sequence[nn.Module])
     A norm is y = a x + b for each channel: a goes into the weights, b into the product. What comes back are views of
     one map (b, sum of c, H, W), channels last.
     """
-    scaled, shifts = [], []
+    dtype, scaled, shifts = _dtype(x), [], []
     for w, norm in zip(weights, norms, strict=True):
         w, shift = w.flatten(1), w.new_zeros(len(w))
         if isinstance(norm, nn.modules.batchnorm._BatchNorm):
@@ -112,7 +123,7 @@ def project_normed(x: Tensor, weights: list[Tensor], norms: Sequence[nn.Module])
             shift = shift if norm.bias is None else shift + norm.bias
         scaled.append(w)
         shifts.append(shift)
-    found = product(_rows(x.flatten(2)), torch.cat(scaled).t(), torch.cat(shifts))
+    found = product(_rows(x.flatten(2).to(dtype)), torch.cat(scaled).to(dtype).t(), torch.cat(shifts).to(dtype))
     maps = found.view(len(x), *x.shape[2:], -1).permute(0, 3, 1, 2)
     return list(maps.split([len(w) for w in weights], 1))
 

@@ -139,7 +139,7 @@ class LambdaLayer(nn.Module):
             keys = self._keys(self.k(_slices(to_k, self.dim_k)))  # (b, m, k, u)
         v = self.v(_slices(to_v, self.dim_v))  # (b, m, v, u)
         with without_autocast(x.device.type):
-            y = self._output(wide(q), keys, wide(v), size).to(q.dtype)  # (b, h, n, v)
+            y = self._output(q, keys, v, size).to(q.dtype)  # (b, h, n, v)
         y = y.transpose(2, 3).reshape(len(x), self.dim_out, *x.shape[2:])  # channel = h v, head by head
         y = self.pool(y)
         return self.output(projection.channels_first(y) if self.dims == 2 and x.is_contiguous() else y)
@@ -214,10 +214,11 @@ class LambdaLayer(nn.Module):
         """y before pooling: in one sum, unless somebody listens to a half.  -> (b, h, n, v)"""
         if keys is None or not self.position or self.content_output.watched or self.position_output.watched:
             return self._halves(q, keys, v, size)
-        return self._positions(q, v, size, self._content_lambda(keys, v))
+        return self._positions(q, v, size, self._content_lambda(keys, wide(v)))
 
     def _halves(self, q: Tensor, keys: Tensor | None, v: Tensor, size: positions.Size) -> Tensor:
         """y before pooling, as content + position; zero where both are switched off.  -> (b, h, n, v)"""
+        q, v = wide(q), wide(v)
         content = None if keys is None else self._content_output(q, keys, v)
         if not self.position:
             return v.new_zeros(()).expand(*q.shape[:3], self.dim_v) if content is None else content
@@ -246,10 +247,10 @@ class LambdaLayer(nn.Module):
     def _positions(self, q: Tensor, v: Tensor, size: positions.Size, content: Tensor | None = None) -> Tensor:
         """(λc + λp_n)ᵀ q_n.  (b, h, n, k), (b, m, v, u), (b, k, v) or None for no λc -> (b, h, n, v)"""
         if self.position_lambda.watched:
-            self.position_lambda(self.position_lambdas(v, size))
-        table = self._table().to(v.dtype)
+            self.position_lambda(self.position_lambdas(wide(v), size))
+        table = self._table()
         if self.position_bias is not None:  # the same for every n, as λc is
-            bias = self.position_bias.to(v.dtype)[:, None].expand(len(v), -1, self.dim_v)
+            bias = wide(self.position_bias)[:, None].expand(len(v), -1, self.dim_v)
             content = bias if content is None else content + bias
         auto = self.engine == "auto"
         name = engines.select(q.shape, v.shape, table.shape, size, v.device.type) if auto else self.engine
