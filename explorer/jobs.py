@@ -1,7 +1,8 @@
 """Training runs that the explorer starts: each a process that outlives a page, is bounded, and stops when asked.
 
 A run is a folder and the command that trains in it. Asked to pause, the process saves and leaves; to go on is the same
-command again. Whoever has a run's token, which the link of the page carries, can look at it from any session.
+command again. Whoever has a run's token, which the link of the page carries, can look at it from any session. No run
+outlives the server (explorer/ward.py).
 """
 
 import atexit
@@ -15,14 +16,16 @@ import sys
 import tempfile
 import threading
 import time
-from dataclasses import dataclass, field
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from lambda_core.training.config import RECIPES
+from lambda_core.training.config import RECIPES, Recipe, changed
 
 MOST = 2  # runs at once on this server; more would only slow each other down
 LONGEST = 3600.0  # seconds that a process may take before it is asked to pause
 UNSEEN = 900.0  # seconds that a run goes on while no page looks at it
+KEPT = 12  # runs whose folders are kept; the one that nobody has looked at for longest gives way
 GRACE = 20.0  # seconds from asking to ending by force
 PAUSED = 143  # exit status of a run that saved because it was asked to (lambda_core.training.classify.STOPPED)
 
@@ -33,7 +36,7 @@ class Busy(RuntimeError):
 
 @dataclass
 class Job:
-    """One training run. settings: "field=value" for the recipe, in the order given."""
+    """One training run. settings: "field=value" for the recipe, in the order given. data: folder of its data set."""
 
     token: str
     recipe: str
@@ -45,6 +48,11 @@ class Job:
     begun: float = 0.0
     seen: float = field(default_factory=time.monotonic)
     lock: threading.Lock = field(default_factory=threading.Lock)
+
+    @property
+    def plan(self) -> Recipe:
+        """The recipe with its settings."""
+        return replace(changed(RECIPES[self.recipe], list(self.settings)), epochs=self.epochs)
 
     @property
     def command(self) -> list[str]:
@@ -114,8 +122,15 @@ def create(recipe: str, epochs: int, settings: tuple[str, ...] = (), data: str |
         folder = _root[0] / token
         folder.mkdir()
         job = Job(token, recipe, epochs, settings, data, folder)
-        _start(job)
+        try:
+            _start(job)
+        except Busy:
+            folder.rmdir()
+            raise
         _jobs[token] = job
+        idle = sorted((other for other in _jobs.values() if other.state != "running"), key=lambda other: other.seen)
+        for other in idle[: max(0, len(_jobs) - KEPT)]:
+            discard(other)
     return job
 
 
@@ -129,28 +144,31 @@ def go_on(job: Job) -> None:
 def _start(job: Job) -> None:
     if sum(other.state == "running" for other in _jobs.values()) >= MOST:
         raise Busy(f"{MOST} networks are being trained on this server already: pause one, or wait until one is done")
-    command = [sys.executable, *job.command[1:], "--out", str(job.folder), "--workers", "0", "--device", "cpu"]
+    command = [sys.executable, "-m", "explorer.ward", *job.command[3:]]
     if job.data:
         command[command.index("DIR")] = job.data
+    command += ["--out", str(job.folder), "--workers", "0", "--device", "cpu"]
     if nice := shutil.which("nice"):  # the pages come first
         command = [nice, "-n", "5", *command]
     environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"}
     with (job.folder / "said.txt").open("w") as said:
         job.process = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=said, stderr=said, env=environment, start_new_session=True
+            command, stdin=subprocess.PIPE, stdout=said, stderr=said, env=environment, start_new_session=True
         )
     job.begun = job.seen = time.monotonic()
     threading.Thread(target=_watch, args=(job, job.process), daemon=True).start()
 
 
 def _watch(job: Job, process: subprocess.Popen) -> None:
-    """Pause a run that takes too long, or that nobody looks at."""
+    """Pause a run that takes too long, or that nobody looks at; let go of its input when it has ended."""
     while process.poll() is None:
         now = time.monotonic()
         if now - job.begun > LONGEST or now - job.seen > UNSEEN:
             pause(job)
-            return
-        time.sleep(1)
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(1)
+    if process.stdin:
+        process.stdin.close()
 
 
 def pause(job: Job) -> None:

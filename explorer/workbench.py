@@ -196,6 +196,6 @@ def _ways_on(now: Architecture) -> None:
     except ValueError as error:
         st.caption(str(error))
         return
-    if st.button("Train these letters on digits", icon=":material/school:"):
+    if st.button("Train these letters", icon=":material/school:"):
         st.session_state["architecture"] = chosen
         st.switch_page("../pages/training.py")

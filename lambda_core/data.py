@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
-from torch.utils.data import Dataset
+from torch.utils.data import Dataset, Subset
 
 if TYPE_CHECKING:
     from torchvision.datasets import Imagenette
@@ -204,6 +204,15 @@ def decode(image: Image.Image) -> Tensor:
     return torch.from_numpy(np.array(image.convert("RGB"))).permute(2, 0, 1).contiguous()
 
 
+def some(source: Dataset, count: int, seed: int = 0) -> Dataset:
+    """`count` pictures drawn at random, the same for the same seed, smaller draws in larger ones; 0 for all of them."""
+    total = len(source)  # type: ignore[arg-type]
+    if not 0 < count < total:
+        return source
+    order = torch.randperm(total, generator=torch.Generator().manual_seed(seed))
+    return Subset(source, order[:count].tolist())
+
+
 class Repeatable(Dataset):
     """(uint8 image, label) pairs whose random transforms depend on (seed, epoch, index) alone.
 
@@ -230,10 +239,13 @@ class Repeatable(Dataset):
 
     def _name(self, index: int) -> str:
         """The file of a picture where its data set tells, else its number."""
+        source: Any = self.source
+        if isinstance(source, Subset):
+            source, index = source.dataset, source.indices[index]
         for name in ("samples", "_samples"):
-            if files := getattr(self.source, name, None):
+            if files := getattr(source, name, None):
                 return str(files[index][0])
-        return f"picture {index} of {type(self.source).__name__}"
+        return f"picture {index} of {type(source).__name__}"
 
     def __getitem__(self, index: int) -> tuple[Tensor, int]:
         image, label = self._load(index) if self.cache is None else self.cache[index]

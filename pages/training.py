@@ -2,19 +2,19 @@
 
 import streamlit as st
 
-from explorer import classroom, formula, jobs, state
+from explorer import classroom, formula, ordering, state
 
 PAGE = {"title": "Training", "group": "Train", "order": 0}
 
 st.title("Train a small lambda network")
-job = jobs.find(st.query_params.get("run"))
+job = classroom.current()
 if job is None:
     st.markdown(
-        "A network of three stages learns to read handwritten digits, here, in about a minute. Its kernels **E** "
-        "start as noise. What shape will they take? Choose, start, and watch; pause when you like, and step through "
-        "the half-trained network on any page."
+        "A network learns from pictures with known answers: it guesses, is told the answer, and changes its weights a "
+        "little, thousands of times. The kernels **E** of its lambda layers start as noise. What shape will they take? "
+        "Start it, watch, pause when you like, and step through the half-trained network on any page."
     )
-    classroom.order()
+    ordering.order()
 else:
     classroom.watch(job)
 formula.show("position")

@@ -268,7 +268,7 @@ def test_an_edit_from_the_browser_is_checked(edit, stages):
 
 def test_a_network_goes_to_the_training_page():
     app = start(net="resnet26~CCLL")
-    next(button for button in app.button if button.label == "Train these letters on digits").click().run()
+    next(button for button in app.button if button.label == "Train these letters").click().run()
     assert not app.exception
     assert app.session_state["architecture"]["overrides"]["stages"] == "CCLL"
     app.switch_page("../pages/training.py").run()

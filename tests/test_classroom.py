@@ -1,14 +1,23 @@
 """Training in the explorer: a run is a process of its own, bounded, that stops when asked and can be taken along."""
 
+import shutil
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
-from explorer import forming, jobs, tiles
+from explorer import jobs, lessons, ordering, pace, tiles
+from explorer.architecture import Architecture, small
 from explorer.theme import PALETTE
-from lambda_core import load_checkpoint
+from lambda_core import build, load_checkpoint
+from lambda_core.data import DATASETS
+from lambda_core.training.classify import train
+from lambda_core.training.config import RECIPES, changed
+from lambda_core.training.evaluate import measure
+from tests import imagenette
 from tests.test_pages import start
 
 PAGE = "../pages/training.py"
@@ -16,6 +25,13 @@ SMALL = (
     "overrides={'depths': (1, 1, 1), 'stages': 'CLL', 'widths': (8, 8, 8), 'strides': (1, 2, 1), "
     "'stem': ((3, 8, 1),), 'num_classes': 10, 'layer': {'scope': 3, 'dim_k': 4, 'heads': 2}}"
 )
+TINY = (
+    "model=resnet26",
+    "overrides={'depths': (1, 1, 1, 1), 'stages': 'CCLL', 'widths': (8, 8, 8, 8), 'stem': ((3, 8, 2),), "
+    "'pool': False, 'layer': {'scope': 3, 'dim_k': 4, 'heads': 2}}",
+    "size=32", "batch=16", "pictures=32", "held_out=12",
+)  # fmt: skip
+LOOKS = ("lambda_layer", "predictions", "attributions")  # pages that a network is taken to
 
 
 def until(condition, seconds=120):
@@ -56,23 +72,31 @@ def test_its_page_shows_it_and_takes_it_along(done):
     assert app.session_state["selection"].image == "upload"
 
 
-def test_a_run_can_be_ordered_and_discarded_on_the_page():
+def press(app, label):
+    next(button for button in app.button if button.label == label).click().run()
+    assert not app.exception
+    return app
+
+
+def test_a_run_can_be_ordered_left_found_again_and_stopped_on_the_page():
     app = start(PAGE)
-    app.slider[0].set_value(2)
-    next(button for button in app.button if button.label == "Train").click().run()
-    assert not app.exception
-    job = jobs.find(
-        app.query_params["run"][0] if isinstance(app.query_params["run"], list) else app.query_params["run"]
-    )
+    app.radio(key="lesson").set_value("digits").run()
+    app.slider(key="epochs_digits").set_value(2).run()
+    press(app, "Train")
+    job = jobs.find(app.session_state["run"])
     assert job.state == "running" and job.epochs == 2
-    next(button for button in app.button if button.label == "Discard").click().run()
-    assert not app.exception
-    assert job.state == "failed" or job.process.poll() is not None
+    assert job.command == ["python", "-m", "lambda_core.training.classify", "digits", "--epochs", "2"]
+    app.switch_page("../pages/home.py").run()
+    app.query_params.clear()  # as the menu of the pages does
+    app.switch_page(PAGE).run()
+    assert job.token in app.query_params["run"]  # a text, or a list of one
+    press(app, "Stop and delete")
+    assert job.process.poll() is not None
     assert not job.folder.exists() and jobs.find(job.token) is None
     assert any(button.label == "Train" for button in app.button)
 
 
-def test_a_run_pauses_and_goes_on():
+def test_a_run_pauses_goes_on_and_leaves_when_its_server_is_gone():
     job = jobs.create("digits", 400, (SMALL, "batch=64"))
     try:
         until(lambda: len(job.log()) >= 1)
@@ -82,6 +106,8 @@ def test_a_run_pauses_and_goes_on():
         jobs.go_on(job)
         until(lambda: len(job.log()) > len(before))
         assert job.log()[: len(before)] == before
+        job.process.stdin.close()  # as the system does for a server that was killed
+        until(lambda: job.state == "paused")
     finally:
         jobs.discard(job)
 
@@ -118,17 +144,154 @@ def test_nobody_looks_so_it_pauses(monkeypatch):
         jobs.discard(job)
 
 
+def test_folders_of_old_runs_give_way(monkeypatch):
+    monkeypatch.setattr(jobs, "_jobs", {})
+    monkeypatch.setattr(jobs, "_start", lambda job: None)
+    monkeypatch.setattr(jobs, "KEPT", 3)
+    made = [jobs.create("digits", 1) for _ in range(5)]
+    assert [jobs.find(job.token) is job for job in made] == [False, False, True, True, True]
+    assert [job.folder.exists() for job in made] == [False, False, True, True, True]
+    for job in made:
+        jobs.discard(job)
+
+
 def test_a_link_to_a_run_that_is_gone_shows_the_form():
     app = start(PAGE, run="0123456789ab")
     assert any(button.label == "Train" for button in app.button)
+
+
+@pytest.fixture(scope="module")
+def photographs(tmp_path_factory):
+    return imagenette.make(tmp_path_factory.mktemp("data"))
+
+
+@pytest.fixture(scope="module")
+def trained(photographs, tmp_path_factory):
+    """The folder of a run on photographs, at its end."""
+    out = tmp_path_factory.mktemp("run")
+    train(changed(RECIPES["photographs"], [*TINY, "epochs=1"]), out, photographs, device="cpu")
+    return out
+
+
+def test_without_data_there_are_digits_and_a_way_to_more(monkeypatch, tmp_path):
+    monkeypatch.setenv("LAMBDA_DATA", str(tmp_path))
+    app = start(PAGE)
+    assert app.radio(key="lesson").options == ["Handwritten digits"]
+    assert any("--download" in caption.value for caption in app.caption)
+
+
+def test_photographs_are_offered_and_their_network_taken_to_other_pages(monkeypatch, photographs, trained):
+    monkeypatch.setenv("LAMBDA_DATA", str(photographs))
+    app = start(PAGE)
+    assert app.radio(key="lesson").options == ["Handwritten digits", "Imagenette"]
+    app.radio(key="lesson").set_value("imagenette").run()
+    assert not app.exception
+    assert app.select_slider(key="pictures_imagenette").options == ["40"]
+    job = jobs.Job("photographs", "photographs", 1, TINY, str(photographs), trained)
+    monkeypatch.setitem(jobs._jobs, job.token, job)
+    app.query_params["run"] = job.token
+    app.run()
+    assert not app.exception
+    assert any("12 pictures that are held out" in caption.value for caption in app.caption)
+    press(app, "Step through this network")
+    assert app.session_state["checkpoint"].content == job.kept()[1].read_bytes()
+    for page in LOOKS:
+        app.switch_page(f"../pages/{page}.py").run()
+        assert not app.exception, page
+
+
+def test_a_network_of_digits_goes_to_other_pages(done):
+    app = press(start(PAGE, run=done.token), "Step through this network")
+    for page in LOOKS[1:]:
+        app.switch_page(f"../pages/{page}.py").run()
+        assert not app.exception, page
+
+
+def test_a_share_of_the_pictures_is_trained_on_and_measured_again(photographs, trained):
+    file = str(trained / "last.safetensors")
+    assert load_checkpoint(file).card["data"].endswith("trained on 32 pictures, measured on 12")
+    again = measure(file, photographs, workers=0)
+    assert again["images"] == 12
+    (row,) = jobs.Job("", "photographs", 1, TINY, None, trained).log()
+    assert again["loss"] == pytest.approx(row["val_loss"], rel=0.02)  # the file has halves
+
+
+def spoil(root, how):
+    place = root / "imagenette2-160"
+    if how == "nothing in it":
+        shutil.rmtree(place / "train")
+        (place / "train").mkdir()
+    elif how == "no val":
+        shutil.rmtree(place / "val")
+    elif how == "a class without pictures":
+        for file in (place / "val" / imagenette.WNIDS[3]).iterdir():
+            file.unlink()
+    elif how == "damaged":
+        for file in place.rglob("*.JPEG"):
+            file.write_bytes(file.read_bytes()[:60])
+    else:
+        for folder in (place / "train").iterdir():
+            next(folder.iterdir()).unlink()
+
+
+@pytest.mark.parametrize(
+    ("how", "words"),
+    [
+        ("nothing in it", "`train` does not"),
+        ("no val", "`val` does not"),
+        ("a class without pictures", "`val` does not"),
+        ("damaged", "damaged"),
+        ("too few", "there are 30"),
+    ],
+)
+def test_a_folder_that_cannot_be_used_gets_a_sentence(monkeypatch, tmp_path, how, words):
+    monkeypatch.setenv("LAMBDA_DATA", str(tmp_path))
+    spoil(imagenette.make(tmp_path), how)
+    app = start(PAGE)
+    app.radio(key="lesson").set_value("imagenette").run()
+    assert not app.exception
+    assert len(app.warning) == 1 and words in app.warning[0].value
+    assert not any(button.label == "Train" for button in app.button)
+
+
+def test_a_folder_whose_halves_have_other_classes_gets_a_sentence(tmp_path):
+    place = imagenette.make(tmp_path) / "imagenette2-160"
+    (place / "val" / imagenette.WNIDS[3]).rename(place / "val" / "a_[zebra]")
+    with pytest.raises(lessons.Unfit, match="one lacks “a zebra”"):
+        lessons.contents("imagefolder", str(place))
+
+
+def test_pictures_held_out_mix_classes_and_keep_their_answers(photographs):
+    titles = [lessons.held_out("imagenette", number, str(photographs)).title for number in range(20)]
+    assert sorted(titles) == sorted([*DATASETS["imagenette"].classes] * 2)
+    assert titles != sorted(titles, key=DATASETS["imagenette"].classes.index)
+    digit = lessons.held_out("digits", 3, "")
+    assert digit.image.mode == "RGB" and digit.image.size == (8, 8)
+    assert digit.title in [f"A handwritten {n}" for n in range(10)]
+
+
+def test_the_time_is_the_sum_of_its_parts(photographs):
+    recipe = replace(changed(RECIPES["photographs"], list(TINY)), epochs=3)
+    assert pace.Pace(0.5, 2.0, 0.25).run(recipe) == 32 * 0.5 + 3 * (32 * 2.0 + 12 * 0.25)
+    found = pace.measure(recipe, DATASETS["imagenette"].load("train", photographs), 10)
+    assert 0 < found.answer < 1 and 0 < found.learn < 1 and 0 < found.read < 1
+
+
+@pytest.mark.parametrize(("name", "side"), [(name, lesson.side) for name, lesson in lessons.LESSONS.items()])
+def test_an_architecture_fits_the_pictures_of_each_lesson(monkeypatch, name, side):
+    sent = small(Architecture("resnet26", "CCLL", scope=0))
+    monkeypatch.setattr(ordering.st, "session_state", {"architecture": sent})
+    for part in ("markdown", "button"):
+        monkeypatch.setattr(ordering.st, part, lambda *_, **__: None)
+    model, overrides = ordering._brought(side)
+    network = build(model, num_classes=7, **overrides).eval()
+    seen = []
+    network.stages[0].register_forward_hook(lambda _module, _inputs, output: seen.append(output.shape[-1]))
+    assert network(torch.zeros(1, 3, side, side)).shape == (1, 7)
+    assert seen == [ordering.MAP]
 
 
 def test_tiles_are_zero_centred_and_symmetric():
     drawn = tiles.signed(np.array([-2.0, 0.0, 2.0, 9.0]), "position", 2.0)
     for pixel, name in zip(drawn, ("minus", "zero", "position", "position"), strict=True):
         assert "#" + bytes(pixel.tolist()).hex().upper() == PALETTE["light"][name]
-
-
-def test_digits_are_pictures():
-    digit = forming.digit(3)
-    assert digit.image.mode == "RGB" and digit.image.size == (8, 8)

@@ -56,6 +56,7 @@ def train(
     with accelerator.main_process_first():  # one process downloads
         source, held_out = (known.load(split, folder, download=download) for split in ("train", "val"))
     classes = known.class_names(source)
+    source, held_out = data.some(source, recipe.pictures), data.some(held_out, recipe.held_out)
     overrides = {"num_classes": len(classes), **recipe.overrides}
     run = Run(replace(recipe, overrides=overrides), build(recipe.model, **overrides), out, classes, accelerator)
     if watch:

@@ -20,12 +20,14 @@ def measure(
 ) -> dict[str, float]:
     """{"top1", "top5": per cent, "loss": nats, "size": px, "images": count} of a checkpoint on the validation split.
 
-    dataset: a name in DATASETS; else the one that the card names, else Imagenette.
+    dataset: a name in DATASETS; else the one that the card names, else Imagenette. A card may name a share of its set.
     """
     loaded = load_checkpoint(checkpoint, device)
     size = int(loaded.preprocess["size"])
-    name = dataset or loaded.card.get("recipe", {}).get("data", "imagenette")
-    val = data.Repeatable(data.DATASETS[name].load("val", folder), data.eval_transform(size))
+    recipe = loaded.card.get("recipe", {})
+    name = dataset or recipe.get("data", "imagenette")
+    held_out = data.some(data.DATASETS[name].load("val", folder), 0 if dataset else recipe.get("held_out", 0))
+    val = data.Repeatable(held_out, data.eval_transform(size))
     loader = DataLoader(val, 100, num_workers=workers)
     return evaluate(loaded.model, loader, len(loaded.classes), device) | {"size": size, "images": len(val)}
 
