@@ -90,6 +90,8 @@ def test_the_check_against_the_layers_output_is_small(open_page: Callable[..., P
     page = open_page(CANVAS)
     page.wait_for_function(f"() => ({FIND})()?.lambdaCanvas.check?.count > 0", timeout=60_000)
     check = canvas(page, "c.check")
+    shown = page.get_by_test_id("check").bounding_box()
+    assert shown and shown["y"] + shown["height"] < page.viewport_size["height"], "the check is in view"
     assert check["maxDelta"] < 1e-4 * max(1, check["maxAbs"])
     assert check["count"] == 128 * 16 * 16
 
@@ -149,3 +151,39 @@ def test_every_step_draws_at_every_width(open_page: Callable[..., Page], view: V
     page = open_page(CANVAS, step=step)
     assert canvas(page, "c.state().step") == step
     assert page.get_by_test_id("headline").inner_text()
+
+
+def test_a_letter_of_the_formula_lights_up_its_axis_on_the_stage(open_page: Callable[..., Page]):
+    page = open_page(CANVAS, step=4)
+    canvas(page, "c.state()")
+    formula = page.get_by_test_id("formula")
+    formula.locator("summary").click()
+    letters = {
+        "k": {"keyMap": "each", "content_lambda": "rows"},
+        "v": {"valueMap": "each", "content_lambda": "columns"},
+        "m": {"photo": "inside", "keyMap": "inside", "valueMap": "inside"},
+        "n": {"photo": "pixel"},
+        "h": {},
+    }
+    for letter, lit in letters.items():
+        formula.locator(f'.letters [data-axis="{letter}"]').hover()
+        page.wait_for_function(f"() => ({FIND})().lambdaCanvas.axis === '{letter}'")
+        assert canvas(page, "c.axes()") == lit
+    page.get_by_test_id("headline").hover()
+    page.wait_for_function(f"() => ({FIND})().lambdaCanvas.axis === ''")
+    assert canvas(page, "c.axes()") == {}
+
+
+def test_a_lit_axis_is_ink_on_the_stage(open_page: Callable[..., Page]):
+    page = open_page(CANVAS, step=4)
+    at = canvas(page, "c.besideOf('content_lambda')")
+    ask = f"""() => {{
+        const s = ({FIND})().querySelector("canvas"), box = s.getBoundingClientRect(), ratio = s.width / box.width;
+        const [x, y] = [({at["x"]} - box.left) * ratio, ({at["y"]} - box.top) * ratio];
+        return [...s.getContext("2d").getImageData(x, y, 1, 1).data];
+    }}"""
+    assert page.evaluate(ask)[3] == 0  # nothing is there
+    page.evaluate("document.dispatchEvent(new CustomEvent('lambda-axis', {detail: 'k'}))")
+    page.wait_for_timeout(100)
+    red, green, blue, alpha = page.evaluate(ask)
+    assert alpha == 255 and max(red, green, blue) < 64

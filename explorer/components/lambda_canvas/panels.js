@@ -7,7 +7,7 @@ export function pageHtml() {
     <nav class="steps" aria-label="Steps"><ol></ol></nav>
     <div class="page">
       <header class="head">
-        <div><div class="kick"></div><h2 data-testid="headline"></h2></div>
+        <div><div class="above"><div class="kick"></div><div class="check" data-testid="check"></div></div><h2 data-testid="headline"></h2></div>
         <div class="tools">
           <button class="tool" data-do="sweep" aria-pressed="false" title="Let the pixel move by itself">${playIcon}<span>Sweep</span></button>
           <button class="tool" data-do="previous" aria-label="Previous step">←</button>
@@ -24,7 +24,6 @@ export function pageHtml() {
       <section class="read"><div class="text"></div><div class="math"></div><div class="side"></div></section>
     </div>
     <footer class="foot">
-      <div class="check" data-testid="check"></div>
       <div class="keys"><span><kbd>← ↑ ↓ →</kbd> move the pixel</span><span><kbd>[ ]</kbd> step</span><span><kbd>Enter</kbd> open a cell</span><span><kbd>space</kbd> sweep</span><span><kbd>Esc</kbd> back</span></div>
     </footer>
     <div class="spoken" aria-live="polite"></div>`;
@@ -149,7 +148,7 @@ export function choiceHtml(names, chosen, attribute) {
 export function checkHtml(result) {
   if (!result.done) return "<span>check against PyTorch</span><b>checking…</b>";
   const wrong = !(result.maxDelta <= 1e-3 * Math.max(1, result.maxAbs));
-  return `<span>${wrong ? "this page disagrees with PyTorch:" : "check against PyTorch:"} <span class="keep">max |Δ|</span></span><b class="${wrong ? "wrong" : ""}">${scientific(result.maxDelta)}</b><span>over ${thousands(result.count)} outputs of size up to ${result.maxAbs.toFixed(1)}</span>`;
+  return `<span>${wrong ? "this page disagrees with PyTorch:" : "check against PyTorch:"} <span class="keep">max |Δ|</span></span><b class="${wrong ? "wrong" : ""}">${scientific(result.maxDelta)}</b><span class="scope">over ${thousands(result.count)} outputs of size up to ${result.maxAbs.toFixed(1)}</span>`;
 }
 
 export function whereHtml(model, n, pinned, what) {
