@@ -16,7 +16,11 @@ BATCH = 20
 COUNTS = (100, 200, 500, 1000)
 WHOLE: Off = frozenset()
 NAMES = {"content": "content only", "position": "position only", "content and position": "both halves"}
-ONE_HALF = {"micro_content": "content only", "micro_position": "position only"}  # of the ablations
+MEASURED = {  # by what a network has, as the paper calls it: a key of halves.json, and a network of the ablations
+    "content and position": ("whole", "micro_ccll"),
+    "content": ("without position", "micro_content"),
+    "position": ("without content", "micro_position"),
+}
 
 JOB = "halves_job"  # where the session keeps the measurement that is going on
 
@@ -120,32 +124,37 @@ def _here(off: Off) -> None:
 
 
 def _elsewhere() -> None:
-    """Zeroed after training beside trained without, and the paper's networks."""
-    rows = []
-    if figures := halves.measured_before():
-        words = {"whole": "both halves", "without position": "position zeroed", "without content": "content zeroed"}
-        for name, word in words.items():
-            if name in figures:
-                rows.append(
-                    f"| This network, {word} | {figures[name]:.1f}\u00a0% | {figures['images']:,} photographs |"
-                )
-    known, ours = ablated.networks(), {"micro_ccll": "both halves", **ONE_HALF}
-    for name, halves_there in ours.items():
-        if name in known:
-            rows.append(
-                f"| Small network, trained with {halves_there} | {ablated.accuracy(known[name])} | {ablated.where()} |"
-            )
-    for row in published()["tables"]["content_vs_position"]["rows"]:
-        with_halves = NAMES.get(row["row"], row["row"])
-        rows.append(f"| Paper, trained with {with_halves} | {row['top1']}\u00a0% | ImageNet, ResNet-50 |")
+    """A row for what a network has: this one with the rest zeroed, and small ones and the paper's trained so."""
+    zeroed, known = halves.measured_before() or {}, ablated.networks()
+    paper = {row["row"]: row["top1"] for row in published()["tables"]["content_vs_position"]["rows"]}
+    columns = [("Rest zeroed", {half: _per_cent(zeroed.get(key)) for half, (key, _) in MEASURED.items()})]
+    columns.append(("Trained so, small", {half: _trained(known.get(name)) for half, (_, name) in MEASURED.items()}))
+    columns.append(("Trained so, paper", {half: _per_cent(paper.get(half)) for half in MEASURED}))
+    columns = [(title, cells) for title, cells in columns if any(cells.values())]
+    lines = [["Halves", *(title for title, _ in columns)], [":--", *("--:" for _ in columns)]]
+    lines += [[NAMES[half], *(cells[half] or "–" for _, cells in columns)] for half in MEASURED]
     st.markdown("**Zeroed is not the same as trained without**")
-    st.markdown("\n".join(["| Network | top-1 | on |", "|:--|:--|:--|", *rows]))
-    if sentence := ablated.missing(list(ours)):
+    st.markdown("\n".join(f"| {' | '.join(cell.replace(' ', '\u00a0') for cell in line)} |" for line in lines))
+    if sentence := ablated.missing([name for _, name in MEASURED.values()]):
         st.markdown(sentence)
+    small = f" Small networks: {ablated.where()}; in brackets, the best seed minus the worst." if known else ""
+    count = f" This network: {zeroed['images']:,} photographs." if zeroed else ""
     st.caption(
-        "Switched off after training, a half takes away what the other learnt to rely on. Trained without it from the "
-        "start, a network learns to do without: the paper’s figures (Bello 2021, ablation study)."
+        "Right answers (top-1). Switched off after training, a half takes away what the other learnt to rely on. "
+        f"Trained without it from the start, a network learns to do without.{count}{small} Paper: ResNet-50 on "
+        "ImageNet (Bello 2021, ablation study)."
     )
+
+
+def _per_cent(top1: float | None) -> str:
+    return "" if top1 is None else f"{top1:.1f}\u00a0%"
+
+
+def _trained(network: ablated.Network | None) -> str:
+    """The mean, and in brackets the spread where there are seeds."""
+    if network is None:
+        return ""
+    return _per_cent(network["top1"]) + (f" ({network['spread']:.1f})" if len(network["runs"]) > 1 else "")
 
 
 def show(off: Off) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 import streamlit as st
 
+from explorer import shelf
 from explorer.networks import Opened
 
 TITLES = {
@@ -37,6 +38,7 @@ def rows(network: Opened) -> list[tuple[str, str]]:
     parameters = sum(p.numel() for p in loaded.model.parameters())
     size, classes = loaded.preprocess.get("size"), loaded.classes
     found = [
+        ("Name", network.name),
         ("Architecture", f"{architecture.get('name', 'not said')}" + (f" with {options}" if options else "")),
         ("Parameters", f"{parameters / 1e6:.2f} million"),
         ("Input", f"{size} × {size} px in RGB" if size else "not said"),
@@ -57,6 +59,6 @@ def show(networks: list[Opened]) -> None:
     """The cards, one below the other."""
     for network in networks:
         if len(networks) > 1:
-            st.html(f'<div class="verdict"><h3>{escape(network.name[:60])}</h3></div>')
+            st.html(f'<div class="verdict"><h3>{escape(shelf.title(network.name)[:60])}</h3></div>')
         terms = "".join(f"<dt>{escape(term)}</dt><dd>{escape(text)}</dd>" for term, text in rows(network))
         st.html(f'<dl class="card">{terms}</dl>')

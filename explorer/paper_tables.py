@@ -74,10 +74,12 @@ def as_data(table: str, found: list[Figure]) -> dict[str, Any]:
     for row, top1 in ours.items():
         rows[row].append({"metric": "measured", "published": f"{top1:.1f}", "here": "", "verdict": "data"})
     shown = [[name, METRICS[name].label, METRICS[name].tolerance is not None] for name in columns(table)]
+    if ours:
+        shown.insert(columns(table).index("top1") + 1, ["measured", "ours, %", False])
     presets = {row for row, recipe in RECIPES[table].items() if not isinstance(recipe, Maps)}
     return {
         "title": published()["tables"][table]["title"],
-        "columns": shown + ([["measured", "top-1, ours", False]] if ours else []),
+        "columns": shown,
         "rows": [{"row": row, "cells": cells, "preset": row in presets} for row, cells in rows.items()],
         "open": st.session_state.get(OPEN, {}).get(table),
     }  # fmt: skip

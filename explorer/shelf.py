@@ -13,8 +13,8 @@ from lambda_core.training.ablations import ABLATIONS
 # What a list of them says first, so that those that belong together stand together and are found by typing.
 TITLES = {
     HOME: f"Home: {HOME}",
-    "lambda_resnet_small": "Large: lambda in the last two stages",
-    "resnet_small": "Large: convolutions only, its twin",
+    "lambda_resnet_small": "Large: lambda_resnet_small",
+    "resnet_small": "Large: resnet_small, convolutions only",
     **{name: f"Small: {ablation.title}" for name, ablation in ABLATIONS.items()},
 }
 BUFFERS = ("running_mean", "running_var", "num_batches_tracked")  # kept with the weights, but not learnt by gradients

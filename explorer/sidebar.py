@@ -63,8 +63,8 @@ def _without_layer(selection: Selection) -> None:
     """A page of lambda layers for a network that has none."""
     st.title("No lambda layer to show")
     st.markdown(
-        f"**{networks.plain(shelf.title(networks.first().name)[:60])}** has no lambda layer, so there is nothing to "
-        "step through on this page. Its answers, beside those of a lambda network, are on the page Predictions."
+        f"**{networks.plain(shelf.title(networks.first().name)[:60])}** has no lambda layer, so this page has "
+        "nothing to show of it. Its answers, beside those of a lambda network, are on the page Predictions."
     )
     with st.container(horizontal=True, vertical_alignment="center", gap="medium"):
         st.button(f"Show {HOME} here", key="network_home", on_click=_open_network, args=(HOME,), type="primary")
@@ -131,7 +131,7 @@ def _choose_layer() -> None:
 def _layers(selection: Selection) -> None:
     layers = {layer.path: layer.title for layer in loading.lambda_layers(loading.checkpoint().model)}
     if not layers:
-        st.markdown("none in this network")
+        st.caption("This network has none.")
         return
     st.session_state["layer_choice"] = selection.layer
     st.selectbox(

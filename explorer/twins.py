@@ -35,7 +35,7 @@ def figure(pair: Sequence[Network], scheme: str = "light") -> Any:
     found.update_yaxes(gridcolor=ink["line"], zeroline=False)
     found.update_annotations(font={"size": 14, "color": ink["ink"]})
     found.update_layout(
-        height=300, margin={"l": 10, "r": 10, "t": 40, "b": 10}, paper_bgcolor="rgba(0,0,0,0)",
+        height=300, margin={"l": 48, "r": 10, "t": 40, "b": 10}, paper_bgcolor="rgba(0,0,0,0)",
         plot_bgcolor="rgba(0,0,0,0)", font={"color": ink["ink-soft"], "family": "Source Sans"},
         legend={"orientation": "h", "x": 0, "y": -0.25}, hovermode="x",
     )  # fmt: skip

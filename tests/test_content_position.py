@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from explorer import bars, exports, halves, images, plots
+from explorer import accuracy, bars, exports, halves, images, plots
 from explorer.components.halves_canvas import assets
 from explorer.components.lambda_canvas.pack import pack_trace
 from lambda_core import build, load_checkpoint, save_checkpoint, trace
@@ -244,11 +244,13 @@ def accuracies(app):
 def test_networks_trained_with_one_half_stand_beside_the_papers(tmp_path, monkeypatch):
     ablation_results.make(tmp_path, monkeypatch, {"micro_ccll": (81.0, 82.0), "micro_content": (70.3,)})
     app = start(PAGE)
-    rows = next(text.value for text in app.markdown if "Paper, trained" in text.value)
-    assert "trained with both halves | 81.5\u00a0%, spread 1.0 over 2 seeds | Imagenette at 96 px" in rows
-    assert "trained with content only | 70.3\u00a0%, one seed" in rows
+    table = next(text.value for text in app.markdown if "small" in text.value and "|" in text.value).replace(
+        "\u00a0", " "
+    )
+    rows = {line.split(" | ")[0].strip("| "): line.strip("| ").split(" | ")[1:] for line in table.splitlines()}
+    assert [row[-2] for row in rows.values()][2:] == ["81.5 % (1.0)", "70.3 %", "–"]
     for row in published()["tables"]["content_vs_position"]["rows"]:
-        assert f"{row['top1']}\u00a0% | ImageNet" in rows
+        assert rows[accuracy.NAMES[row["row"]]][-1] == f"{row['top1']:.1f} %"
     assert any("Not trained yet: lambda, position only" in text.value for text in app.markdown)
 
 

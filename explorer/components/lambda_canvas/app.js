@@ -13,6 +13,7 @@ import { createPlates } from "./plates.js";
 import { drawStage, BLEED } from "./draw.js";
 import { drawTip } from "./lettering.js";
 import { tipText } from "./highlights.js";
+import { AXIS_AWAY, litAxes } from "./axes.js";
 import { isByRow, hitTest, sameHit, activeCell, isOpenable, gridSize, stepOfGroup } from "./view.js";
 import { createPage } from "./page.js";
 
@@ -23,7 +24,7 @@ export function createApp(parent) {
   const app = {
     root, page, canvas, ctx: canvas.getContext("2d"), state: newState(), scene: createScene(), plates: createPlates(), mode: "steps",
     model: null, pixel: null, palette: null, photoImage: null, themeKey: "", grey: 0, greyGoal: 0, width: 0, stageHeight: 0, dpr: 1,
-    latencies: [], doneTasks: new Set(),
+    axis: "", latencies: [], doneTasks: new Set(),
   };
   const { state, scene } = app;
   let send = () => {}, traceKey = "", photoKey = "", version = null, frame = 0, lastFrame = 0, pending = null, sweepAt = 0, sweepIndex = 0, arrowTimer = 0, checkTimer = 0, dead = false;
@@ -282,6 +283,12 @@ export function createApp(parent) {
     kick();
   };
 
+  app.setAxis = (letter) => {
+    if (letter === app.axis) return;
+    app.axis = letter;
+    kick();
+  };
+
   // ---- the pointer
   app.pointerMove = (x, y, time) => {
     stopSweep();
@@ -357,6 +364,9 @@ export function createApp(parent) {
     },
     pixelAt: (row, column) => root.lambdaCanvas.hitOf("photo", row, column),
     nodes: () => [...app.layout.nodes.keys()],
+    get axis() { return app.axis; },
+    axes: () => (app.axis ? litAxes(scene, app.axis) : {}),
+    besideOf: (kind) => toClient(scene.box(kind).x - AXIS_AWAY, scene.box(kind).y + scene.box(kind).h / 3),
   };
 
   app.destroy = () => {

@@ -74,6 +74,7 @@ export function connect(app) {
     });
     on(area, "pointerleave", () => app.setSymbol(null));
   }
+  on(document, "lambda-axis", (event) => app.setAxis(event.detail || "")); // the formula below the stage
   on(window, "resize", () => app.relayout(true));
   let width = 0;
   const observer = new ResizeObserver(() => {
