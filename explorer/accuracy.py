@@ -16,6 +16,7 @@ BATCH = 20
 COUNTS = (100, 200, 500, 1000)
 WHOLE: Off = frozenset()
 NAMES = {"content": "content only", "position": "position only", "content and position": "both halves"}
+UNBROKEN = "\u00a0"  # a space that does not break, for the cells of a table
 MEASURED = {  # by what a network has, as the paper calls it: a key of halves.json, and a network of the ablations
     "content and position": ("whole", "micro_ccll"),
     "content": ("without position", "micro_content"),
@@ -131,10 +132,11 @@ def _elsewhere() -> None:
     columns.append(("Trained so, small", {half: _trained(known.get(name)) for half, (_, name) in MEASURED.items()}))
     columns.append(("Trained so, paper", {half: _per_cent(paper.get(half)) for half in MEASURED}))
     columns = [(title, cells) for title, cells in columns if any(cells.values())]
+    columns = [(title.replace(" ", UNBROKEN), cells) for title, cells in columns]
     lines = [["Halves", *(title for title, _ in columns)], [":--", *("--:" for _ in columns)]]
-    lines += [[NAMES[half], *(cells[half] or "–" for _, cells in columns)] for half in MEASURED]
+    lines += [[NAMES[half].replace(" ", UNBROKEN), *(cells[half] or "–" for _, cells in columns)] for half in MEASURED]
     st.markdown("**Zeroed is not the same as trained without**")
-    st.markdown("\n".join(f"| {' | '.join(cell.replace(' ', '\u00a0') for cell in line)} |" for line in lines))
+    st.markdown("\n".join(f"| {' | '.join(line)} |" for line in lines))
     if sentence := ablated.missing([name for _, name in MEASURED.values()]):
         st.markdown(sentence)
     small = f" Small networks: {ablated.where()}; in brackets, the best seed minus the worst." if known else ""

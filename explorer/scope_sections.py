@@ -187,9 +187,9 @@ def _chart(rows: list[dict[str, Any]], scheme: str, published: str, title: str, 
     found.update_xaxes(title="scope r", type="category", gridcolor=ink["line"], showgrid=False)
     found.update_yaxes(gridcolor=ink["line"], zeroline=False, rangemode="tozero" if ours == "ours_b" else "normal")
     found.update_layout(
-        title={"text": title, "font": {"size": 15, "color": ink["ink"]}, "x": 0}, height=280,
-        margin={"l": 44, "r": 10, "t": 44, "b": 48}, paper_bgcolor="rgba(0,0,0,0)", plot_bgcolor="rgba(0,0,0,0)",
+        title={"text": title, "font": {"size": 15, "color": ink["ink"]}, "x": 0}, height=310,
+        margin={"l": 44, "r": 10, "t": 44, "b": 84}, paper_bgcolor="rgba(0,0,0,0)", plot_bgcolor="rgba(0,0,0,0)",
         font={"color": ink["ink-soft"], "family": "Source Sans"}, showlegend=len(found.data) > 1,
-        legend={"orientation": "h", "x": 0, "y": 1.0, "yanchor": "top"}, hovermode="x",
+        legend={"orientation": "h", "x": 0, "y": -0.3, "yanchor": "top"}, hovermode="x",
     )  # fmt: skip
     return found
