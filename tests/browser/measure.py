@@ -1,6 +1,7 @@
-"""How fast the explorer answers, in a real browser: python -m tests.browser.measure [--json FILE]
+"""How fast the explorer answers, in a real browser: python -m tests.browser.measure [--json FILE] [--only PART ...]
 
-Prints each figure beside its target; the status is 1 if one misses it. Takes about five minutes on two cores.
+Prints each figure beside its target; the status is 1 if one misses it. Takes about five minutes on two cores. With
+--only, FILE keeps the figures of the other parts.
 
 - Pointer move to picture, on the canvas's own clock, on a 32 x 32 map with k = 16 (a network made for this, brought as
   a visitor brings one). "work" is computing and drawing; "total" runs from the event to the frame that shows it, so up
@@ -39,6 +40,7 @@ from tests.browser.driver import FINISHED, Server, View, address, launch, runnin
 PATH = "/lambda_layer"
 SIDE = 16  # of the first layer of the network that ships
 LARGE = 32  # of the network that the moves are timed on
+Figures = dict[str, tuple[float, str]]  # by name: (value, unit)
 # Two pictures of the gallery to go back and forth between.
 PICTURES = (".st-key-pick_cat button", ".st-key-pick_coffee button")
 
@@ -199,43 +201,54 @@ def floor(browser: Browser, repeats: int) -> float:
     return statistics.median(times[1:])
 
 
-def measure(browser: Browser, repeats: int, moves: int) -> dict[str, tuple[float, str]]:
-    """Every figure by name: (value, unit)."""
-    chance = random.Random(0)
-    figures: dict[str, tuple[float, str]] = {"one line of an empty app, median": (floor(browser, repeats), "ms")}
+def loads(browser: Browser, repeats: int, moves: int) -> Figures:
+    """The empty app, the cold server, and the first picture from a warm one."""
+    figures: Figures = {"one line of an empty app, median": (floor(browser, repeats), "ms")}
     started = time.monotonic()
     with running_app() as server:
         page, _ = open_drawn(browser, server)
         figures["first picture, cold server"] = (time.monotonic() - started) * 1000, "ms"
         page.context.close()
-
-        loads, returns = [], []
+        firsts, returns = [], []
         for _ in range(repeats):
             page, took = open_drawn(browser, server)
-            loads.append(took)
+            firsts.append(took)
             settle(page)
             page.reload()
             page.wait_for_function(DRAWN, timeout=120_000)
             returns.append(page.evaluate(DRAWN))
             page.context.close()
-        figures["first picture, warm server, median"] = statistics.median(loads), "ms"
-        figures["first picture, returning visitor, median"] = statistics.median(returns), "ms"
+    figures["first picture, warm server, median"] = statistics.median(firsts), "ms"
+    figures["first picture, returning visitor, median"] = statistics.median(returns), "ms"
+    return figures
 
+
+def hovering(browser: Browser, repeats: int, moves: int) -> Figures:
+    """Pointer moves over a large map."""
+    chance = random.Random(0)
+    figures: Figures = {}
+    with running_app() as server, TemporaryDirectory() as folder:
         page, _ = open_drawn(browser, server)
         settle(page)
-        with TemporaryDirectory() as folder:
-            bring_large_network(page, Path(folder))
+        bring_large_network(page, Path(folder))
         page.evaluate("() => { window.measure.canvas().latencies.length = 0; }")
         for _ in range(moves):
             move(page, chance, LARGE)
         latencies = page.evaluate("() => window.measure.canvas().latencies.map(({work, total}) => [work, total])")
-        for name, column in (("work", 0), ("total", 1)):
-            values = [row[column] for row in latencies]
-            figures[f"move to picture, {name} p50"] = percentile(values, 0.5), "ms"
-            figures[f"move to picture, {name} p95"] = percentile(values, 0.95), "ms"
-        figures["moves drawn"] = len(latencies), ""
         page.context.close()
+    for name, column in (("work", 0), ("total", 1)):
+        values = [row[column] for row in latencies]
+        figures[f"move to picture, {name} p50"] = percentile(values, 0.5), "ms"
+        figures[f"move to picture, {name} p95"] = percentile(values, 0.95), "ms"
+    figures["moves drawn"] = len(latencies), ""
+    return figures
 
+
+def clicking(browser: Browser, repeats: int, moves: int) -> Figures:
+    """Clicks on pixels and on photographs."""
+    chance = random.Random(0)
+    figures: Figures = {}
+    with running_app() as server:
         page, _ = open_drawn(browser, server)
         settle(page)
         clicks = [click_pixel(page, chance) for _ in range(2 * repeats)]
@@ -249,20 +262,40 @@ def measure(browser: Browser, repeats: int, moves: int) -> dict[str, tuple[float
             clicks.append(timed(page, lambda index=index: page.click(PICTURES[index % 2])))  # type: ignore[misc]
         figures["click another photograph to picture, median"] = statistics.median(c[0] for c in clicks), "ms"
         page.context.close()
+    return figures
 
-        figures |= page_times.pages(browser, server, repeats, moves // 5)
 
+def paints(browser: Browser, repeats: int, moves: int) -> Figures:
+    """First paint of every page."""
+    with running_app() as server:
+        return page_times.paints(browser, server, repeats)
+
+
+def canvases(browser: Browser, repeats: int, moves: int) -> Figures:
+    """Moves and clicks on every page with a canvas."""
+    with running_app() as server:
+        return page_times.canvases(browser, server, repeats, moves // 5)
+
+
+def memory(browser: Browser, repeats: int, moves: int) -> Figures:
+    """Growth of the page and of the server."""
+    chance = random.Random(0)
+    figures: Figures = {}
+    with running_app() as server:
         page, _ = open_drawn(browser, server)
         settle(page)
         interact(page, 30, chance)
-        heap, memory = heap_mb(page), server_mb(server)
+        heap, resident = heap_mb(page), server_mb(server)
         interact(page, 270, chance)
-        for name, before, after in (("JS heap", heap, heap_mb(page)), ("server memory", memory, server_mb(server))):
+        for name, before, after in (("JS heap", heap, heap_mb(page)), ("server memory", resident, server_mb(server))):
             figures[f"{name} after 30 interactions"] = before, "MB"
             figures[f"{name} after 300 interactions"] = after, "MB"
             figures[f"{name} growth, 30 to 300 interactions"] = 100 * (after / before - 1), "%"
         page.context.close()
     return figures
+
+
+PARTS = {part.__name__: part for part in (loads, hovering, clicking, paints, canvases, memory)}
 
 
 def cpu_name() -> str:
@@ -278,11 +311,14 @@ def main() -> int:
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there too")
     parser.add_argument("--repeats", type=int, default=5, help="page loads; twice as many clicks (default 5)")
     parser.add_argument("--moves", type=int, default=300, help="pointer moves (default 300)")
+    parser.add_argument("--only", nargs="+", choices=PARTS, default=list(PARTS), metavar="PART", help=", ".join(PARTS))
     options = parser.parse_args()
 
+    figures: Figures = {}
     with sync_playwright() as playwright:
         browser = launch(playwright)
-        figures = measure(browser, options.repeats, options.moves)
+        for name in options.only:
+            figures |= PARTS[name](browser, options.repeats, options.moves)
         machine = {
             "cpu": cpu_name(),
             "cores": os.cpu_count(),
@@ -298,6 +334,9 @@ def main() -> int:
         passed = None if target is None else bool(value <= target)
         shown = round(value, 2) if math.isfinite(value) else None
         rows.append({"name": name, "value": shown, "unit": unit, "target": target, "passed": passed})
+    if options.json and options.json.exists() and set(options.only) != set(PARTS):
+        kept = json.loads(options.json.read_text())["figures"]
+        rows = [row for row in kept if row["name"] not in figures] + rows
     result = {
         "command": "python -m tests.browser.measure",
         "date": datetime.date.today().isoformat(),

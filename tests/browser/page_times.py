@@ -111,9 +111,14 @@ def first_paint(browser: Browser, server: Server, path: str, repeats: int) -> fl
     return statistics.median(found[1:])
 
 
-def pages(browser: Browser, server: Server, repeats: int, moves: int) -> dict[str, tuple[float, str]]:
-    """Every figure by name: (value, unit)."""
-    figures = {f"{path}: first paint, median": (first_paint(browser, server, path, repeats), "ms") for path in ALL}
+def paints(browser: Browser, server: Server, repeats: int) -> dict[str, tuple[float, str]]:
+    """First paint of every page, by name: (value, unit)."""
+    return {f"{path}: first paint, median": (first_paint(browser, server, path, repeats), "ms") for path in ALL}
+
+
+def canvases(browser: Browser, server: Server, repeats: int, moves: int) -> dict[str, tuple[float, str]]:
+    """Moves and clicks on every page with a canvas, by name: (value, unit)."""
+    figures = {}
     for name, (path, hover, press, summary) in CANVASES.items():
         chance = random.Random(0)
         context = View().context(browser)
