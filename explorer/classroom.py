@@ -29,8 +29,9 @@ def _leave() -> None:
 def watch(job: Job) -> None:
     """The run as it goes: its curves and its buttons every second, its network below."""
     running = job.state == "running"
-    st.fragment(_progress, run_every=1.0 if running else None)(job, running)
-    if kept := job.kept():
+    kept = job.kept()
+    st.fragment(_progress, run_every=1.0 if running else None)(job, running, len(kept))
+    if kept:
         st.subheader("What has it learnt so far?")
         try:
             _network(job, kept)
@@ -47,9 +48,12 @@ def counts(job: Job) -> tuple[int, int]:
     return there.train, there.held_out
 
 
-def _progress(job: Job, was_running: bool) -> None:
+def _progress(job: Job, was_running: bool, kept_then: int) -> None:
+    state, kept = job.state, len(job.kept())
+    if st.session_state.get("run") != job.token or (state == "running") != was_running or kept != kept_then:
+        st.rerun()  # the whole page has something new to show
     job.seen = time.monotonic()
-    state, log, curve = job.state, job.log(), job.curve()
+    log, curve = job.log(), job.curve()
     train, held_out = counts(job)
     steps = train // job.plan.batch * job.epochs
     step = int(curve[-1]["step"]) if curve else 0
@@ -88,9 +92,6 @@ def _progress(job: Job, was_running: bool) -> None:
         )
     else:
         st.caption("The loss falls as it learns. How many pictures held out it gets right shows after the first epoch.")
-    if was_running and (state != "running" or len(job.kept()) != st.session_state.get("kept_seen")):
-        st.session_state["kept_seen"] = len(job.kept())
-        st.rerun()  # the part below has something new to show
 
 
 def _guesses(job: Job) -> str:
