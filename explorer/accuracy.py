@@ -132,14 +132,14 @@ def _elsewhere() -> None:
     columns.append(("Trained so, small", {half: _trained(known.get(name)) for half, (_, name) in MEASURED.items()}))
     columns.append(("Trained so, paper", {half: _per_cent(paper.get(half)) for half in MEASURED}))
     columns = [(title, cells) for title, cells in columns if any(cells.values())]
-    columns = [(title.replace(" ", UNBROKEN), cells) for title, cells in columns]
     lines = [["Halves", *(title for title, _ in columns)], [":--", *("--:" for _ in columns)]]
     lines += [[NAMES[half].replace(" ", UNBROKEN), *(cells[half] or "–" for _, cells in columns)] for half in MEASURED]
     st.markdown("**Zeroed is not the same as trained without**")
     st.markdown("\n".join(f"| {' | '.join(line)} |" for line in lines))
     if sentence := ablated.missing([name for _, name in MEASURED.values()]):
         st.markdown(sentence)
-    small = f" Small networks: {ablated.where()}; in brackets, the best seed minus the worst." if known else ""
+    where = ablated.where()
+    small = f" Small networks: {where}; in brackets, the best seed minus the worst." if where else ""
     count = f" This network: {zeroed['images']:,} photographs." if zeroed else ""
     st.caption(
         "Right answers (top-1). Switched off after training, a half takes away what the other learnt to rely on. "
