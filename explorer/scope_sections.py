@@ -148,7 +148,8 @@ def _draw_cost(rows: list[dict[str, Any]]) -> None:
             "Scope": row["r"] if row["r"] == "global" else f"{row['r']} × {row['r']}",
             "FLOPs, paper (B)": row["flops_b"], "FLOPs, here (B)": row["ours_b"],
             "Parameters, here (M)": row["params_m"], "Top-1, paper (%)": row["top1"],
-            **({"Top-1, small networks (%)": _one_decimal(row["measured"])} if measured else {}), "Recomputed": row["verdict"],
+            **({"Top-1, small networks (%)": _one_decimal(row["measured"])} if measured else {}),
+            "Recomputed": row["verdict"],
         }
         for row in rows
     ]  # fmt: skip

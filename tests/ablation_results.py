@@ -1,4 +1,4 @@
-"""Results of the ablations as their run would write them, with figures that say nothing: for tests of what shows them."""
+"""Results of the ablations as their run would write them, with figures that say nothing, for tests."""
 
 import json
 from pathlib import Path

@@ -126,7 +126,7 @@ def markdown(report: Mapping[str, Any]) -> str:
     marks = [":--" if heading in TO_THE_LEFT else "--:" for heading in HEADINGS]
     told = (
         f"{conditions(report)}; the paper's are ResNet-50 on ImageNet, so only the differences compare, each to the "
-        "base of its own table. *spread*: the best seed minus the worst. *repeats*: the difference has the paper's sign and "
-        "is larger than either spread."
+        "base of its own table. *spread*: the best seed minus the worst. *repeats*: the difference has the paper's "
+        "sign and is larger than either spread."
     )
     return "\n".join(["| " + " | ".join(cells) + " |" for cells in (HEADINGS, marks, *rows)] + ["", told])
