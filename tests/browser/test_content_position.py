@@ -118,3 +118,35 @@ def test_it_draws_at_every_width(open_page: Callable[..., Page], view: View):
     assert page.evaluate(f"() => ({FIND})().dataset.theme") == view.color_scheme
     sheet = page.locator('[data-testid="stMain"]')
     assert sheet.evaluate("sheet => sheet.scrollWidth - sheet.clientWidth") <= 1
+
+
+LIT = {
+    "k": {"content lambda": "rows", "position lambda": "rows"},
+    "n": {
+        "photo": "pixel", "content weights": "pixel", "position weights": "pixel", "content share": "inside",
+        "position share": "inside", "position lambda": "whole", "content output": "whole", "position output": "whole",
+        "sum": "whole",
+    },
+    "u": {},
+}  # fmt: skip
+
+
+def test_a_letter_of_the_formula_lights_up_its_axis_in_both_halves(open_page: Callable[..., Page]):
+    page = open_page(PAGE)
+    canvas(page, "c.state()")
+    shot = f"() => ({FIND})().querySelector('canvas').toDataURL()"
+    page.mouse.move(0, 0)
+    page.wait_for_timeout(200)
+    before = page.evaluate(shot)
+    formula = page.get_by_test_id("formula")
+    formula.locator("summary").click()
+    for letter, lit in LIT.items():
+        formula.locator(f'.letters [data-axis="{letter}"]').hover()
+        page.wait_for_function(f"() => ({FIND})().halvesCanvas.axis === '{letter}'")
+        page.wait_for_timeout(100)
+        assert canvas(page, "c.axes()") == lit
+        assert (page.evaluate(shot) != before) == bool(lit)
+    page.get_by_test_id("headline").hover()
+    page.wait_for_function(f"() => ({FIND})().halvesCanvas.axis === ''")
+    page.wait_for_timeout(100)
+    assert canvas(page, "c.axes()") == {} and page.evaluate(shot) == before

@@ -1,14 +1,16 @@
 // One component on the page: its state, what changes it, and the frames that show it.
 import { readHeader, readTensors } from "../lambda_canvas/trace.js";
 import { buildModel } from "../lambda_canvas/model.js";
-import { readPalette, luminance } from "../lambda_canvas/colour.js";
+import { loadPhoto, readTheme } from "../lambda_canvas/setting.js";
 import { createPlates } from "../lambda_canvas/plates.js";
 import { drawTip } from "../lambda_canvas/lettering.js";
 import { checkHtml } from "../lambda_canvas/panels.js";
 import { loadFonts } from "../lambda_canvas/fonts.js";
+import { axisRuns } from "../lambda_canvas/axis_marks.js";
 import { createHalves, createHalvesCheck } from "./halves.js";
 import { layoutHalves, hitHalves, nearestPosition, WIDE } from "./layout.js";
 import { drawHalves, tipText } from "./draw.js";
+import { litAxes } from "./axes.js";
 import { buildTasks } from "./tasks.js";
 import { BLEED } from "./events.js";
 import { halvesHtml, headlineOf, kickHtml, aboutHtml, formulaHtml, sharesHtml, choices, scalesHtml } from "./words.js";
@@ -26,10 +28,10 @@ export function createApp(parent) {
   const find = (selector) => root.querySelector(selector), canvas = find("canvas"), written = new Map();
   const app = {
     root, canvas, ctx: canvas.getContext("2d"), bleed: BLEED, plates: createPlates(), model: null, live: null, palette: null, photoImage: null,
-    state: { head: 0, scale: "own", hover: null, dragging: false }, themeKey: "", width: 0, dpr: 1, latencies: [], doneTasks: new Set(), tasks: [],
+    state: { head: 0, scale: "own", hover: null, dragging: false }, photoKey: "", themeKey: "", axis: "", width: 0, dpr: 1, latencies: [], doneTasks: new Set(), tasks: [],
   };
   const { state } = app;
-  let send = () => {}, traceKey = "", photoKey = "", version = null, frame = 0, pending = null, keyTimer = 0, checkTimer = 0, dead = false;
+  let send = () => {}, traceKey = "", version = null, frame = 0, pending = null, keyTimer = 0, checkTimer = 0, dead = false;
 
   // ---- data
   app.update = (bytes, setStateValue) => {
@@ -46,7 +48,7 @@ export function createApp(parent) {
       state.hover = null;
       startCheck(tensors);
     }
-    loadPhoto(header.photo);
+    loadPhoto(app, header.photo, "photo, and both halves of a lambda layer. Arrow keys move the pixel.");
     const moved = selection.version !== version;
     if (fresh || moved) {
       version = selection.version;
@@ -54,25 +56,11 @@ export function createApp(parent) {
       app.live.move(within(selection.row, app.model.H) * app.model.W + within(selection.column, app.model.W));
       app.live.hold();
     }
-    readTheme();
+    if (readTheme(app, traceKey)) write(".legends", scalesHtml(app));
     if (!fresh && !moved) return;
     renderAll();
     app.relayout();
   };
-
-  function loadPhoto(photo) {
-    const key = photo.title + photo.jpeg.length + photo.jpeg.slice(-40);
-    if (key === photoKey) return;
-    photoKey = key;
-    const image = new Image();
-    image.src = `data:image/jpeg;base64,${photo.jpeg}`;
-    image.decode().then(() => {
-      if (photoKey !== key) return;
-      app.photoImage = image;
-      app.kick();
-    }, () => {});
-    canvas.setAttribute("aria-label", `${photo.title}: photo, and both halves of a lambda layer. Arrow keys move the pixel.`);
-  }
 
   function startCheck(tensors) {
     clearTimeout(checkTimer);
@@ -83,17 +71,6 @@ export function createApp(parent) {
       else write(".check", checkHtml(check.result));
     };
     checkTimer = setTimeout(slice, 300);
-  }
-
-  function readTheme() {
-    const background = getComputedStyle(root).getPropertyValue("--st-background-color"), light = luminance(background || "#ffffff");
-    const dark = light !== null && light < 0.2, key = `${dark}|${background}|${traceKey}|`;
-    if (key === app.themeKey) return;
-    app.themeKey = key;
-    root.dataset.theme = dark ? "dark" : "light";
-    app.palette = readPalette(getComputedStyle(root), dark);
-    if (app.live) write(".legends", scalesHtml(app));
-    app.kick();
   }
 
   // ---- what stands around the stage
@@ -250,6 +227,8 @@ export function createApp(parent) {
   root.halvesCanvas = {
     state: () => ({ row: Math.floor(app.live.n / app.model.W), column: app.live.n % app.model.W, head: state.head, scale: state.scale, dragging: state.dragging, tasks: [...app.doneTasks] }),
     numbers: () => ({ ...app.live.halves, output: app.live.output, share: app.live.share }),
+    get axis() { return app.axis; },
+    axes: () => axisRuns(litAxes(app)),
     get check() { return app.check.result; },
     get latencies() { return app.latencies; },
     pixelAt: (row, column) => toClient(app.layout.photo, app.model.H, app.model.W, row, column),

@@ -4,6 +4,8 @@ import { withAlpha } from "../lambda_canvas/colour.js";
 import { greyPhoto } from "../lambda_canvas/plates.js";
 import { cellBox, windowBox, outline, drawPixelRing, drawWindowFrame } from "../lambda_canvas/marks.js";
 import { drawLabel } from "../lambda_canvas/lettering.js";
+import { drawAxisParts } from "../lambda_canvas/axis_marks.js";
+import { litAxes } from "./axes.js";
 import { number } from "../lambda_canvas/symbols.js";
 
 const S = (symbol, parts) => ({ symbol, parts });
@@ -26,6 +28,7 @@ export function drawHalves(app) {
   for (const half of HALVES) drawColumn(app, half);
   drawSum(app);
   if (app.state.hover) drawHover(app);
+  drawAxisParts(app, litAxes(app));
 }
 
 function drawPhoto(app) {

@@ -1,4 +1,6 @@
 // Pointer, buttons and keys of the page with the two halves.
+import { followAxis } from "../lambda_canvas/axis_marks.js";
+
 const TYPING = 'input:not([type="checkbox"], [type="button"]), textarea, select, [contenteditable="true"], [role="slider"], [role="listbox"], [role="option"], [role="combobox"], [role="tab"], [role="radio"], [role="menu"], [role="menuitem"], [role="grid"], [role="dialog"], [data-testid="stSlider"]';
 const ARROWS = { ArrowLeft: [0, -1], ArrowRight: [0, 1], ArrowUp: [-1, 0], ArrowDown: [1, 0] };
 export const BLEED = 8; // room beside the stage, so that frames at its edge stay whole
@@ -50,6 +52,7 @@ export function connect(app) {
     event.preventDefault();
   });
 
+  followAxis(app, signal);
   on(window, "resize", () => app.relayout());
   let width = 0;
   const observer = new ResizeObserver(() => {

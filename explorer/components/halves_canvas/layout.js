@@ -2,7 +2,7 @@
 import { HALVES } from "./halves.js";
 
 export const WIDE = 720;
-const TOP = 28, ROW = 32, GAP = 8, BETWEEN = 36;
+const TOP = 28, ROW = 32, GAP = 8, BETWEEN = 36, FOOT = 16; // room for the letter of an axis
 
 // Whole pixels a position where there is room for them.
 const tile = (space, positions) => (space >= positions ? positions * Math.floor(space / positions) : Math.max(2, Math.floor(space)));
@@ -18,7 +18,7 @@ function sideBySide(width, model, room) {
   const side = tile(Math.max(96, Math.min((width - 2 * BETWEEN) / 6 - GAP / 2, (room - 2 * TOP - ROW - 44) / (1 + tall))), W);
   const column = 2 * side + GAP, gap = (width - 3 * column) / 2, height = side * tall, pitch = Math.min(cellsWide(column, V) / V, 14);
   const lambdaHeight = cellsWide(side, K), maps = TOP + side + ROW, outputs = maps + height + ROW, outHeight = heads * Math.max(5, Math.min(pitch, 60 / heads));
-  const layout = { wide: true, gap, height: Math.ceil(outputs + outHeight + 4) };
+  const layout = { wide: true, gap, height: Math.ceil(outputs + outHeight + FOOT) };
   HALVES.forEach((half, i) => {
     const x = Math.round(i * 2 * (column + gap));
     layout[half] = {
@@ -39,7 +39,7 @@ function stacked(width, model) {
   const { W, H, K, V, heads } = model, tall = H / W, column = Math.floor((width - 12) / 2), side = tile(column, W), pitch = Math.max(5, Math.min(10, 64 / heads));
   const photo = { x: 0, y: TOP, w: width, h: width * tall }, lambdas = TOP + photo.h + 28 + ROW, lambdaHeight = K * Math.max(2, Math.min(8, Math.floor(128 / K)));
   const weights = lambdas + lambdaHeight + ROW, share = weights + side * tall + ROW, outputs = share + side * tall + ROW, sum = outputs + heads * pitch + ROW;
-  const layout = { wide: false, gap: 12, photo, sum: { x: 0, y: sum, w: cellsWide(width, V), h: heads * pitch }, height: Math.ceil(sum + heads * pitch + 4) };
+  const layout = { wide: false, gap: 12, photo, sum: { x: 0, y: sum, w: cellsWide(width, V), h: heads * pitch }, height: Math.ceil(sum + heads * pitch + FOOT) };
   HALVES.forEach((half, i) => {
     const x = i * (column + 12);
     layout[half] = {

@@ -6,14 +6,15 @@ import { createCheck } from "./check.js";
 import { newState, applySelection, fitState, readSelection } from "./selection.js";
 import { buildSteps } from "./words.js";
 import { buildTasks } from "./tasks.js";
-import { readPalette, luminance } from "./colour.js";
+import { loadPhoto, readTheme } from "./setting.js";
 import { measure, layoutView, reservedHeight } from "./layout.js";
 import { createScene } from "./scene.js";
 import { createPlates } from "./plates.js";
 import { drawStage, BLEED } from "./draw.js";
 import { drawTip } from "./lettering.js";
 import { tipText } from "./highlights.js";
-import { AXIS_AWAY, litAxes } from "./axes.js";
+import { AXIS_AWAY, axisRuns, unionOf } from "./axis_marks.js";
+import { litAxes } from "./axes.js";
 import { isByRow, hitTest, sameHit, activeCell, isOpenable, gridSize, stepOfGroup } from "./view.js";
 import { createPage } from "./page.js";
 
@@ -23,11 +24,11 @@ export function createApp(parent) {
   const page = createPage(parent), { root, canvas } = page, still = matchMedia("(prefers-reduced-motion: reduce)");
   const app = {
     root, page, canvas, ctx: canvas.getContext("2d"), state: newState(), scene: createScene(), plates: createPlates(), mode: "steps",
-    model: null, pixel: null, palette: null, photoImage: null, themeKey: "", grey: 0, greyGoal: 0, width: 0, stageHeight: 0, dpr: 1,
+    model: null, pixel: null, palette: null, photoImage: null, photoKey: "", themeKey: "", grey: 0, greyGoal: 0, width: 0, stageHeight: 0, dpr: 1,
     axis: "", latencies: [], doneTasks: new Set(),
   };
   const { state, scene } = app;
-  let send = () => {}, traceKey = "", photoKey = "", version = null, frame = 0, lastFrame = 0, pending = null, sweepAt = 0, sweepIndex = 0, arrowTimer = 0, checkTimer = 0, dead = false;
+  let send = () => {}, traceKey = "", version = null, frame = 0, lastFrame = 0, pending = null, sweepAt = 0, sweepIndex = 0, arrowTimer = 0, checkTimer = 0, dead = false;
 
   // ---- data
   app.update = (bytes, setStateValue) => {
@@ -49,7 +50,7 @@ export function createApp(parent) {
       app.pixel.move(sameMap ? n : Math.floor(app.model.H / 2) * app.model.W + Math.floor(app.model.W / 2));
       startCheck();
     }
-    loadPhoto(header.photo);
+    loadPhoto(app, header.photo, "photo and tensors of a lambda layer. Arrow keys move the pixel.");
     const moved = header.selection && header.selection.version !== version;
     if (moved) {
       version = header.selection.version;
@@ -57,26 +58,12 @@ export function createApp(parent) {
       state.hover = null;
     }
     if (app.mode === "overview") Object.assign(state, { step: 0, cell: null });
-    readTheme();
+    if (readTheme(app, traceKey)) page.renderLegends(app);
     if (first || fresh || moved) {
       page.renderAll(app);
       relayout(first || fresh);
     }
   };
-
-  function loadPhoto(photo) {
-    const key = photo.title + photo.jpeg.length + photo.jpeg.slice(-40);
-    if (key === photoKey) return;
-    photoKey = key;
-    const image = new Image();
-    image.src = `data:image/jpeg;base64,${photo.jpeg}`;
-    image.decode().then(() => {
-      if (photoKey !== key) return;
-      app.photoImage = image;
-      kick();
-    }, () => {});
-    canvas.setAttribute("aria-label", `${photo.title}: photo and tensors of a lambda layer. Arrow keys move the pixel.`);
-  }
 
   function startCheck() {
     clearTimeout(checkTimer);
@@ -87,19 +74,6 @@ export function createApp(parent) {
       else page.renderCheck(app);
     };
     checkTimer = setTimeout(slice, 300);
-  }
-
-  function readTheme() {
-    const style = getComputedStyle(root), background = style.getPropertyValue("--st-background-color"), light = luminance(background || "#ffffff");
-    const dark = light !== null && light < 0.2, key = `${dark}|${background}|${traceKey}|`;
-    if (key === app.themeKey) return;
-    app.themeKey = key;
-    root.dataset.theme = dark ? "dark" : "light";
-    if (background && light !== null) root.style.setProperty("--page", background);
-    app.palette = readPalette(getComputedStyle(root), dark);
-    app.palette.colour.page = toHex(app.palette.colour.page);
-    page.renderLegends(app);
-    kick();
   }
 
   // ---- layout
@@ -283,12 +257,6 @@ export function createApp(parent) {
     kick();
   };
 
-  app.setAxis = (letter) => {
-    if (letter === app.axis) return;
-    app.axis = letter;
-    kick();
-  };
-
   // ---- the pointer
   app.pointerMove = (x, y, time) => {
     stopSweep();
@@ -365,7 +333,7 @@ export function createApp(parent) {
     pixelAt: (row, column) => root.lambdaCanvas.hitOf("photo", row, column),
     nodes: () => [...app.layout.nodes.keys()],
     get axis() { return app.axis; },
-    axes: () => (app.axis ? litAxes(scene, app.axis) : {}),
+    axes: () => axisRuns(litAxes(app)),
     besideOf: (kind) => toClient(scene.box(kind).x - AXIS_AWAY, scene.box(kind).y + scene.box(kind).h / 3),
   };
 
@@ -378,10 +346,4 @@ export function createApp(parent) {
     root.remove();
   };
   return app;
-}
-
-function toHex(css) {
-  if (/^#[0-9a-f]{6}/i.test(css)) return css.slice(0, 7);
-  const numbers = css.match(/[\d.]+/g);
-  return numbers ? `#${numbers.slice(0, 3).map((x) => Math.round(+x).toString(16).padStart(2, "0")).join("")}` : "#ffffff";
 }

@@ -6,7 +6,8 @@ import { cellBox, windowBox, outline, drawPixelRing, drawWindowFrame, drawDisc }
 import { drawLink, overPhoto } from "./links.js";
 import { drawLabel, TEXT } from "./lettering.js";
 import { drawHighlights } from "./highlights.js";
-import { drawAxis } from "./axes.js";
+import { drawAxisParts } from "./axis_marks.js";
+import { litAxes } from "./axes.js";
 
 export const BLEED = 8; // room beside the stage, so that frames at its edge stay whole
 export const shownTerms = (state) => ({ count: state.cell ? 6 : 3, sorted: !!state.cell });
@@ -34,7 +35,7 @@ export function drawStage(app) {
     drawLabel(ctx, app.palette, spec);
   }
   ctx.globalAlpha = 1;
-  drawAxis(app);
+  drawAxisParts(app, litAxes(app));
 }
 
 function drawLinksOverPhoto(app, links, photo) {

@@ -1,5 +1,6 @@
 // Pointer, buttons and keys. The keyboard goes to one instance: the one last used, or the only one.
 import { BLEED } from "./draw.js";
+import { followAxis } from "./axis_marks.js";
 
 const instances = new Set();
 let active = null;
@@ -74,7 +75,7 @@ export function connect(app) {
     });
     on(area, "pointerleave", () => app.setSymbol(null));
   }
-  on(document, "lambda-axis", (event) => app.setAxis(event.detail || "")); // the formula below the stage
+  followAxis(app, signal);
   on(window, "resize", () => app.relayout(true));
   let width = 0;
   const observer = new ResizeObserver(() => {

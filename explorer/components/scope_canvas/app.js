@@ -1,12 +1,14 @@
 // One component on the page: its state, what changes it, and the frames that show it.
 import { readHeader, readTensors } from "../lambda_canvas/trace.js";
 import { buildModel, sizeQuantile } from "../lambda_canvas/model.js";
-import { readPalette, luminance } from "../lambda_canvas/colour.js";
+import { loadPhoto, readTheme } from "../lambda_canvas/setting.js";
 import { createPlates } from "../lambda_canvas/plates.js";
+import { axisRuns } from "../lambda_canvas/axis_marks.js";
 import { windowWeights, outputsByScope, changeByScope, shareInside, largestDifference, biggest, largestScope, ownScope, nearestScope } from "./reach.js";
 import { frameOf, gripAt, scopeAt, positionAt, positionsIn } from "./frame.js";
 import { layoutScope } from "./layout.js";
 import { drawScope, scopeOfCurve, EDGE } from "./draw.js";
+import { litAxes } from "./axes.js";
 import { createScopePage } from "./page.js";
 import { buildScopeTasks } from "./tasks.js";
 
@@ -16,10 +18,10 @@ export function createScope(parent) {
   const page = createScopePage(parent), { root, canvas } = page, still = matchMedia("(prefers-reduced-motion: reduce)");
   const state = { scope: 0, head: 0, part: "position", overlay: "layer", pinned: true, hover: -1, over: null, dragging: null };
   const app = {
-    root, page, canvas, state, ctx: canvas.getContext("2d"), plates: createPlates(), model: null, palette: null, photoImage: null, themeKey: "", n: 0, own: 0, half: 0,
+    root, page, canvas, state, ctx: canvas.getContext("2d"), plates: createPlates(), model: null, palette: null, photoImage: null, photoKey: "", themeKey: "", axis: "", n: 0, own: 0, half: 0,
     facts: {}, measured: {}, done: new Set(), tasks: [], width: 0, height: 0, dpr: 1, latencies: [], weightScale: 1, check: null,
   };
-  let send = () => {}, traceKey = "", photoKey = "", version = null, frame = 0, pending = null, lastFrame = 0, waiting = null, asked = 0, commitTimer = 0, measurement = 0, dead = false;
+  let send = () => {}, traceKey = "", version = null, frame = 0, pending = null, lastFrame = 0, waiting = null, asked = 0, commitTimer = 0, measurement = 0, dead = false;
   const cache = { weights: null, weightsKey: "", changes: null, changesOf: -1 };
 
   // ---- data
@@ -51,8 +53,8 @@ export function createScope(parent) {
       if (fresh) app.half = halfOf(state.scope);
     }
     takeMeasured(header, bytes, start + padded);
-    loadPicture(trace.header.photo);
-    readScheme();
+    loadPhoto(app, trace.header.photo, "the window of a lambda layer. Arrow keys move the pixel, square brackets change r.");
+    readTheme(app, traceKey);
     page.renderAll(app);
     if (fresh || moved) app.relayout();
     else kick();
@@ -72,31 +74,6 @@ export function createScope(parent) {
       app.check = { maxDelta: largestDifference(mine, weights.data), maxAbs: biggest(weights.data), count: weights.data.length };
     }
     notice();
-  }
-
-  function loadPicture(photo) {
-    const key = photo.title + photo.jpeg.length + photo.jpeg.slice(-40);
-    if (key === photoKey) return;
-    photoKey = key;
-    const image = new Image();
-    image.src = `data:image/jpeg;base64,${photo.jpeg}`;
-    image.decode().then(() => {
-      if (photoKey !== key) return;
-      app.photoImage = image;
-      kick();
-    }, () => {});
-    canvas.setAttribute("aria-label", `${photo.title}: the window of a lambda layer. Arrow keys move the pixel, square brackets change r.`);
-  }
-
-  function readScheme() {
-    const style = getComputedStyle(root), background = style.getPropertyValue("--st-background-color"), light = luminance(background || "#ffffff");
-    const dark = light !== null && light < 0.2, key = `${dark}|${background}|${traceKey}`;
-    if (key === app.themeKey) return;
-    app.themeKey = key;
-    root.dataset.theme = dark ? "dark" : "light";
-    if (background && light !== null) root.style.setProperty("--page", background);
-    app.palette = readPalette(getComputedStyle(root), dark);
-    kick();
   }
 
   // ---- what the present state means
@@ -333,6 +310,8 @@ export function createScope(parent) {
     state: () => ({ ...place(), overlay: app.overlayName(), pinned: state.pinned, own: app.own, largest: app.largestR, tasks: [...app.done], measured: app.isMeasured(), moving: app.half !== halfOf(state.scope) }),
     numbers: () => ({ weights: [...app.weights()], changes: [...app.changes()], reading: app.reading() }),
     map: (name) => app.measured[name] && { data: [...app.measured[name].data], shape: app.measured[name].shape },
+    get axis() { return app.axis; },
+    axes: () => axisRuns(litAxes(app)),
     get check() { return app.check; },
     get latencies() { return app.latencies; },
     pixelAt(row, column) {

@@ -3,6 +3,9 @@ import { withAlpha } from "../lambda_canvas/colour.js";
 import { greyPhoto } from "../lambda_canvas/plates.js";
 import { cellBox, outline, drawPixelRing, drawWindowFrame } from "../lambda_canvas/marks.js";
 import { drawRuns, TEXT } from "../lambda_canvas/lettering.js";
+import { drawAxisParts } from "../lambda_canvas/axis_marks.js";
+import { litAxes } from "./axes.js";
+import { sheetBox, headBox } from "./layout.js";
 import { frameOf, handlesOf } from "./frame.js";
 
 export const EDGE = 8; // room beside the stage, so that frames at its edge stay whole
@@ -16,6 +19,7 @@ export function drawScope(app) {
   layout.weights.forEach((box, h) => drawHead(app, box, h));
   if (layout.curve) drawCurve(app, layout.curve);
   for (const label of layout.labels) drawTitle(app, label, model);
+  drawAxisParts(app, litAxes(app));
 }
 
 function drawTarget(app, box) {
@@ -86,7 +90,7 @@ function drawSaid({ ctx, palette, state, layout }, frame) {
 function drawSheet(app, box, k) {
   const { ctx, palette, model, plates, themeKey } = app, { rows, cols, halfRows, halfCols } = model;
   const canvas = plates.fill(`kernel${k}`, cols, rows, palette.map.position, model.kernelMaps, k * rows * cols, model.scales.kernel, themeKey);
-  const unit = box.w / Math.max(rows, cols), x = box.x, y = box.y, w = cols * unit, h = rows * unit;
+  const { x, y, w, h } = sheetBox(model, box), unit = w / cols;
   ctx.imageSmoothingEnabled = box.w < 2 * cols && box.w % cols !== 0;
   ctx.globalAlpha = 0.16;
   ctx.drawImage(canvas, x, y, w, h);
@@ -103,13 +107,13 @@ function drawSheet(app, box, k) {
 }
 
 function drawHead(app, box, h) {
-  const { ctx, palette, model, plates, photoImage, state } = app, { W, H, N } = model, w = (box.w * W) / Math.max(H, W), tall = (box.h * H) / Math.max(H, W), part = { x: box.x, y: box.y, w, h: tall };
+  const { ctx, palette, model, plates, photoImage, state } = app, { W, H, N } = model, part = headBox(model, box);
   ctx.imageSmoothingEnabled = true;
-  if (photoImage) ctx.drawImage(greyPhoto(plates, photoImage, 480, Math.round((480 * H) / W), palette.dark), part.x, part.y, w, tall);
+  if (photoImage) ctx.drawImage(greyPhoto(plates, photoImage, 480, Math.round((480 * H) / W), palette.dark), part.x, part.y, part.w, part.h);
   const plate = plates.fill(`head${h}`, W, H, palette.photo.position, app.weights(), h * N, app.weightScale, `${app.n},${state.scope}${app.themeKey}`);
   ctx.globalCompositeOperation = palette.dark ? "screen" : "multiply";
   ctx.imageSmoothingEnabled = false;
-  ctx.drawImage(plate, part.x, part.y, w, tall);
+  ctx.drawImage(plate, part.x, part.y, part.w, part.h);
   ctx.globalCompositeOperation = "source-over";
   outline(ctx, frameOf(model, part, app.n, app.half), palette.colour.position, 1.5, -1);
   outline(ctx, cellBox(model, part, app.n), palette.colour.pixel, 1.5, 0);

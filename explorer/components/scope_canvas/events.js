@@ -1,4 +1,5 @@
 // Pointer, slider, buttons and keys.
+import { followAxis } from "../lambda_canvas/axis_marks.js";
 import { EDGE } from "./draw.js";
 
 const ARROW_MOVES = { ArrowLeft: [0, -1], ArrowRight: [0, 1], ArrowUp: [-1, 0], ArrowDown: [1, 0] };
@@ -45,6 +46,7 @@ export function wire(app) {
     event.preventDefault();
   });
 
+  followAxis(app, signal);
   let width = 0;
   const observer = new ResizeObserver(() => {
     if (root.clientWidth === width) return;

@@ -18,6 +18,11 @@ function place(set, count, x, y) {
   return Array.from({ length: count }, (_, i) => ({ x: x + (i % set.columns) * (set.side + GAP), y: y + Math.floor(i / set.columns) * (set.side + GAP), w: set.side, h: set.side }));
 }
 
+// Where in its tile a kernel lies, and the weights of a head: as large as fits, at the upper left.
+const fitted = ({ x, y, w }, rows, cols) => ({ x, y, w: (w * cols) / Math.max(rows, cols), h: (w * rows) / Math.max(rows, cols) });
+export const sheetBox = ({ rows, cols }, tile) => fitted(tile, rows, cols);
+export const headBox = ({ H, W }, tile) => fitted(tile, H, W);
+
 export function layoutScope(width, model, tallest) {
   const { H, W, K, heads, rows, cols, hasPosition } = model, wide = width >= 700, cell = Math.max(1, Math.floor(Math.min(wide ? Math.min(width * 0.46, tallest) : width, 720) / Math.max(H, W)));
   const photo = { x: 0, y: 0, w: W * cell, h: H * cell };

@@ -1,0 +1,30 @@
+// What a stage takes from around it: the photo that it shows, and the theme of the page.
+import { readPalette, luminance } from "./colour.js";
+
+// says: what the stage is, for those who cannot see it.
+export function loadPhoto(app, photo, says) {
+  const key = photo.title + photo.jpeg.length + photo.jpeg.slice(-40);
+  if (key === app.photoKey) return;
+  app.photoKey = key;
+  app.canvas.setAttribute("aria-label", `${photo.title}: ${says}`);
+  const image = new Image();
+  image.src = `data:image/jpeg;base64,${photo.jpeg}`;
+  image.decode().then(() => {
+    if (app.photoKey !== key) return;
+    app.photoImage = image;
+    app.kick();
+  }, () => {});
+}
+
+// Returns whether the palette is a new one: of another theme, or for another trace.
+export function readTheme(app, traceKey) {
+  const { root } = app, background = getComputedStyle(root).getPropertyValue("--st-background-color"), light = luminance(background || "#ffffff");
+  const dark = light !== null && light < 0.2, key = `${dark}|${background}|${traceKey}|`;
+  if (key === app.themeKey) return false;
+  app.themeKey = key;
+  root.dataset.theme = dark ? "dark" : "light";
+  if (background && light !== null) root.style.setProperty("--page", background);
+  app.palette = readPalette(getComputedStyle(root), dark);
+  app.kick();
+  return true;
+}
