@@ -168,14 +168,14 @@ def test_fast_lengths(length):
 def test_products_are_torch_s():
     """oneDNN where it is faster, MKL elsewhere: one answer, transposed operands and split columns included."""
     torch.manual_seed(0)
-    a, b = torch.randn(3, 192, 96), torch.randn(3, 80, 96)
+    a, b = torch.randn(3, 384, 96), torch.randn(3, 80, 96)
     assert a[0].numel() * 80 > matmul.LEAST
     torch.testing.assert_close(matmul.product(a[0], b[0].t()), a[0] @ b[0].t(), rtol=1e-5, atol=1e-4)
     torch.testing.assert_close(matmul.product(a[0].t(), a[0]), a[0].t() @ a[0], rtol=1e-5, atol=1e-4)
     shift = torch.randn(80)
     for rows in a[0], a[0, :4]:
         torch.testing.assert_close(matmul.product(rows, b[0].t(), shift), rows @ b[0].t() + shift, rtol=1e-5, atol=1e-4)
-    out = torch.empty(2, 3, 192, 40).permute(1, 2, 0, 3)
+    out = torch.empty(2, 3, 384, 40).permute(1, 2, 0, 3)
     torch.testing.assert_close(matmul.products(a, b.mT, out=out).flatten(2), torch.bmm(a, b.mT), rtol=1e-5, atol=1e-4)
 
 

@@ -2,7 +2,9 @@
 
 import importlib
 import io
+import time
 
+import huggingface_hub
 import pytest
 import timm
 import torch
@@ -250,6 +252,27 @@ def test_offline_is_one_sentence(monkeypatch, error, reason):
     with pytest.raises(CheckpointRefused, match=reason) as caught:
         load_checkpoint("timm/lambda_resnet26t")
     assert "\n" not in str(caught.value)
+
+
+def test_a_hub_that_is_not_there_is_noticed_at_once(tmp_path, monkeypatch):
+    monkeypatch.setattr(huggingface_hub.constants, "ENDPOINT", "http://127.0.0.1:9")  # a port where nobody listens
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path))
+    start = time.perf_counter()
+    with pytest.raises(CheckpointRefused, match=r"its weights could not be fetched \(ConnectError\)"):
+        load_checkpoint("timm/lambda_resnet26t.c1_in1k")
+    assert time.perf_counter() - start < 2 * importer.SECONDS
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_the_hub_is_asked_only_for_what_is_not_in_the_cache(monkeypatch, there):
+    asked = []
+    monkeypatch.setattr(huggingface_hub, "try_to_load_from_cache", lambda *_: "file" if there else None)
+    monkeypatch.setattr(huggingface_hub, "get_hf_file_metadata", lambda url, timeout: asked.append(url))
+    monkeypatch.setattr(timm, "create_model", lambda name, pretrained: (name, pretrained))
+    assert importer.fetch("lambda_resnet26t.c1_in1k") == ("lambda_resnet26t.c1_in1k", True)
+    assert [url.partition("/timm/")[2] for url in asked] == (
+        [] if there else ["lambda_resnet26t.c1_in1k/resolve/main/model.safetensors"]
+    )
 
 
 def test_other_names_of_timm():

@@ -23,6 +23,7 @@ OPTIONAL = {
     "captum": {"attribution/methods.py"},
     "triton": {"engines/fused.py"},
     "timm": {"benchmark/peers.py", "checkpoints/files.py", "checkpoints/from_timm.py"},
+    "huggingface_hub": {"checkpoints/from_timm.py"},  # which timm brings
     "lambda_networks": {"benchmark/peers.py"},
     "sklearn": {"data.py"},
 }

@@ -30,6 +30,7 @@ from lambda_core.layers import LambdaLayer
 from lambda_core.models import Config, ResNet
 
 NETWORKS = {"lambda_resnet26t": 0.94, "lambda_resnet26rpt_256": 0.94, "lambda_resnet50ts": 0.95}  # share of a picture
+SECONDS = 4  # for the hub to answer a first question
 _NORMS = {"norm_q": "norm_q", "norm_v": "norm_v"}
 
 
@@ -85,7 +86,22 @@ def fetch(name: str) -> nn.Module:
     """timm's network with its trained weights: from its cache, else from the hub that timm downloads from."""
     import timm
 
+    configuration = timm.get_pretrained_cfg(name)
+    _check_hub(str((configuration and configuration.hf_hub_id) or f"timm/{name}"))
     return timm.create_model(name, pretrained=True)
+
+
+def _check_hub(repository: str) -> None:
+    """An error within seconds where weights that are not in the cache cannot be fetched: a download tries for long."""
+    import huggingface_hub as hub
+
+    files = ("model.safetensors", "pytorch_model.bin")
+    if any(isinstance(hub.try_to_load_from_cache(repository, file), str) for file in files):
+        return
+    try:
+        hub.get_hf_file_metadata(hub.hf_hub_url(repository, files[0]), timeout=SECONDS)
+    except hub.errors.HfHubHTTPError:
+        return  # an answer, if not to this question: timm knows other places to ask for
 
 
 def from_hub(name: str) -> tuple[State, dict[str, Any], dict[str, Any]]:

@@ -15,6 +15,8 @@ from lambda_core.engines.matmul import products
 from lambda_core.engines.operator import CACHE, empty_output, operator, room
 from lambda_core.functional import wide
 
+PLACES = 64  # query positions whose weights are put in order together
+
 
 def position_weights(q: Tensor, table: Tensor, size: positions.Size) -> Tensor:
     """The implied attention of the position part, q_n · E_nm.  (b, h, n, k), (k, u, R, C) -> (b, h, n, m, u)"""
@@ -60,7 +62,8 @@ def _rows(q: Tensor) -> Tensor:
 def _weights(rows: Tensor, pairs: Tensor) -> Tensor:
     """(n, b h, k), (n, k, u m + k) -> (b h, n, u m + k)"""
     weights = rows.new_empty(rows.shape[1], rows.shape[0], pairs.shape[2])
-    torch.bmm(rows, pairs, out=weights.transpose(0, 1))
+    for part, embeddings, place in zip(rows.split(PLACES), pairs.split(PLACES), weights.split(PLACES, 1), strict=True):
+        place.copy_(torch.bmm(part, embeddings).transpose(0, 1))  # as its `out`, it would be filled one n at a time
     return weights
 
 

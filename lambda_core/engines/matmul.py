@@ -8,7 +8,7 @@ call; where that is missing, or there is nothing to gain, torch.matmul does the 
 import torch
 from torch import Tensor
 
-LEAST = 2**20  # multiply-adds below which a call costs more than it saves
+LEAST = 2**21  # multiply-adds below which a call costs more than it saves
 
 
 def _faster(a: Tensor, b: Tensor) -> bool:
@@ -36,7 +36,7 @@ def product(a: Tensor, b: Tensor, shift: Tensor | None = None) -> Tensor:
 
 def products(a: Tensor, b: Tensor, out: Tensor) -> Tensor:
     """(batch, rows, sum), (batch, sum, columns) -> (batch, rows, columns) in `out`, which may split rows or columns."""
-    if not _faster(a, b):
+    if torch.get_num_threads() > 1 or not _faster(a, b):  # MKL gives each thread products of its own
         if out.dim() == 3 and out.is_contiguous():
             return torch.bmm(a, b, out=out)
         return out.copy_(torch.bmm(a, b).view(out.shape))
