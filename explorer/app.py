@@ -1,8 +1,15 @@
 """streamlit run explorer/app.py: the server. What a visit runs is main.py."""
 
+import runpy
+from pathlib import Path
+
 import streamlit as st
 from starlette.middleware import Middleware
+from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from explorer import serving
 
 app = st.App("main.py", lifespan=serving.lifespan, middleware=[Middleware(serving.Client)])
+
+if get_script_run_ctx(suppress_warning=True):  # run as a script, as AppTest does: there is no server to start
+    runpy.run_path(str(Path(__file__).with_name("main.py")))

@@ -14,7 +14,7 @@ from explorer import loading, navigation
 from explorer.images import GALLERY
 from lambda_core import load_checkpoint
 
-APP = str(navigation.PAGES.parent / "explorer" / "main.py")
+APP = str(navigation.PAGES.parent / "explorer" / "app.py")
 STEPS = "../pages/lambda_layer.py"
 
 

@@ -101,8 +101,8 @@ RECIPES: dict[str, Recipe] = {
         randaugment=(2, 9),
         mixup=0.2,
         cutmix=1.0,
-        expects="75 s an epoch on one CPU core with bfloat16 (AVX-512), 110 s in float32. Not run as a whole: the network "
-        "that ships took six shorter runs, of which two had these settings (its card).",
+        expects="75 s an epoch on one CPU core with bfloat16 (AVX-512), 110 s in float32. Not run as a whole: the "
+        "network that ships took six shorter runs, of which two had these settings (its card).",
     ),
     # python -m lambda_core.training.classify imagenette-small --data DIR
     # The best network for a CPU of two cores; its twin of convolutions: --set model=resnet_small

@@ -65,8 +65,11 @@ def _meet_again(backend: str) -> None:
 
     torchrun keeps one store over all its restarts, where processes that are gone have left their addresses.
     """
-    store, rank, world = next(torch.distributed.rendezvous("env://"))
-    mine = torch.distributed.PrefixStore(f"restart_{os.environ['TORCHELASTIC_RESTART_COUNT']}", store)
+    from torch.distributed.distributed_c10d import PrefixStore
+    from torch.distributed.rendezvous import rendezvous
+
+    store, rank, world = next(rendezvous("env://"))
+    mine = PrefixStore(f"restart_{os.environ['TORCHELASTIC_RESTART_COUNT']}", store)
     torch.distributed.init_process_group(backend, store=mine, rank=rank, world_size=world)
 
 
