@@ -5,7 +5,7 @@ from typing import Any
 import streamlit as st
 
 from explorer import attribution_plots as plots
-from explorer import attributions, loading
+from explorer import attributions, loading, places
 from explorer.attributions import SIDE, Job, Question
 from explorer.components.heat_maps import Tile, heat_maps
 from lambda_core.attribution import METHODS
@@ -33,6 +33,14 @@ def _button(question: Question, job: Job, label: str) -> Any:
 
 def halves(question: Question) -> None:
     """How much of the logit came through λc and λp of each layer."""
+    if not places.has_lambdas():
+        st.caption("This network has no lambda layer, so there are no halves to split its answer over.")
+        return
+    st.subheader("Content or position?")
+    st.markdown(
+        "Each lambda layer adds two halves: what is in the picture (λc) and where it lies (λp). "
+        "How much of the logit came through each?"
+    )
     result = _button(question, HALVES, "Split the logit over the halves")
     if result is None:
         return

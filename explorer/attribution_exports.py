@@ -6,15 +6,18 @@ from functools import partial
 import numpy as np
 import streamlit as st
 
-from explorer import exports, images, loading
+from explorer import exports, images, loading, places
 from explorer.attributions import Question
 from explorer.state import Selection
 from lambda_core.attribution import METHODS
 from lambda_core.data import square
 
 
-def snippet(*, network: str, picture: str, target: int, layer: str, methods: list[str]) -> str:
-    """A program that computes the maps on show. picture: Python that gives a PIL image, see `images.expression`."""
+def snippet(*, network: str, picture: str, target: int, layer: str, methods: list[str], lambdas: bool = True) -> str:
+    """A program that computes the maps on show. picture: Python that gives a PIL image, see `images.expression`.
+
+    lambdas: whether `layer` is a lambda layer, whose halves the program compares.
+    """
     gallery = "from skimage import data\n" if "data." in picture else ""
     calls = "".join(
         f'    "{name}": attribute(model, x, target, method="{name}"'
@@ -22,12 +25,18 @@ def snippet(*, network: str, picture: str, target: int, layer: str, methods: lis
         + ")[0],\n"
         for name in methods
     )
-    return f'''"""Attribution maps of one picture, and the shares of a layer's halves. Needs lambda_core and captum."""
+    about, used, split = "", "attribute", ""
+    if lambdas:
+        about, used = ", and the shares of a layer's halves", "attribute, halves"
+        split = f"""shares = halves(model, x, target, {layer!r})
+print(f"content {{shares.content.sum():+.3f}}, position {{shares.position.sum():+.3f}}, error {{shares.error:+.4f}}")
+"""
+    return f'''"""Attribution maps of one picture{about}. Needs lambda_core and captum."""
 
 from PIL import Image
 {gallery}
 from lambda_core import load_checkpoint
-from lambda_core.attribution import attribute, halves
+from lambda_core.attribution import {used}
 from lambda_core.data import prepare
 
 checkpoint = load_checkpoint({network!r})
@@ -40,9 +49,7 @@ maps = {{
 for name, heat in maps.items():  # (H, W)
     row, column = divmod(int(heat.abs().argmax()), heat.shape[1])
     print(f"{{name:22}} hottest at row {{row + 1}}, column {{column + 1}}: {{heat[row, column]:+.4f}}")
-shares = halves(model, x, target, {layer!r})
-print(f"content {{shares.content.sum():+.3f}}, position {{shares.position.sum():+.3f}}, error {{shares.error:+.4f}}")
-'''
+{split}'''
 
 
 def _figure(kind: str, question: Question, found: Mapping[str, np.ndarray]) -> bytes:
@@ -61,6 +68,7 @@ def downloads(question: Question, selection: Selection, found: Mapping[str, np.n
     program = snippet(
         network=mine.name if mine else loading.HOME, picture=images.expression(selection.image),
         target=question.target, layer=question.layer, methods=list(found),
+        lambdas=places.has_lambdas(),
     )  # fmt: skip
     name = f"attributions_{question.target}"
     with st.popover("Export", icon=":material/download:", width="stretch"):

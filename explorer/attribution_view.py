@@ -7,7 +7,7 @@ import numpy as np
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from explorer import attributions, images, loading, state
+from explorer import attributions, images, loading, places, state
 from explorer.attributions import SIDE, Job, Question
 from explorer.components.heat_maps import Tile, heat_maps
 from explorer.state import Selection
@@ -20,11 +20,6 @@ STARTS = [name for name, method in METHODS.items() if method.cheap]
 def _choose_class() -> None:
     if (chosen := st.session_state["attribution_class"]) is not None:
         state.choose(replace(state.current(), target=attributions.class_name(chosen)))
-
-
-def _choose_layer() -> None:
-    if chosen := st.session_state["attribution_layer"]:
-        state.choose(replace(state.current(), layer=chosen, cell=""))
 
 
 def ask(selection: Selection, picture: images.Picture) -> Question:
@@ -43,13 +38,8 @@ def ask(selection: Selection, picture: images.Picture) -> Question:
         "Why this class?", offered, key="attribution_class", on_change=_choose_class,
         format_func=lambda i: f"{attributions.class_name(i)}  {100 * shares[i]:.{1 if shares[i] < 0.0995 else 0}f} %",
     )  # fmt: skip
-    layers = {info.path: info.title for info in loading.lambda_layers(loading.checkpoint().model)}
-    if len(layers) <= 8:  # the sidebar has them all
-        st.session_state["attribution_layer"] = selection.layer
-        st.pills(
-            "Lambda layer that the layer methods look at", list(layers), key="attribution_layer",
-            on_change=_choose_layer, format_func=layers.__getitem__,
-        )  # fmt: skip
+    kind = "Lambda layer" if places.has_lambdas() else "Block"
+    places.choose(selection, f"{kind} that the layer methods look at", "attribution_layer")
     return Question(picture, target, selection.layer)
 
 

@@ -33,7 +33,7 @@ def network() -> str:
 
 @dataclass(frozen=True)
 class Question:
-    """Why does the network give this picture this logit? layer: the lambda layer that layered methods look at."""
+    """Why does the network give this picture this logit? layer: the place that layered methods look at."""
 
     picture: images.Picture
     target: int

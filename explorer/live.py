@@ -13,7 +13,7 @@ import numpy as np
 import streamlit as st
 from PIL import Image
 
-from explorer import images, loading, look, measured, networks, sidebar, state, verdict
+from explorer import images, loading, look, measured, networks, places, sidebar, state, verdict
 from explorer.components.camera import camera
 from explorer.look import OVERLAYS, PINNED
 from lambda_core.data import prepare
@@ -29,13 +29,19 @@ STILL_SIDE = 512
 class Wish:
     """What is to lie on the picture: one of OVERLAYS, and for weights the head."""
 
-    overlay: str = "sum"
+    overlay: str
     head: int = 0
+
+
+def overlays() -> list[str]:
+    """Names of OVERLAYS that this session's network can show; weights of a pixel take a lambda layer."""
+    return [name for name in OVERLAYS if name not in PINNED or places.has_lambdas()]
 
 
 def wish() -> Wish:
     """What the widgets of the page say; the head from the selection that all pages share."""
-    return Wish(st.session_state.get("live_overlay") or Wish.overlay, state.current().head)
+    asked = st.session_state.get("live_overlay")
+    return Wish(asked if asked in overlays() else overlays()[-1], state.current().head)
 
 
 def decoded(text: Any) -> images.Picture:
@@ -51,7 +57,7 @@ def decoded(text: Any) -> images.Picture:
 
 def answer(picture: Image.Image, asked: Wish, number: int) -> dict[str, Any]:
     """What the browser is told about a picture: the likeliest classes, the map to lay on it, the pinned pixel."""
-    started, chosen, network = perf_counter(), state.current(), loading.checkpoint()
+    started, chosen, network = perf_counter(), places.fitted(state.current()), loading.checkpoint()
     x = prepare(picture, network.preprocess)
     with loading.LOCK:
         seen = look.look(

@@ -34,31 +34,34 @@ class Look:
 def look(
     model: nn.Module, x: Tensor, path: str, *, overlay: str = "none", row: int = 0, column: int = 0, head: int = 0
 ) -> Look:
-    """Run `model` on x (1, 3, H, W) once, and make the map `overlay` (of OVERLAYS) at the lambda layer `path`.
+    """Run `model` on x (1, 3, H, W) once, and make the map `overlay` (of OVERLAYS) at the module `path`.
 
-    gradcam: relu(sum over c of mean(d logit / d A_c) A_c), A the layer's output, for the class that the network finds
-    most likely (Selvaraju et al. 2017, equations 1 and 2). content, position, sum: what the pixel (row, column) takes
-    from each position, q_n · K̄_m, q_n · E_(m-n), and both, of one head. Rows, columns and heads beyond the layer's
-    are moved to its last.
+    gradcam: relu(sum over c of mean(d logit / d A_c) A_c), A the output of `path`, for the class that the network finds
+    most likely (Selvaraju et al. 2017, equations 1 and 2). content, position, sum, where `path` is a lambda layer: what
+    the pixel (row, column) takes from each position, q_n · K̄_m, q_n · E_(m-n), and both, of one head. Rows, columns
+    and heads beyond the layer's are moved to its last.
     """
-    layer = cast(LambdaLayer, model.get_submodule(path))
+    module = model.get_submodule(path)
+    taps = {"output": module}
+    if isinstance(module, LambdaLayer):
+        taps = {name: getattr(module, name) for name in ["input", "output"] + ["q", "keys"] * (overlay in PINNED)}
     found: dict[str, Tensor] = {}
 
     def keep(name: str) -> Callable[[nn.Module, object, Tensor], None]:
         return lambda _module, _args, output: found.__setitem__(name, output)
 
-    names = ["input", "output"] + ["q", "keys"] * (overlay in PINNED)
     with ExitStack() as stack:
-        for name in names:
-            handle = getattr(layer, name).register_forward_hook(keep(name))
+        for name, tap in taps.items():
+            handle = tap.register_forward_hook(keep(name))
             stack.callback(handle.remove)
         with torch.set_grad_enabled(overlay == "gradcam"):
             logits, features = run(model, x)
-    height, width = found["input"].shape[2:]
+    height, width = found.get("input", found["output"]).shape[2:]
     heat = None
     if overlay == "gradcam":
         heat = _gradcam(logits[0], found["output"])
     elif overlay in PINNED:
+        layer = cast(LambdaLayer, module)
         n = min(row, height - 1) * width + min(column, width - 1)
         heat = _implied(layer, found, (height, width), n, min(head, layer.heads - 1))[overlay]
     return Look(Answers(logits.detach().numpy(), features.detach().numpy()), heat, (height, width))

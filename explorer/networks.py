@@ -7,7 +7,7 @@ from pathlib import Path
 
 import streamlit as st
 
-from explorer import loading, shelf, state
+from explorer import loading, places, shelf, state
 from explorer.loading import HOME, Brought
 from lambda_core.checkpoints import Checkpoint, CheckpointRefused, load_checkpoint, save_checkpoint, zoo
 
@@ -83,8 +83,8 @@ def _use_first(name: str, content: bytes | None) -> None:
         st.session_state.pop("checkpoint", None)
     else:
         loading.bring(name, content)
-    now, layers = state.current(), loading.lambda_layers(loading.checkpoint().model)
-    if now.layer not in [layer.path for layer in layers]:  # another network: its first layer, and no note about a link
+    now = state.current()
+    if now.layer not in [place.path for place in places.places()]:  # another network: no note about a link
         state.choose(replace(now, layer="", cell=""))
 
 

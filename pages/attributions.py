@@ -2,11 +2,19 @@
 
 import streamlit as st
 
-from explorer import attribution_brush, attribution_checks, attribution_exports, attribution_view, sidebar, state
+from explorer import (
+    attribution_brush,
+    attribution_checks,
+    attribution_exports,
+    attribution_view,
+    places,
+    sidebar,
+    state,
+)
 
 PAGE = {"title": "Attributions", "group": "Inspect", "order": 2}
 
-selection = sidebar.existing()
+selection = places.fitted(sidebar.existing(needs_layer=False))
 picture = sidebar.picture(selection)
 
 st.title("Which part of the picture made it say so?")
@@ -23,11 +31,6 @@ st.markdown(
 )
 attribution_brush.brush(question, found)
 
-st.subheader("Content or position?")
-st.markdown(
-    "Each lambda layer adds two halves: what is in the picture (λc) and where it lies (λp). "
-    "How much of the logit came through each?"
-)
 attribution_checks.halves(question)
 
 st.subheader("Can a map be trusted?")

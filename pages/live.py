@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import streamlit as st
 
-from explorer import canvas, live, loading, navigation, sidebar, state
+from explorer import canvas, live, loading, navigation, places, sidebar, state
 from explorer.look import OVERLAYS, PINNED
 
 PAGE = {"title": "Live", "group": "Inspect", "order": 3}
@@ -16,6 +16,12 @@ FURTHER = {  # pages that show the frozen frame, by file
     "attributions": "Attributions",
     "predictions": "Predictions",
 }
+PLAIN = ("attributions", "predictions")  # those that need no lambda layer
+MAPS = {
+    True: "Click on the picture to pin a pixel: the map shows what that pixel takes from everywhere else.",
+    False: "Grad-CAM shows what in the picture speaks for the likeliest class; this network has no lambda layer, so "
+    "there are no weights of a pixel to show.",
+}
 
 
 def choose_head() -> None:
@@ -25,11 +31,11 @@ def choose_head() -> None:
 @st.fragment
 def stage() -> None:
     """Everything that follows the camera; a frame reruns this and nothing else."""
-    heads = traced.layer["heads"]
     with st.container(horizontal=True, gap="medium", vertical_alignment="bottom"):
+        st.session_state["live_overlay"] = live.wish().overlay
         overlay = st.segmented_control(
-            "On the picture", list(OVERLAYS), format_func=lambda name: OVERLAYS[name][0],
-            default=live.Wish.overlay, key="live_overlay", required=True,
+            "On the picture", live.overlays(), format_func=lambda name: OVERLAYS[name][0],
+            key="live_overlay", required=True,
         )  # fmt: skip
         if overlay in PINNED and heads > 1:
             st.session_state["live_head"] = min(state.current().head, heads - 1)
@@ -50,23 +56,25 @@ def stage() -> None:
         st.rerun()
 
 
-selection = sidebar.existing()
+selection = places.fitted(sidebar.existing(needs_layer=False))
 picture = sidebar.picture(selection)
-traced = loading.traced(picture, selection.layer)
-selection = canvas.fitted(selection, traced)
+heads, lambdas = 1, places.has_lambdas()
+if lambdas:
+    traced = loading.traced(picture, selection.layer)
+    selection = canvas.fitted(selection, traced)
+    heads = traced.layer["heads"]
 
-st.title("A lambda layer, live")
-st.markdown(
-    "Start the camera and hold something up. Click on the picture to pin a pixel: the map shows "
-    "what that pixel takes from everywhere else. Freeze a frame to take it to any other page."
-)
+st.title("A lambda layer, live" if lambdas else "The network, live")
+st.markdown(f"Start the camera and hold something up. {MAPS[lambdas]} Freeze a frame to take it to any other page.")
+if not lambdas:
+    places.choose(selection, "Block that Grad-CAM looks at", "live_layer")
 with st.container(key="live_stage"):
     stage()
 if selection.image == "camera":
     st.markdown("**The frozen frame on other pages**")
     with st.container(horizontal=True, gap="medium"):
         for file, label in FURTHER.items():
-            if (navigation.PAGES / f"{file}.py").exists():
+            if (lambdas or file in PLAIN) and (navigation.PAGES / f"{file}.py").exists():
                 st.page_link(f"../pages/{file}.py", label=label, query_params=state.to_query(state.current()))
 st.caption(
     "Frames go to this app's own server and nowhere else. Each is answered and forgotten; "

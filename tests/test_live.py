@@ -45,6 +45,18 @@ def test_gradcam_is_captums(network, x):
     assert seen.heat.max() > 0
 
 
+def test_gradcam_at_a_block_of_convolutions_is_captums():
+    from captum.attr import LayerGradCam
+
+    model, picture = build("lambda_resnet_mini", num_classes=3, stages="CCCC").eval(), torch.randn(1, 3, 64, 64)
+    seen = look(model, picture, "stages.2.0", overlay="gradcam")
+    likeliest = int(seen.answers.logits.argmax())
+    block = model.get_submodule("stages.2.0")
+    expected = LayerGradCam(model, block).attribute(picture, likeliest, relu_attributions=True)
+    np.testing.assert_allclose(seen.heat, expected[0, 0].detach(), atol=1e-6)
+    assert seen.grid == tuple(expected.shape[2:])
+
+
 @pytest.mark.parametrize(("row", "column", "head"), [(0, 0, 0), (7, 3, 2), (15, 15, 3)])
 def test_the_weights_of_a_pixel_make_its_output(network, x, row, column, head):
     """The sum over positions of weight times value is what the layer gives for this pixel and head."""

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from explorer import images, loading, plots, shelf
+from explorer import attributions, images, loading, plots, shelf
 from lambda_core import attribution, build, load_checkpoint, save_checkpoint, trace
 from lambda_core.checkpoints import files, zoo
+from lambda_core.data import prepare
 from lambda_core.training.ablations import ABLATIONS
 from tests.test_pages import said, start
 
@@ -19,7 +20,8 @@ KINDS = {
     "micro_cccc": {"stages": "CC"},
 }
 PATH = "stages.1.0.mix"
-LAYERED = ("home", "lambda_layer", "content_position", "scope", "live", "attributions")  # pages of lambda layers
+LAYERED = ("home", "lambda_layer", "content_position", "scope")  # pages of lambda layers
+LOOKING = ("live", "attributions")  # pages that look at any network, and at lambda layers where there are such
 
 
 @pytest.fixture(scope="module")
@@ -85,7 +87,7 @@ def test_a_link_to_a_network_that_is_not_there_is_explained(many):
 @pytest.mark.parametrize("name", ["micro_content", "micro_position"])
 def test_every_page_shows_a_network_of_one_half(many, name):
     app = start(network=name)
-    for page in LAYERED:
+    for page in (*LAYERED, *LOOKING):
         app.switch_page(f"../pages/{page}.py").run()
         assert not app.exception and "has no lambda layer" not in text(app), page
     app.switch_page("../pages/lambda_layer.py").run()
@@ -105,6 +107,49 @@ def test_every_page_of_layers_says_when_there_is_none_and_leads_on(many):
     app.switch_page("../pages/scope.py").run()
     app.button(key="network_home").click().run()
     assert not app.exception and "has no lambda layer" not in text(app) and "checkpoint" not in app.session_state
+
+
+def test_attributions_of_convolutions_look_at_blocks_and_leave_the_halves_out(many):
+    app = start("../pages/attributions.py", network="micro_cccc", layer="stages.0.0")
+    assert app.button_group(key="attribution_layer").value == "stages.0.0"
+    assert "no halves to split" in text(app) and "Content or position?" not in [s.value for s in app.subheader]
+    picture, blocks = images.gallery_picture("coffee"), ["stages.0.0", "stages.1.0"]
+    model = load_checkpoint("micro_cccc").model
+    x = prepare(picture.image, load_checkpoint("micro_cccc").preprocess)
+    best = int(model(x).argmax())
+    for block in blocks:
+        app.button_group(key="attribution_layer").set_value(block).run()
+        assert not app.exception and app.session_state["selection"].layer == block
+        assert app.query_params["layer"] == block
+    app.button_group(key="attribution_methods").set_value(["grad_cam", "deeplift"]).run()
+    assert not app.exception and "was not computed" not in text(app)
+    brought = app.session_state["checkpoint"].key
+    for block in blocks:  # what the page showed is the library's map, at each block
+        shown = attributions._store().get((brought, picture.key, best, block, "map", "grad_cam"))
+        expected = attribution.attribute(model, x, best, method="grad_cam", layer=block)[0]
+        np.testing.assert_allclose(shown.value, expected, atol=1e-6)
+    program = next(code.value for code in app.code if "attribute(" in code.value)
+    assert "stages.1.0" in program and "halves" not in program
+
+
+def test_live_shows_predictions_and_gradcam_of_convolutions_and_the_weights_come_back_with_lambdas(many):
+    app = start("../pages/live.py", network="micro_cccc", row=1, column=1)
+    maps = app.button_group(key="live_overlay")
+    assert maps.value == "gradcam" and maps.options == ["Nothing", "Grad-CAM"]
+    assert app.session_state["selection"].layer == "stages.1.0" and "no weights of a pixel" in text(app)
+    app.button_group(key="live_layer").set_value("stages.0.0").run()
+    app.button_group(key="live_overlay").set_value("none").run()
+    assert not app.exception
+    app.selectbox(key="network_choice").set_value("micro_content").run()
+    assert not app.exception and not said(app) and app.session_state["selection"].layer == PATH
+    app.button_group(key="live_overlay").set_value("sum").run()
+    app.selectbox(key="network_choice").set_value("micro_cccc").run()
+    assert not app.exception and app.button_group(key="live_overlay").value == "gradcam"
+
+
+def test_a_link_to_a_block_that_is_not_there_shows_the_last(many):
+    app = start("../pages/live.py", network="micro_cccc", layer="stages.7.7.mix")
+    assert app.session_state["selection"].layer == "stages.1.0"
 
 
 @pytest.mark.parametrize("name", ["micro_content", "micro_position"])

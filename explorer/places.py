@@ -1,0 +1,56 @@
+"""Where a page can look into a network: at its lambda layers, or at the blocks of a network that has none."""
+
+from dataclasses import replace
+
+import streamlit as st
+
+from explorer import loading, state
+from explorer.loading import LayerInfo
+from explorer.state import Selection
+
+PILLS = 8  # more than these are a list to open
+
+
+def has_lambdas() -> bool:
+    """Whether this session's network has a lambda layer."""
+    return bool(loading.lambda_layers(loading.checkpoint().model))
+
+
+def places() -> list[LayerInfo]:
+    """The lambda layers of this session's network, else its blocks; the output of each is a map (b, C, H, W)."""
+    model = loading.checkpoint().model
+    return loading.lambda_layers(model) or [
+        LayerInfo(f"stages.{stage}.{name}", f"Stage {int(stage) + 1}, block {number + 1}")
+        for stage, parts in model.get_submodule("stages").named_children()
+        for number, name in enumerate(name for name, part in parts.named_children() if any(part.children()))
+    ]
+
+
+def fitted(selection: Selection) -> Selection:
+    """The selection with a place that the network has: by default the first lambda layer, or the last block.
+
+    The last block is the usual one for Grad-CAM: its map knows most of the classes.
+    """
+    paths = [place.path for place in places()]
+    if selection.layer in paths:
+        return selection
+    fits = replace(selection, layer=paths[0 if has_lambdas() else -1])
+    state.choose(fits)
+    return fits
+
+
+def _chosen(key: str) -> None:
+    if chosen := st.session_state[key]:
+        state.choose(replace(state.current(), layer=chosen, cell=""))
+
+
+def choose(selection: Selection, label: str, key: str) -> None:
+    """Places to click. Many lambda layers are left to the sidebar, which lists them all."""
+    titles = {place.path: place.title for place in places()}
+    if len(titles) > PILLS and has_lambdas():
+        return
+    st.session_state[key] = selection.layer
+    if len(titles) <= PILLS:
+        st.pills(label, list(titles), format_func=titles.__getitem__, key=key, on_change=_chosen, args=(key,))
+    else:
+        st.selectbox(label, list(titles), format_func=titles.__getitem__, key=key, on_change=_chosen, args=(key,))
