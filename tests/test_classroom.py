@@ -34,7 +34,7 @@ TINY = (
 LOOKS = ("lambda_layer", "predictions", "attributions")  # pages that a network is taken to
 
 
-def until(condition, seconds=120):
+def until(condition, seconds=300):
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline
