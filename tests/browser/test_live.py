@@ -150,6 +150,11 @@ def test_without_a_camera_there_is_a_sentence_and_an_upload(
 def test_a_pixel_is_pinned_by_click_and_by_key(open_page: Callable[..., Page], view: View) -> None:
     page = open_page("live")
     wait(page, "c.state().grid[0] === 16")
+    choices = page.locator(".st-key-live_overlay")
+    left, right = choices.evaluate("e => [e.getBoundingClientRect().left, e.getBoundingClientRect().right]")
+    for choice in choices.get_by_role("radio").all():  # none is cut off
+        place = choice.bounding_box()
+        assert place and left <= place["x"] and place["x"] + place["width"] <= right
     stage = page.get_by_role("group", name="Picture.")
     stage.scroll_into_view_if_needed()
     box = stage.bounding_box()
