@@ -80,10 +80,11 @@ def _progress(job: Job, was_running: bool, kept_then: int) -> None:
         st.code(job.said, language=None, wrap_lines=True)
     if message := st.session_state.pop("training_message", None):
         st.warning(message)
-    st.plotly_chart(
-        curves.figure(curve, log, steps, job.epochs, st.context.theme.type or "light"),
-        key=f"curves_{job.token}", config={"displayModeBar": False},
-    )  # fmt: skip
+    scheme = st.context.theme.type or "light"
+    drawn = {"loss": curves.loss(curve, log, steps, job.epochs, scheme)}
+    drawn["accuracy"] = curves.accuracy(log, job.epochs, scheme)
+    for column, (name, figure) in zip(st.columns(2), drawn.items(), strict=True):
+        column.plotly_chart(figure, key=f"{name}_{job.token}", config={"displayModeBar": False})
     scored = [row for row in log if "val_top1" in row]
     if scored:
         st.caption(

@@ -8,32 +8,40 @@ from explorer.theme import PALETTE
 Rows = Sequence[dict[str, float]]
 
 
-def figure(curve: Rows, log: Rows, steps: int, epochs: int, scheme: str = "light") -> Any:
-    """Two panels on one time axis, counted in epochs."""
+def loss(curve: Rows, log: Rows, steps: int, epochs: int, scheme: str = "light") -> Any:
+    """The loss while training and on pictures held out, over epochs."""
     import plotly.graph_objects as go
-    from plotly.subplots import make_subplots
+
+    at, values = [row["step"] * epochs / max(1, steps) for row in curve], [row["loss"] for row in curve]
+    training = go.Scatter(x=at, y=values, mode="lines", name="training", line={"color": PALETTE[scheme]["lambda"]})
+    title = "Loss: surprise at the right answer (nats)"
+    return _figure([training, _held_out(log, "val_loss", scheme)], title, epochs, scheme)
+
+
+def accuracy(log: Rows, epochs: int, scheme: str = "light") -> Any:
+    """The share of pictures held out that are answered right, over epochs."""
+    found = _figure([_held_out(log, "val_top1", scheme)], "Right answers (per cent)", epochs, scheme)
+    return found.update_yaxes(range=[0, 101], dtick=25)
+
+
+def _held_out(log: Rows, name: str, scheme: str) -> Any:
+    import plotly.graph_objects as go
+
+    scored = [row for row in log if name in row]
+    at, values = [row["epoch"] for row in scored], [row[name] for row in scored]
+    return go.Scatter(x=at, y=values, mode="lines+markers", name="held out", line={"color": PALETTE[scheme]["output"]})
+
+
+def _figure(traces: list[Any], title: str, epochs: int, scheme: str) -> Any:
+    import plotly.graph_objects as go
 
     ink = PALETTE[scheme]
-    an_epoch = max(1.0, steps / epochs)
-    found = make_subplots(
-        rows=1, cols=2, horizontal_spacing=0.1,
-        subplot_titles=("Loss: surprise at the right answer (nats)", "Right answers, pictures held out (per cent)"),
-    )  # fmt: skip
-    at, loss = [row["step"] / an_epoch for row in curve], [row["loss"] for row in curve]
-    found.add_trace(go.Scatter(x=at, y=loss, mode="lines", name="training", line={"color": ink["lambda"]}), 1, 1)
-    scored = [row for row in log if "val_top1" in row]
-    at = [row["epoch"] for row in scored]
-    style: dict[str, Any] = {"mode": "lines+markers", "line": {"color": ink["output"]}}
-    found.add_trace(go.Scatter(x=at, y=[row["val_loss"] for row in scored], name="held out", **style), 1, 1)
-    found.add_trace(
-        go.Scatter(x=at, y=[row["val_top1"] for row in scored], name="top-1", showlegend=False, **style), 1, 2
-    )
+    found = go.Figure(traces)
     found.update_xaxes(range=[0, epochs], title="epoch", gridcolor=ink["line"], zeroline=False, automargin=False)
     found.update_yaxes(gridcolor=ink["line"], zeroline=False, rangemode="tozero", automargin=False)
-    found.update_yaxes(range=[0, 101], dtick=25, row=1, col=2)
-    found.update_layout(
-        height=300, margin={"l": 40, "r": 10, "t": 40, "b": 72}, paper_bgcolor="rgba(0,0,0,0)",
-        plot_bgcolor="rgba(0,0,0,0)", font={"color": ink["ink-soft"]}, uirevision="run",
-        showlegend=True, legend={"orientation": "h", "x": 0, "y": -0.3},
+    return found.update_layout(
+        title={"text": title, "font": {"size": 15, "color": ink["ink-soft"]}, "x": 0}, height=300,
+        margin={"l": 40, "r": 10, "t": 40, "b": 72}, paper_bgcolor="rgba(0,0,0,0)", plot_bgcolor="rgba(0,0,0,0)",
+        font={"color": ink["ink-soft"]}, uirevision="run", showlegend=True,
+        legend={"orientation": "h", "x": 0, "y": -0.3},
     )  # fmt: skip
-    return found
