@@ -118,7 +118,10 @@ def report() -> dict[str, Any] | None:
 def trained() -> dict[str, dict[int, dict[str, Any]]]:
     """What the results hold for the recipe as it is now: {name: {seed: {"top1", "loss", "history"}}}"""
     content = report()
-    if content is None or content["recipe"] != _plain(SHARED):
+    if content is None:
+        return {}
+    then = _plain(Recipe(model=SHARED.model)) | content["recipe"]  # what recipes could not say then has its default
+    if then != _plain(SHARED):
         return {}
     return {row["name"]: {run["seed"]: run for run in row["runs"]} for row in content["networks"]}
 
