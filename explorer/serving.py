@@ -25,6 +25,9 @@ async def lifespan(_app: Any) -> AsyncIterator[None]:
     if not st.get_option("server.headless"):  # Streamlit does so where it runs a script, not where it runs a server
         threading.Thread(target=webbrowser.open, args=(f"http://localhost:{port}",), daemon=True).start()
     yield
+    from explorer import jobs  # PyTorch comes with it: not before the first page
+
+    jobs.close()  # an interrupted server does not come to what Python does at its end
 
 
 def send_at_once(port: int) -> int:
