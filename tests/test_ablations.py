@@ -10,7 +10,7 @@ import torch
 from lambda_core import LambdaLayer, build, load_checkpoint
 from lambda_core.checkpoints import files
 from lambda_core.tables import compare, figures
-from lambda_core.training import ablation_table, ablations, publish
+from lambda_core.training import ablation_table, ablations, classify, publish
 from lambda_core.training.ablations import ABLATIONS
 from tests import ablation_results, imagenette
 
@@ -164,3 +164,17 @@ def test_the_largest_map_of_a_lambda_layer():
             layer.register_forward_hook(lambda _layer, inputs, _output: sides.add(inputs[0].shape[-1]))
     model(torch.randn(1, 3, recipe.size, recipe.size))
     assert max(sides) == ablations.LARGEST_MAP
+
+
+def test_a_published_run_is_recorded_once(short):
+    data = imagenette.make(short / "data")
+    run = short / "run"
+    shared = ablations.SHARED
+    classify.train(replace(shared, model="lambda_resnet_mini"), run, data, device="cpu", command="as typed")
+    results = short / "flagship.json"
+    for _ in range(2):
+        publish.main([str(run / "last.safetensors"), "twin", "--data", str(data), "--results", str(results)])
+    (network,) = json.loads(results.read_text())["networks"]
+    assert (network["name"], network["command"], len(network["runs"])) == ("twin", "as typed", 1)
+    assert network["runs"][0]["history"][0]["val_loss"] < 10
+    assert load_checkpoint("twin").card["metrics"]["val_top1"]["value"] == round(network["top1"], 2)

@@ -9,7 +9,6 @@ Markdown; it needs nothing of what training needs.
 """
 
 import argparse
-import csv
 import json
 import statistics
 import sys
@@ -170,7 +169,7 @@ def train(name: str, seed: int, out: Path, folder: str | None, device: str | Non
     """One network; its figures, as evaluated on its file, or None if the run was asked to stop."""
     from lambda_core.training import classify
     from lambda_core.training.evaluate import measure
-    from lambda_core.training.publish import publish
+    from lambda_core.training.publish import history, publish
 
     place = out / f"{name}_{seed}"
     done = classify.train(
@@ -185,14 +184,8 @@ def train(name: str, seed: int, out: Path, folder: str | None, device: str | Non
         "seed": seed,
         "top1": figures["top1"],
         "loss": figures["loss"],
-        "history": _history(place),
+        "history": history(place),
     }
-
-
-def _history(place: Path) -> list[dict[str, float]]:
-    """The lines of a run's log, without what was not measured."""
-    with (place / "log.csv").open() as file:
-        return [{key: float(value) for key, value in row.items() if value} for row in csv.DictReader(file)]
 
 
 def main(arguments: list[str] | None = None) -> None:

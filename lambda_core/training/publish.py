@@ -1,13 +1,16 @@
 """Put a trained network into the zoo that ships:
 
-python -m lambda_core.training.publish FILE NAME --data DIR [--note TEXT]
+python -m lambda_core.training.publish FILE NAME --data DIR [--note TEXT] [--results FILE]
 
-The weights go to half precision, and the figures on the card are measured on the file as it ships.
+The weights go to half precision, and the figures on the card are measured on the file as it ships. The results file
+gets these and the history of the run, next to those of other networks.
 """
 
 import argparse
+import csv
 import json
 import sys
+from datetime import date
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -15,6 +18,7 @@ from lambda_core import data
 from lambda_core.checkpoints import CheckpointRefused, load_checkpoint, save_checkpoint
 from lambda_core.checkpoints.files import ZOO
 from lambda_core.training.evaluate import measure
+from lambda_core.training.faults import TrainingStopped, write_atomically
 
 
 def publish(file: Path, name: str, folder: str | Path | None, note: str = "", workers: int = 1) -> dict[str, float]:
@@ -52,17 +56,47 @@ def publish(file: Path, name: str, folder: str | Path | None, note: str = "", wo
     return figures
 
 
+def history(place: Path) -> list[dict[str, float]]:
+    """The lines of the log in a run's folder, without what was not measured."""
+    with (place / "log.csv").open() as file:
+        return [{key: float(value) for key, value in row.items() if value} for row in csv.DictReader(file)]
+
+
+def record(results: Path, name: str, file: Path, figures: dict[str, float]) -> None:
+    """Add a published network to a results file, in place of what it said of the same name."""
+    loaded = load_checkpoint(name)
+    content = json.loads(results.read_text()) if results.exists() else {}
+    others = [network for network in content.get("networks", ()) if network["name"] != name]
+    run = {"seed": loaded.card["seed"], "top1": figures["top1"], "loss": figures["loss"]}
+    network = {
+        "name": name,
+        "command": loaded.card["command"],
+        "overrides": loaded.card["architecture"]["overrides"],
+        "parameters": sum(p.numel() for p in loaded.model.parameters()),
+        "top1": figures["top1"],
+        "spread": 0.0,
+        "runs": [run | {"history": history(file.parent)}],
+    }
+    data_of = f"Imagenette at {loaded.preprocess['size']} px, {loaded.card['epochs']} epochs, 1 seed"
+    content |= {"date": date.today().isoformat(), "data": data_of, "networks": [*others, network]}
+    write_atomically(results, lambda path: path.write_text(json.dumps(content, indent=1) + "\n"))
+
+
 def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m lambda_core.training.publish", description=__doc__)
     parser.add_argument("file", type=Path, help="the last.safetensors of a training run")
     parser.add_argument("name", help="in the zoo")
     parser.add_argument("--data", help="folder of the data sets (else LAMBDA_DATA, else ./data)")
     parser.add_argument("--note", default="", help="what the command on the card does not tell")
+    parser.add_argument("--results", type=Path, help="a JSON file of results to add it to")
     parser.add_argument("--workers", type=int, default=1)
     options = parser.parse_args(arguments)
     try:
-        print(json.dumps(publish(options.file, options.name, options.data, options.note, options.workers)))
-    except (CheckpointRefused, data.DataMissing, data.DataBroken) as error:
+        figures = publish(options.file, options.name, options.data, options.note, options.workers)
+        if options.results:
+            record(options.results, options.name, options.file, figures)
+        print(json.dumps(figures))
+    except (CheckpointRefused, data.DataMissing, data.DataBroken, TrainingStopped) as error:
         sys.exit(str(error).strip().splitlines()[-1])
 
 
