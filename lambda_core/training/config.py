@@ -105,7 +105,7 @@ RECIPES: dict[str, Recipe] = {
         "network that ships took six shorter runs, of which two had these settings (its card).",
     ),
     # python -m lambda_core.training.classify imagenette-small --data DIR
-    # The best network for a CPU of two cores; its twin of convolutions: --set model=resnet_small
+    # A larger network for a CPU of two cores; its twin of convolutions: --set model=resnet_small
     "imagenette-small": Recipe(
         model="lambda_resnet_small",
         overrides={"num_classes": 10},
@@ -116,7 +116,8 @@ RECIPES: dict[str, Recipe] = {
         mixup=0.2,
         cutmix=1.0,
         ending=6,
-        expects="",
+        expects="1.5 h on one CPU core with bfloat16 (AVX-512). Measured: 85.4 % top-1, and still learning at the end: "
+        "it needs more epochs than these.",
     ),
     # python -m lambda_core.training.ablations --data DIR
     # One short run for each of many small networks.
@@ -127,7 +128,7 @@ RECIPES: dict[str, Recipe] = {
         epochs=10,
         lr=3e-3,
         ema=0.99,
-        expects="",
+        expects="5 to 15 minutes a network on one CPU core with bfloat16 (AVX-512): 70 to 76 % top-1.",
     ),
     # accelerate launch -m lambda_core.training.classify imagenet-lambda --data DIR
     # The paper's schedule (appendix E): 350 epochs, SGD with momentum, 0.1 for every 256 images, 5 epochs of warm-up.
