@@ -139,7 +139,9 @@ def _elsewhere() -> None:
     if sentence := ablated.missing([name for _, name in MEASURED.values()]):
         st.markdown(sentence)
     where = ablated.where()
-    small = f" Small networks: {where}; in brackets, the best seed minus the worst." if where else ""
+    seeds = max((len(known[name]["runs"]) for _, name in MEASURED.values() if name in known), default=0)
+    brackets = "; in brackets, the best seed minus the worst" if seeds > 1 else ""
+    small = f" Small networks: {where}{brackets}." if where else ""
     count = f" This network: {zeroed['images']:,} photographs." if zeroed else ""
     st.caption(
         "Right answers (top-1). Switched off after training, a half takes away what the other learnt to rely on. "

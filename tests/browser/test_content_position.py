@@ -12,6 +12,7 @@ from explorer import images
 from lambda_core import load_checkpoint, trace
 from lambda_core.data import prepare
 from lambda_core.switching import everywhere, switched
+from tests.browser.axes import check_letters
 from tests.browser.driver import View, settle
 
 PAGE, LAYER = "content_position", "stages.2.0.mix"
@@ -134,19 +135,4 @@ LIT = {
 def test_a_letter_of_the_formula_lights_up_its_axis_in_both_halves(open_page: Callable[..., Page]):
     page = open_page(PAGE)
     canvas(page, "c.state()")
-    shot = f"() => ({FIND})().querySelector('canvas').toDataURL()"
-    page.mouse.move(0, 0)
-    page.wait_for_timeout(200)
-    before = page.evaluate(shot)
-    formula = page.get_by_test_id("formula")
-    formula.locator("summary").click()
-    for letter, lit in LIT.items():
-        formula.locator(f'.letters [data-axis="{letter}"]').hover()
-        page.wait_for_function(f"() => ({FIND})().halvesCanvas.axis === '{letter}'")
-        page.wait_for_timeout(100)
-        assert canvas(page, "c.axes()") == lit
-        assert (page.evaluate(shot) != before) == bool(lit)
-    page.get_by_test_id("headline").hover()
-    page.wait_for_function(f"() => ({FIND})().halvesCanvas.axis === ''")
-    page.wait_for_timeout(100)
-    assert canvas(page, "c.axes()") == {} and page.evaluate(shot) == before
+    check_letters(page, FIND, "halvesCanvas", LIT)

@@ -14,6 +14,7 @@ from lambda_core import load_checkpoint
 from lambda_core.data import prepare
 from lambda_core.footprint import footprints, implied_weights
 from lambda_core.surgery import cropped_scope
+from tests.browser.axes import check_letters
 from tests.browser.driver import View, settle
 
 PATH = "stages.2.0.mix"
@@ -156,12 +157,6 @@ def test_it_draws_at_every_width(open_page: Callable[..., Page], view: View):
 def test_a_letter_of_the_formula_lights_up_its_axis_beside_the_window(open_page: Callable[..., Page]):
     page = open_page("scope")
     measured(page)
-    shot = f"() => ({FIND})().querySelector('canvas').toDataURL()"
-    page.mouse.move(0, 0)
-    page.wait_for_timeout(200)
-    before = page.evaluate(shot)
-    formula = page.get_by_test_id("formula")
-    formula.locator("summary").click()
     letters = {
         "h": {"weights": "each"},
         "k": {"kernels": "each"},
@@ -169,13 +164,4 @@ def test_a_letter_of_the_formula_lights_up_its_axis_beside_the_window(open_page:
         "n": {"photo": "pixel", "kernels": "inside", "weights": "pixel"},
         "v": {},
     }
-    for letter, lit in letters.items():
-        formula.locator(f'.letters [data-axis="{letter}"]').hover()
-        page.wait_for_function(f"() => ({FIND})().scopeCanvas.axis === '{letter}'")
-        page.wait_for_timeout(100)
-        assert canvas(page, "c.axes()") == lit
-        assert (page.evaluate(shot) != before) == bool(lit)
-    page.get_by_test_id("headline").hover()
-    page.wait_for_function(f"() => ({FIND})().scopeCanvas.axis === ''")
-    page.wait_for_timeout(100)
-    assert canvas(page, "c.axes()") == {} and page.evaluate(shot) == before
+    check_letters(page, FIND, "scopeCanvas", letters)
