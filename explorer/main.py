@@ -5,12 +5,14 @@ from pathlib import Path
 import streamlit as st
 
 from explorer import navigation, state, tour
+from explorer.components.fonts import fonts
 
 ASSETS = Path(__file__).with_name("assets")
 
 st.set_page_config("Lambda explorer", page_icon=str(ASSETS / "icon.svg"), layout="wide", initial_sidebar_state=232)
 st.logo(str(ASSETS / "logo.svg"), size="large", link=None)
 st.html(ASSETS / "app.css")
+fonts()
 
 menu: dict[str, list] = {}
 for info in navigation.find():

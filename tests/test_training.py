@@ -250,9 +250,13 @@ def test_a_run_can_start_from_a_checkpoint(folder, whole, tmp_path):
     classify.train(nothing, tmp_path / "second", folder, device="cpu", init=str(file))
     first, second = load_checkpoint(file).model, load_checkpoint(tmp_path / "second" / "state.pt").model
     assert torch.equal(first.stem[0].weight, second.stem[0].weight)
-    wider = replace(TINY, overrides={**TINY.overrides, "widths": (16, 8, 8, 8)})
+    wider = replace(nothing, overrides={**TINY.overrides, "widths": (16, 8, 8, 8)})
+    classify.train(wider, tmp_path / "third", folder, device="cpu", init=str(file))
+    third = load_checkpoint(tmp_path / "third" / "state.pt").model
+    assert torch.equal(third.stages[0][0].norm1.weight[::2], first.stages[0][0].norm1.weight)
+    crooked = replace(nothing, overrides={**TINY.overrides, "widths": (12, 8, 8, 8)})
     with pytest.raises(ValueError, match="another shape"):
-        classify.train(wider, tmp_path / "third", folder, device="cpu", init=str(file))
+        classify.train(crooked, tmp_path / "fourth", folder, device="cpu", init=str(file))
 
 
 def test_a_dry_run_says_what_will_happen_and_writes_nothing(folder, tmp_path, monkeypatch, capsys):

@@ -21,6 +21,7 @@ from tqdm import tqdm
 from lambda_core.checkpoints import CheckpointRefused
 from lambda_core.data import IMAGENET_MEAN, IMAGENET_STD, Repeatable, normalize
 from lambda_core.models.blocks import Bottleneck
+from lambda_core.models.widening import CannotWiden, widen
 from lambda_core.training.batches import batches
 from lambda_core.training.config import Recipe
 from lambda_core.training.faults import TrainingStopped, write_atomically
@@ -241,12 +242,17 @@ class Run:
         return True
 
     def start_from(self, other: nn.Module) -> None:
-        """Take over the weights of a network of the same shape. Raises CheckpointRefused for another shape."""
+        """Take over the weights of a network of the same shape, or of a narrower one (`models.widening`).
+
+        Raises CheckpointRefused for any other.
+        """
         try:
-            self.model.load_state_dict(other.state_dict())
-        except RuntimeError as error:
-            raise CheckpointRefused("the weights to start from belong to a network of another shape") from error
-        self.average.module.load_state_dict(other.state_dict())
+            widen(other, self.average.module, self.recipe.seed)  # which is never run in mixed precision
+        except CannotWiden as error:
+            raise CheckpointRefused(
+                f"the weights to start from belong to a network of another shape: {error}"
+            ) from error
+        self.model.load_state_dict(self.average.module.state_dict())
 
     def loader(self, data: Repeatable, workers: int, start: int = 0) -> tuple[DataLoader, int]:
         """This process's batches of the epoch at hand from a step on, and how many whole steps remain."""

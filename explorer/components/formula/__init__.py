@@ -1,7 +1,6 @@
 """`formula`: equations, tensors and code whose index letters light up together."""
 
 from collections.abc import Mapping
-from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +13,8 @@ _FOLDER = Path(__file__).parent
 
 
 def assets() -> dict[str, str]:
-    """html, css and js of the component. The html only carries the fonts, for the page: a shadow root ignores them."""
+    """css and js of the component."""
     return {
-        "html": f"<template data-fonts>{escape(theme.css_fonts(), quote=False)}</template>",
         "css": theme.css_theme(".formula-code") + (_FOLDER / "style.css").read_text(encoding="utf-8"),
         "js": bundle(_FOLDER, "main.js"),
     }

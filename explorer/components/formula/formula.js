@@ -1,5 +1,4 @@
 // One letter at a time: pointed at, focused, typed or pinned, it lights up in the equation, tensors, einsum and source.
-import { loadFonts } from "../lambda_canvas/fonts.js";
 import { escapeHtml } from "../lambda_canvas/symbols.js";
 import { equationHtml, einsumHtml, sourceHtml } from "./typeset.js";
 import { boxHtml } from "./boxes.js";
@@ -7,7 +6,6 @@ import { boxHtml } from "./boxes.js";
 const IDLE = "Point at a letter, or type it: it lights up wherever it is used. A click holds it.";
 
 export function createFormula(parent) {
-  loadFonts(parent);
   const root = document.createElement("section");
   root.className = "formula-code";
   root.dataset.testid = "formula";

@@ -1,7 +1,6 @@
 """`halves_canvas`: the content and the position half of one lambda layer side by side, computed in the browser."""
 
 from collections.abc import Callable
-from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +13,9 @@ _FOLDER = Path(__file__).parent
 
 
 def assets() -> dict[str, str]:
-    """html, css and js of the component; type, controls and plates are those of `lambda_canvas`."""
+    """css and js of the component; type, controls and plates are those of `lambda_canvas`."""
     styles = (_FOLDER.parent / "lambda_canvas" / "style.css", _FOLDER / "style.css")
     return {
-        "html": f"<template data-fonts>{escape(theme.css_fonts(), quote=False)}</template>",
         "css": theme.css_theme(".lambda-canvas") + "".join(path.read_text(encoding="utf-8") for path in styles),
         "js": bundle(_FOLDER, "main.js"),
     }

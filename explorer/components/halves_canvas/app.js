@@ -5,7 +5,6 @@ import { loadPhoto, readTheme } from "../lambda_canvas/setting.js";
 import { createPlates } from "../lambda_canvas/plates.js";
 import { drawTip } from "../lambda_canvas/lettering.js";
 import { checkHtml } from "../lambda_canvas/panels.js";
-import { loadFonts } from "../lambda_canvas/fonts.js";
 import { axisRuns } from "../lambda_canvas/axis_marks.js";
 import { createHalves, createHalvesCheck } from "./halves.js";
 import { layoutHalves, hitHalves, nearestPosition, WIDE } from "./layout.js";
@@ -19,7 +18,6 @@ const ROOM_BELOW = 380, LATENCIES = 600;
 const within = (x, size) => Math.max(0, Math.min(size - 1, Number.isInteger(x) ? x : 0));
 
 export function createApp(parent) {
-  loadFonts(parent);
   const root = document.createElement("div");
   root.className = "lambda-canvas halves-canvas";
   root.dataset.testid = "halves-canvas";

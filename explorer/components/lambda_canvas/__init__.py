@@ -1,7 +1,6 @@
 """`lambda_canvas`: steps through one lambda layer on one photo, computed and drawn in the browser."""
 
 from collections.abc import Callable
-from html import escape
 from pathlib import Path
 from typing import Any, Literal
 
@@ -17,9 +16,8 @@ _FOLDER = Path(__file__).parent
 
 
 def assets() -> dict[str, str]:
-    """html, css and js of the component. The html only carries the fonts, for the page: a shadow root ignores them."""
+    """css and js of the component."""
     return {
-        "html": f"<template data-fonts>{escape(theme.css_fonts(), quote=False)}</template>",
         "css": theme.css_theme(".lambda-canvas") + (_FOLDER / "style.css").read_text(encoding="utf-8"),
         "js": bundle(_FOLDER, "main.js"),
     }

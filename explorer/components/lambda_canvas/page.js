@@ -2,12 +2,10 @@
 import { pageHtml, stepsHtml, headHtml, textHtml, mathHtml, shapesHtml, positionSumHtml, rowSumHtml, legendsHtml, choiceHtml, checkHtml, whereHtml } from "./panels.js";
 import { activeCell, sumsRows, overlayChoices, overlayOf, isByRow } from "./view.js";
 import { escapeHtml } from "./symbols.js";
-import { loadFonts } from "./fonts.js";
 
 const OVERLAY_WORDS = { photo: "Photo", content: "Content", position: "Position", sum: "Sum" };
 
 export function createPage(parent) {
-  loadFonts(parent);
   const root = document.createElement("div");
   root.className = "lambda-canvas";
   root.dataset.testid = "lambda-canvas";

@@ -1,5 +1,4 @@
 // The HTML around the stage: built once, each part written only when it changes.
-import { loadFonts } from "../lambda_canvas/fonts.js";
 import { choiceHtml, legend, ticks } from "../lambda_canvas/panels.js";
 import { sym, scientific, thousands, escapeHtml } from "../lambda_canvas/symbols.js";
 import { headlineOf, paragraphs, taskList, mathOf, sideOf, answersOf, placeOf } from "./words.js";
@@ -28,7 +27,6 @@ const HTML = `
   <div class="spoken" aria-live="polite"></div>`;
 
 export function createScopePage(parent) {
-  loadFonts(parent);
   const root = document.createElement("div");
   root.className = "lambda-canvas scope-canvas";
   root.dataset.testid = "scope-canvas";

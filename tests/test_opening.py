@@ -1,0 +1,69 @@
+"""The head that is added to Streamlit's page, and nothing else that is changed."""
+
+import asyncio
+import re
+
+import pytest
+
+from explorer import navigation, opening
+
+PAGE = b"<html><head><title>Streamlit</title></head><body></head></body></html>"
+HTML = (b"accept", b"text/html,application/xhtml+xml")
+
+
+def asked(headers, answer_headers, *bodies, status=200):
+    """(what Streamlit was asked with, what was sent) for one GET."""
+    seen, sent = [], []
+
+    async def streamlit(scope, receive, send):
+        seen.extend(scope["headers"])
+        await send({"type": "http.response.start", "status": status, "headers": answer_headers})
+        for number, body in enumerate(bodies):
+            await send({"type": "http.response.body", "body": body, "more_body": number + 1 < len(bodies)})
+
+    async def send(message):
+        sent.append(message)
+
+    asyncio.run(opening.Head(streamlit)({"type": "http", "method": "GET", "path": "/", "headers": headers}, None, send))
+    return seen, sent
+
+
+def html_headers(length):
+    return [(b"content-type", b"text/html"), (b"etag", b'"old"'), (b"content-length", str(length).encode())]
+
+
+def test_a_page_gets_the_head_once_and_its_length():
+    seen, (start, body) = asked([HTML, (b"accept-encoding", b"gzip"), (b"if-none-match", b"x")], html_headers(9), PAGE)
+    assert seen == [HTML]
+    assert body["body"] == PAGE.replace(b"</title></head>", b"</title>" + opening.head() + b"</head>")
+    assert dict(start["headers"]) == {b"content-type": b"text/html", b"content-length": b"%d" % len(body["body"])}
+
+
+def test_a_page_in_pieces_states_no_length():
+    _, (start, first, second) = asked([HTML], html_headers(9), PAGE, b"more")
+    assert opening.head() in first["body"] and second["body"] == b"more"
+    assert b"content-length" not in dict(start["headers"])
+
+
+@pytest.mark.parametrize(
+    ("headers", "kind", "status"),
+    [([(b"accept", b"*/*")], b"text/html", 200), ([HTML], b"image/png", 200), ([HTML], b"text/html", 404)],
+)
+def test_everything_else_passes_unchanged(headers, kind, status):
+    answer = [(b"content-type", kind), (b"content-length", b"9")]
+    _, (start, body) = asked(headers, answer, PAGE, status=status)
+    assert start["headers"] == answer and body["body"] == PAGE
+
+
+@pytest.mark.parametrize("prefix", ["/", "/proxy/app/"])
+def test_the_server_is_where_the_pages_begin(prefix):
+    pattern = re.search(rb"replace\(/(.*)/, '/'\)", opening.head())
+    assert pattern
+    for page in ("", *(info.path.stem for info in navigation.find())):
+        assert re.sub(pattern[1].decode().replace("\\/", "/"), "/", prefix + page) == prefix
+    assert re.sub(pattern[1].decode().replace("\\/", "/"), "/", "/no_such_page") == "/no_such_page"
+
+
+def test_the_parts_of_the_client_are_there():
+    names = re.findall(rb"static/js/(\w+)\.[\w-]+\.js", opening.head())
+    assert {name.decode() for name in names} == set(opening.AT_ONCE)
