@@ -97,10 +97,11 @@ def test_killed_at_any_step_and_asked_again(folder, whole, tmp_path):
     assert equal(whole, tmp_path)
 
 
-def test_asked_to_stop_it_saves_within_the_epoch_and_leaves(folder, whole, tmp_path):
-    with launched(tmp_path, folder, slow=0.3) as process:
+@pytest.mark.parametrize("workers", [0, 1])
+def test_asked_to_stop_it_saves_within_the_epoch_and_leaves(folder, whole, tmp_path, workers):
+    with launched(tmp_path, folder, slow=0.3, workers=workers) as process:
         wait_for((tmp_path / "begun").exists, process)
-        process.send_signal(signal.SIGTERM)
+        os.killpg(process.pid, signal.SIGTERM)  # the process that loads pictures too, as a service manager does it
         _, said = process.communicate(timeout=60)
     assert process.returncode == classify.STOPPED, said
     state = torch.load(tmp_path / "state.pt", weights_only=True)

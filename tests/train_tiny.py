@@ -16,6 +16,7 @@ from tests.test_training import TINY
 
 out, folder, slow, changes = Path(sys.argv[1]), sys.argv[2], float(sys.argv[3]), json.loads(sys.argv[4])
 full_after = changes.pop("full_disk_after", None)
+workers = changes.pop("workers", 0)
 step, save = Run._train_step, Run.save
 
 
@@ -39,7 +40,7 @@ if full_after is not None:
 out.joinpath(f"rank{os.environ.get('RANK', 0)}").write_text(str(os.getpid()))
 try:
     done = classify.train(
-        replace(TINY, **changes), out, folder, device="cpu", watch=classify.leave_when_asked
+        replace(TINY, **changes), out, folder, workers=workers, device="cpu", watch=classify.leave_when_asked
     )  # fmt: skip
 except TrainingStopped as error:
     sys.exit(str(error))

@@ -24,7 +24,7 @@ from lambda_core.checkpoints import CheckpointRefused, load_checkpoint, save_che
 from lambda_core.models import build
 from lambda_core.training.config import RECIPES, Recipe, changed
 from lambda_core.training.faults import TrainingStopped
-from lambda_core.training.loop import Run, accelerator_for, evaluate
+from lambda_core.training.loop import Run, accelerator_for, evaluate, outlive_stop
 from lambda_core.training.plan import describe, plan
 
 STOPPED = 143  # exit status of a run that left because it was asked to, as a process ended by SIGTERM has
@@ -71,7 +71,7 @@ def train(
         run.start_from(load_checkpoint(init).model)
     val = data.Repeatable(held_out, data.eval_transform(recipe.size))
     mine = Subset(val, range(accelerator.process_index, len(val), accelerator.num_processes))
-    val_loader = DataLoader(mine, 100, num_workers=workers)
+    val_loader = DataLoader(mine, 100, num_workers=workers, worker_init_fn=outlive_stop)
     curve = _tensorboard(out, run.step) if accelerator.is_main_process else None
     while run.epoch < recipe.epochs and not run.asked_to_stop():
         side = recipe.side(run.epoch)
