@@ -45,7 +45,8 @@ def train(
 ) -> dict[str, Any]:
     """Run a recipe to its end in folder `out`, resuming if it was begun there. Returns the last line of the log.
 
-    init: a checkpoint to start a new run from, a name of the zoo or a file, in place of random weights. command: for
+    init: a checkpoint to start a new run from, a name of the zoo or a file, in place of random weights; a narrower
+    network with the same layers is widened first, see `lambda_core.models.widening`. command: for
     the model card. watch: called once with the run before it starts. dry: measure a few steps, write nothing, and
     return the plan instead.
     """
@@ -171,7 +172,11 @@ def parser() -> argparse.ArgumentParser:
     found.add_argument("recipe", choices=RECIPES, metavar="RECIPE", help=", ".join(RECIPES))
     found.add_argument("--data", help="folder of the data sets (else LAMBDA_DATA, else ./data)")
     found.add_argument("--out", type=Path, help="folder of the run (runs/RECIPE)")
-    found.add_argument("--init", metavar="CHECKPOINT", help="start from these weights: a name of the zoo, or a file")
+    found.add_argument(
+        "--init",
+        metavar="CHECKPOINT",
+        help="start from these weights, a name of the zoo or a file; those of a narrower network are widened",
+    )
     found.add_argument("--epochs", type=int)
     found.add_argument("--precision", choices=["float32", "bfloat16", "float16"])
     found.add_argument("--seed", type=int)

@@ -53,3 +53,8 @@ def test_it_draws_at_every_width(open_page: Callable[..., Page], view: View):
     expect(page.locator(".st-key-memory_chart_work .scatterlayer .trace").first).to_be_attached(timeout=20_000)
     overflow = page.locator('[data-testid="stMain"]').evaluate("sheet => sheet.scrollWidth - sheet.clientWidth")
     assert overflow <= 1
+    for group in page.get_by_test_id("stButtonGroup").all():  # no choice is cut off
+        left, right = group.evaluate("e => [e.getBoundingClientRect().left, e.getBoundingClientRect().right]")
+        for choice in group.get_by_role("radio").all():
+            place = choice.bounding_box()
+            assert place and left <= place["x"] and place["x"] + place["width"] <= right + 1
