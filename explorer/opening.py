@@ -1,12 +1,8 @@
-"""What the first answer to a visitor carries, so that the page opens sooner: where the server is, and what to load."""
+"""What the first answer to a visitor carries, so that the page opens sooner: where the server is."""
 
 from typing import Any
 
 from explorer import navigation
-from explorer.serving import STATIC
-
-# Parts of Streamlit's client that every page needs, and that the client asks for only when it meets them.
-AT_ONCE = ("BidiComponent", "Button", "Html", "PageLink", "Selectbox")
 
 
 def head() -> bytes:
@@ -16,12 +12,8 @@ def head() -> bytes:
     told where the server is, which works below a prefix of a proxy too.
     """
     pages = "|".join(page.path.stem for page in navigation.find())
-    files = [file.name for name in AT_ONCE for file in (STATIC / "static" / "js").glob(f"{name}.*.js")]
-    loads = ";".join(f"import('./static/js/{name}')" for name in files)
     root = f"location.origin + location.pathname.replace(/\\/({pages})?\\/?$/, '/')"
-    return (
-        f"<script>window.__streamlit = {{BACKEND_BASE_URL: {root}}}</script><script type=module>{loads}</script>"
-    ).encode()
+    return f"<script>window.__streamlit = {{BACKEND_BASE_URL: {root}}}</script>".encode()
 
 
 class Head:

@@ -62,8 +62,3 @@ def test_the_server_is_where_the_pages_begin(prefix):
     for page in ("", *(info.path.stem for info in navigation.find())):
         assert re.sub(pattern[1].decode().replace("\\/", "/"), "/", prefix + page) == prefix
     assert re.sub(pattern[1].decode().replace("\\/", "/"), "/", "/no_such_page") == "/no_such_page"
-
-
-def test_the_parts_of_the_client_are_there():
-    names = re.findall(rb"static/js/(\w+)\.[\w-]+\.js", opening.head())
-    assert {name.decode() for name in names} == set(opening.AT_ONCE)
