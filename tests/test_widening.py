@@ -35,7 +35,7 @@ def test_copies_part_ways():
     narrow, wide = network(4), network(8, seed=1)
     widen(narrow, wide)
     weight = wide.stages[0][0].reduce.weight
-    torch.testing.assert_close(weight[0::2], weight[0::2])
+    torch.testing.assert_close(weight[0::2], weight[1::2])
     wide(torch.rand(2, 3, 32, 32)).square().sum().backward()
     gradient = wide.stages[0][0].norm1.weight.grad
     assert not torch.allclose(gradient[0::2], gradient[1::2], rtol=0.05)
@@ -57,3 +57,15 @@ def test_another_network_is_refused_and_left_alone(other, why):
     with pytest.raises(CannotWiden, match=why):
         widen(narrow, wide)
     assert all(torch.equal(tensor, before[name]) for name, tensor in wide.state_dict().items())
+
+
+def test_a_network_for_small_images_alone_is_copied_and_widened():
+    layer = {"layer": {"scope": None}, "image_size": 32}
+    x = torch.rand(2, 3, 32, 32)
+    for width in (4, 8):
+        narrow, wide = network(4, **layer), network(width, seed=1, **layer)
+        widen(narrow, wide, size=32)
+        torch.testing.assert_close(wide(x), narrow(x), rtol=1e-4, atol=1e-5)
+    with pytest.raises(ValueError, match="up to size"):
+        widen(narrow, network(8, **layer))
+    widen(narrow, network(4, **layer))  # nothing to compare

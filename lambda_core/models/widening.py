@@ -31,14 +31,14 @@ def _widen(narrow: Tensor, shape: torch.Size, generator: torch.Generator) -> Ten
 
 
 @torch.no_grad()
-def widen(narrow: nn.Module, wide: nn.Module, seed: int = 0) -> None:
+def widen(narrow: nn.Module, wide: nn.Module, seed: int = 0, size: int = 96) -> None:
     """Give `wide` the weights with which it computes what `narrow` does, for any image.
 
     Both have the same layers; the channels of `wide` are whole multiples. Channel i of the narrow network becomes the
     neighbours times i, times i + 1, ... of the wide one, all equal at first. What follows shares its weight out among
     them unequally, so their gradients differ and they part ways in training. Raises CannotWiden, before anything is
     changed, where the two do not correspond; layers that mix channels in other ways, such as u > 1 slices of values,
-    are found by comparing outputs.
+    are found by comparing outputs on images of `size` pixels. Equal shapes are copied as they are.
     """
     before = narrow.state_dict()
     target = {name: tensor.clone() for name, tensor in wide.state_dict().items()}
@@ -54,7 +54,9 @@ def widen(narrow: nn.Module, wide: nn.Module, seed: int = 0) -> None:
     if wrong := next((name for name, tensor in found.items() if tensor is None), None):
         raise CannotWiden(f"{wrong} has another number of axes in the wider network")
     wide.load_state_dict(found)
-    images = torch.rand(2, 3, 96, 96, generator=generator).to(next(wide.parameters()))
+    if all(tensor.shape == target[name].shape for name, tensor in before.items()):
+        return
+    images = torch.rand(2, 3, size, size, generator=generator).to(next(wide.parameters()))
     modes = narrow.training, wide.training
     expected, computed = narrow.eval()(images.cpu()), wide.eval()(images).cpu()
     narrow.train(modes[0]), wide.train(modes[1])

@@ -256,7 +256,8 @@ class Run:
         Raises CheckpointRefused for any other.
         """
         try:
-            widen(other, self.average.module, self.recipe.seed)  # which is never run in mixed precision
+            # The average is never run in mixed precision.
+            widen(other, self.average.module, self.recipe.seed, self.recipe.size)
         except CannotWiden as error:
             raise CheckpointRefused(
                 f"the weights to start from belong to a network of another shape: {error}"
