@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import torch
@@ -10,6 +11,25 @@ from hypothesis import settings
 torch.set_num_threads(1)
 settings.register_profile("unhurried", deadline=None)  # a busy machine is no failure
 settings.load_profile("unhurried")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where a data set of a few pictures lies."""
+    from tests import imagenette
+
+    return imagenette.make(tmp_path_factory.mktemp("data"))
+
+
+@pytest.fixture(scope="module")
+def whole(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A training run that nothing disturbed."""
+    from lambda_core.training import classify
+    from tests.tiny import TINY
+
+    out = tmp_path_factory.mktemp("whole")
+    classify.train(TINY, out, folder, device="cpu")
+    return out
 
 
 @pytest.fixture(autouse=True)

@@ -1,4 +1,4 @@
-"""The tiny run of test_training.py as a program: OUT FOLDER SLOW CHANGES, alone or under torchrun."""
+"""The tiny run of test_faults.py as a program: OUT FOLDER SLOW CHANGES, alone or under torchrun."""
 
 import json
 import os
@@ -12,7 +12,7 @@ from pathlib import Path
 from lambda_core.training import classify
 from lambda_core.training.faults import TrainingStopped
 from lambda_core.training.loop import Run
-from tests.test_training import TINY
+from tests.tiny import TINY
 
 out, folder, slow, changes = Path(sys.argv[1]), sys.argv[2], float(sys.argv[3]), json.loads(sys.argv[4])
 full_after = changes.pop("full_disk_after", None)

@@ -13,6 +13,7 @@ import signal
 import sys
 from collections.abc import Callable
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -62,10 +63,11 @@ def train(
     run = Run(replace(recipe, overrides=overrides), build(recipe.model, **overrides), out, classes, accelerator)
     if watch:
         watch(run)
-    pictures = data.Repeatable(source, _augmented(recipe, recipe.size), seed=recipe.seed, cache=known.cache)
+    augmented = partial(_augmented, recipe)
+    pictures = data.Repeatable(source, augmented(0), seed=recipe.seed, cache=known.cache)
     total = recipe.epochs * (len(pictures) // recipe.batch)
     if dry:
-        return plan(run, pictures, workers, total)
+        return plan(run, pictures, augmented, workers, total)
     if run.resume():
         accelerator.print(f"going on from epoch {run.epoch} of {recipe.epochs}", file=sys.stderr)
     elif init:
@@ -76,7 +78,7 @@ def train(
     curve = _tensorboard(out, run.step) if accelerator.is_main_process else None
     while run.epoch < recipe.epochs and not run.asked_to_stop():
         side = recipe.side(run.epoch)
-        pictures.transform = _augmented(recipe.at(run.epoch), side)
+        pictures.transform = augmented(run.epoch)
         figures = run.train_epoch(pictures, workers, total, curve)
         if figures is None:
             break
@@ -100,9 +102,10 @@ def train(
     return run.history[-1]
 
 
-def _augmented(recipe: Recipe, side: int) -> Callable:
+def _augmented(recipe: Recipe, epoch: int) -> Callable:
+    now = recipe.at(epoch)
     return data.train_transform(
-        side, recipe.scale, pad=recipe.pad, flip=recipe.flip, randaugment=recipe.randaugment
+        recipe.side(epoch), now.scale, pad=now.pad, flip=now.flip, randaugment=now.randaugment
     )  # fmt: skip
 
 

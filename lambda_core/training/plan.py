@@ -2,6 +2,8 @@
 
 import resource
 import time
+from collections import Counter
+from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
 
@@ -13,31 +15,27 @@ from lambda_core.training.loop import Run
 MEASURED = 3  # steps that are timed, after one that is not
 
 
-def plan(run: Run, data: Repeatable, workers: int, total: int) -> dict[str, Any]:
-    """Time a few steps at the full size and the same number of batches from the loader alone. Leaves no file behind.
+def plan(run: Run, data: Repeatable, transform: Callable[[int], Callable], workers: int, total: int) -> dict[str, Any]:
+    """Time a few steps at each size that the recipe trains on, and the same number of batches from the loader alone.
 
-    seconds: for all that is left, at the pace measured. peak_bytes: of this process, or of the GPU. loader_ratio:
-    photographs a second that the loader gives, over those that the network takes.
+    transform: that of the photographs, for an epoch. Leaves no file behind. paces: (side, seconds a step, steps) for
+    each size in turn; all the rest is of the largest. seconds: for all that is left, at the paces measured.
+    peak_bytes: of this process, or of the GPU. loader_ratio: photographs a second that the loader gives, over those
+    that the network takes.
     """
     recipe = run.recipe
-    loader, steps = run.loader(data, workers)
-    count = min(MEASURED, steps - 1)
-    if count < 1:
-        raise ValueError(f"{len(data)} pictures make no two steps of {recipe.batch}: take a smaller --set batch=...")
-    run.model.train()
-    parts = iter(loader)
-    run._train_step(parts, total)
-    started = time.perf_counter()
-    for _ in range(count):
-        run._train_step(parts, total).item()
-    a_step = (time.perf_counter() - started) / count
-    del parts
+    epochs = Counter(map(recipe.side, range(recipe.epochs)))
+    paces = []
+    for side in sorted(epochs):
+        data.transform = transform(next(epoch for epoch in range(recipe.epochs) if recipe.side(epoch) == side))
+        paces.append((side, _seconds_a_step(run, data, workers, total), total // recipe.epochs * epochs[side]))
     parts = iter(run.loader(data, workers)[0])
     next(parts)
+    count = min(MEASURED, total // recipe.epochs - 1)
     started = time.perf_counter()
     for _ in range(count * recipe.accumulate):
         next(parts)
-    a_load = (time.perf_counter() - started) / count
+    a_load, a_step = (time.perf_counter() - started) / count, paces[-1][1]
     if run.device.type == "cuda":
         peak = torch.cuda.max_memory_allocated(run.device)
     else:
@@ -49,13 +47,29 @@ def plan(run: Run, data: Repeatable, workers: int, total: int) -> dict[str, Any]
         "device": str(run.device),
         "pictures": len(data),
         "steps": total,
-        "seconds_a_step": a_step,
-        "seconds": a_step * total,
+        "paces": paces,
+        "seconds": sum(seconds * count for _, seconds, count in paces),
         "peak_bytes": peak,
         "model_images_per_second": recipe.batch / a_step,
         "loader_images_per_second": recipe.batch / a_load,
         "loader_ratio": a_step / a_load,
     }
+
+
+def _seconds_a_step(run: Run, data: Repeatable, workers: int, total: int) -> float:
+    loader, steps = run.loader(data, workers)
+    count = min(MEASURED, steps - 1)
+    if count < 1:
+        raise ValueError(
+            f"{len(data)} pictures make no two steps of {run.recipe.batch}: take a smaller --set batch=..."
+        )
+    run.model.train()
+    parts = iter(loader)
+    run._train_step(parts, total)
+    started = time.perf_counter()
+    for _ in range(count):
+        run._train_step(parts, total).item()
+    return (time.perf_counter() - started) / count
 
 
 def describe(found: dict[str, Any]) -> str:
@@ -65,7 +79,8 @@ def describe(found: dict[str, Any]) -> str:
         f"{recipe['model']}: {found['parameters'] / 1e6:.2f} M parameters on {found['device']} "
         f"({found['processes']} process{'es' if found['processes'] > 1 else ''})",
         f"{recipe['epochs']} epochs of {found['pictures']:,} pictures: {found['steps']:,} steps of {recipe['batch']}",
-        f"{found['seconds_a_step']:.2f} s a step at {recipe['size']} px, so about {hours:.1f} h in all",
+        ", ".join(f"{seconds:.2f} s a step at {side} px" for side, seconds, _ in found["paces"])
+        + f": about {hours:.1f} h in all",
         f"memory: {found['peak_bytes'] / 2**30:.1f} GiB at most so far",
         f"the loader alone gives {found['loader_images_per_second']:,.0f} pictures a second, the network takes "
         f"{found['model_images_per_second']:,.0f}: {found['loader_ratio']:.1f} times as many",

@@ -1,0 +1,156 @@
+"""Whatever ends a run, the last good state is intact and the same command goes on as if nothing had been."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from lambda_core import data
+from lambda_core.training import classify
+from lambda_core.training.faults import TrainingStopped, write_atomically
+from tests import imagenette
+from tests.tiny import TINY, equal, losses, weights
+
+ROOT = Path(__file__).parents[1]
+
+
+@contextmanager
+def launched(out, folder, *, slow=0.0, processes=0, restarts=0, **changes):
+    """The TINY run as a command of its own, on one process or under torchrun; each step takes `slow` seconds more."""
+    program = ROOT / "tests" / "train_tiny.py"
+    start = [sys.executable]
+    if processes:
+        start += ["-m", "torch.distributed.run", "--nproc-per-node", str(processes), "--standalone"]
+        start += ["--max-restarts", str(restarts), "--monitor-interval", "0.2"]
+    command = [*start, str(program), str(out), str(folder), str(slow), json.dumps(changes)]
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT), "PYTHONWARNINGS": "ignore"}
+    pipes = {"stderr": subprocess.PIPE, "stdout": subprocess.DEVNULL, "text": True, "start_new_session": True}
+    with subprocess.Popen(command, env=environment, **pipes) as process:
+        try:
+            yield process
+        finally:  # with all that it started
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+
+
+def wait_for(condition, process):
+    deadline = time.monotonic() + 120
+    while not condition():
+        assert process.poll() is None, process.stderr.read()
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def test_killed_at_any_step_and_asked_again(folder, whole, tmp_path):
+    with launched(tmp_path, folder, slow=0.05) as process:
+        wait_for(lambda: (tmp_path / "state.pt").exists(), process)
+        time.sleep(0.12)  # into the next epoch
+        process.kill()
+    assert torch.load(tmp_path / "state.pt", weights_only=True)["epoch"] < TINY.epochs
+    classify.train(TINY, tmp_path, folder, device="cpu")
+    assert equal(whole, tmp_path)
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_asked_to_stop_it_saves_within_the_epoch_and_leaves(folder, whole, tmp_path, workers):
+    with launched(tmp_path, folder, slow=0.3, workers=workers) as process:
+        wait_for((tmp_path / "begun").exists, process)
+        os.killpg(process.pid, signal.SIGTERM)  # the process that loads pictures too, as a service manager does it
+        _, said = process.communicate(timeout=60)
+    assert process.returncode == classify.STOPPED, said
+    state = torch.load(tmp_path / "state.pt", weights_only=True)
+    assert 0 < state["begun"] < 5
+    classify.train(TINY, tmp_path, folder, device="cpu")
+    assert equal(whole, tmp_path)
+
+
+def test_two_processes_with_half_the_batch_equal_one_with_the_whole(folder, whole, tmp_path):
+    with launched(tmp_path, folder, processes=2) as process:
+        _, said = process.communicate(timeout=200)
+    assert process.returncode == 0, said
+    for one, two in zip(losses(whole), losses(tmp_path), strict=True):
+        assert float(one) == pytest.approx(float(two), rel=1e-4)
+    for name, value in weights(whole).items():
+        torch.testing.assert_close(value, weights(tmp_path)[name], rtol=2e-3, atol=2e-4)
+
+
+def test_a_lost_worker_ends_the_others_and_the_same_command_goes_on(folder, whole, tmp_path):
+    with launched(tmp_path, folder, processes=2, slow=0.2) as process:
+        wait_for(lambda: (tmp_path / "state.pt").exists(), process)
+        os.kill(int((tmp_path / "rank1").read_text()), signal.SIGKILL)
+        process.communicate(timeout=100)
+    assert process.returncode != 0
+    assert torch.load(tmp_path / "state.pt", weights_only=True)["epoch"] < TINY.epochs
+    with launched(tmp_path, folder, processes=2) as process:
+        _, said = process.communicate(timeout=100)
+    assert process.returncode == 0, said
+    assert "going on from epoch" in said
+    for one, two in zip(losses(whole), losses(tmp_path), strict=True):
+        assert float(one) == pytest.approx(float(two), rel=1e-4)
+
+
+def test_torchrun_starts_all_again_when_a_worker_is_lost(folder, whole, tmp_path):
+    with launched(tmp_path, folder, processes=2, restarts=3, slow=0.2) as process:  # gloo may need a second try
+        wait_for(lambda: (tmp_path / "state.pt").exists(), process)
+        os.kill(int((tmp_path / "rank1").read_text()), signal.SIGKILL)
+        _, said = process.communicate(timeout=200)
+    assert process.returncode == 0, said
+    assert "going on from epoch" in said
+    for one, two in zip(losses(whole), losses(tmp_path), strict=True):
+        assert float(one) == pytest.approx(float(two), rel=1e-4)
+
+
+def test_a_full_disk_is_said_and_the_last_state_stays(folder, tmp_path):
+    with launched(tmp_path, folder, full_disk_after=1) as process:
+        _, said = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert "could not be written: there is no room; the last good state.pt is intact" in said.splitlines()[-1]
+    assert torch.load(tmp_path / "state.pt", weights_only=True)["epoch"] == 1
+    assert not list(tmp_path.glob("*.part"))
+
+
+def test_an_interrupted_write_leaves_the_old_file(tmp_path):
+    file = tmp_path / "state.pt"
+    file.write_text("good")
+
+    def fails(path):
+        path.write_text("ha")
+        raise OSError("power cut")
+
+    with pytest.raises(TrainingStopped, match=r"power cut; the last good state\.pt is intact"):
+        write_atomically(file, fails)
+    assert file.read_text() == "good"
+    (tmp_path / "state.pt.part").write_text("left behind")
+    write_atomically(file, lambda path: path.write_text("new"))
+    assert file.read_text() == "new"
+
+
+def test_a_state_that_is_not_one_is_refused_and_left(folder, tmp_path):
+    (tmp_path / "state.pt").write_bytes(b"not a state")
+    with pytest.raises(TrainingStopped, match="not a state that this recipe can go on from"):
+        classify.train(TINY, tmp_path, folder, device="cpu")
+    assert (tmp_path / "state.pt").read_bytes() == b"not a state"
+
+
+def test_a_nan_loss_stops_with_a_sentence_and_keeps_the_last_state(folder, tmp_path):
+    classify.train(replace(TINY, epochs=1), tmp_path, folder, device="cpu")
+    before = (tmp_path / "state.pt").read_bytes()
+    with pytest.raises(TrainingStopped, match="last good state"):
+        classify.train(replace(TINY, lr=1e30, epochs=2), tmp_path, folder, device="cpu")
+    assert (tmp_path / "state.pt").read_bytes() == before
+
+
+def test_a_corrupt_picture_is_named(tmp_path):
+    root = imagenette.make(tmp_path)
+    bad = next((root / "imagenette2-160" / "train").rglob("*.JPEG"))
+    bad.write_bytes(bad.read_bytes()[:300])
+    with pytest.raises(data.DataBroken, match=f"{bad.name} cannot be decoded"):
+        classify.train(TINY, tmp_path / "run", root, device="cpu")

@@ -1,0 +1,94 @@
+"""Recipes, and the plain functions that a step is made of."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from lambda_core import build, data
+from lambda_core.training.batches import batches
+from lambda_core.training.config import RECIPES, changed
+from lambda_core.training.loop import averaging, parameter_groups, schedule
+from tests.tiny import TINY
+
+
+@pytest.mark.parametrize(
+    ("setting", "said"),
+    [
+        ("speed=3", "a field of a recipe"),
+        ("lr", "FIELD=VALUE"),
+        ("lr=fast", "something like"),
+        ("batch=7.5", "like 64"),
+    ],
+)
+def test_a_wrong_setting_is_explained(setting, said):
+    with pytest.raises(ValueError, match=said):
+        changed(RECIPES["imagenette-128"], [setting])
+
+
+def test_settings_change_a_recipe():
+    assert changed(RECIPES["imagenette-128"], ["randaugment=None"]).randaugment is None
+    recipe = changed(TINY, ["lr=1", "sizes=((0, 16),)", "overrides={'stages': 'LLLL'}", "randaugment=(2, 9)"])
+    assert (recipe.lr, recipe.sizes, recipe.overrides) == (1.0, ((0, 16),), {"stages": "LLLL"})
+    assert recipe.randaugment == (2, 9)
+
+
+@pytest.mark.parametrize(("accumulate", "world"), [(1, 1), (2, 1), (1, 4), (2, 2)])
+def test_processes_and_parts_share_the_pictures_of_each_step(accumulate, world):
+    one = list(batches(21, 8, seed=1, epoch=2))
+    assert len(one) == 2 and not set(one[0]) & set(one[1])
+    shares = [
+        list(batches(21, 8, seed=1, epoch=2, accumulate=accumulate, rank=rank, world=world)) for rank in range(world)
+    ]
+    for step in range(2):
+        seen = [i for share in shares for part in share[step * accumulate : (step + 1) * accumulate] for i in part]
+        assert sorted(seen) == sorted(one[step])
+    assert list(batches(21, 8, seed=1, epoch=2, start=1)) == one[1:]
+    assert one != list(batches(21, 8, seed=1, epoch=3))
+    with pytest.raises(ValueError, match="multiple of 6"):
+        list(batches(21, 8, seed=1, epoch=2, accumulate=2, world=3))
+
+
+def test_schedule_warms_up_and_ends_at_zero():
+    values = [schedule(step, 100, 0.1) for step in range(100)]
+    assert values.index(max(values)) in (9, 10)
+    assert max(values) == pytest.approx(1)
+    assert values[-1] < 0.001
+    assert values[0] == pytest.approx(0.1)
+
+
+def test_the_average_follows_at_once_and_slows_down():
+    update = averaging(0.9)
+    average, current = [torch.zeros(1)], [torch.ones(1)]
+    update(average, current, 1)
+    assert average[0].item() == pytest.approx(1 - 2 / 11)
+    average = [torch.zeros(1)]
+    update(average, current, 10_000)
+    assert average[0].item() == pytest.approx(0.1)
+
+
+def test_sizes_follow_the_plan():
+    assert [TINY.side(epoch) for epoch in (0, 1, 2, 9)] == [24, 24, 32, 32]
+    assert replace(TINY, sizes=()).side(5) == TINY.size
+
+
+def test_norms_biases_and_embeddings_do_not_decay():
+    model = torch.nn.Linear(2, 2)
+    decayed, free = parameter_groups(model, 0.1)
+    assert [p.dim() for p in decayed["params"]] == [2]
+    assert [p.dim() for p in free["params"]] == [1]
+    assert (decayed["weight_decay"], free["weight_decay"]) == (0.1, 0.0)
+
+
+def test_recipes_name_networks_and_data_that_exist():
+    for recipe in RECIPES.values():
+        assert recipe.data in data.DATASETS
+        with torch.device("meta"):
+            build(recipe.model, **recipe.overrides)
+
+
+def test_digits_are_there_without_a_folder():
+    train, val = (data.DATASETS["digits"].load(split) for split in ("train", "val"))
+    assert (len(train), len(val)) == (1438, 359)
+    image, label = train[0]
+    assert image.size == (8, 8) and label in range(10)
