@@ -19,6 +19,20 @@ def _layout(scheme: str, height: int, **more: Any) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def _light(red: float, green: float, blue: float) -> float:
+    """Relative luminance of sRGB in 0..255, as WCAG has it."""
+    linear = [c / 3294.6 if c <= 10.31 else ((c / 255 + 0.055) / 1.055) ** 2.4 for c in (red, green, blue)]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+def letters(share: float, scheme: str) -> str:
+    """The ink that reads best on `share` of the way from the plate to the colour of an answer: "ink" or "page"."""
+    rgb = {name: [int(colour[i : i + 2], 16) for i in (1, 3, 5)] for name, colour in PALETTE[scheme].items()}
+    under = _light(*(a + share * (b - a) for a, b in zip(rgb["zero"], rgb["output"], strict=True))) + 0.05
+    contrast = {name: (_light(*rgb[name]) + 0.05) / under for name in ("ink", "page")}
+    return max(contrast, key=lambda name: max(contrast[name], 1 / contrast[name]))
+
+
 def confusion(counts: Sequence[Sequence[int]], names: Sequence[str], scheme: str) -> Any:
     """A row a class, a column an answer. The scale ends at the largest mistake, so that mistakes can be seen."""
     import plotly.graph_objects as go
@@ -31,19 +45,22 @@ def confusion(counts: Sequence[Sequence[int]], names: Sequence[str], scheme: str
         [f"{count:,} of {row.sum():,} {label}<br>answered: {answer}" for count, answer in zip(row, names, strict=True)]
         for row, label in zip(table, names, strict=True)
     ]
-    figure = go.Figure(
-        go.Heatmap(
-            z=np.minimum(shares, limit), x=list(names), y=list(names), zmin=0, zmax=limit, xgap=1, ygap=1,
-            colorscale=[[0, ink["zero"]], [1, ink["output"]]], customdata=said,
-            hovertemplate="%{customdata}<extra></extra>",
-            text=[[f"{count}" if count else "" for count in row] for row in table], texttemplate="%{text}",
+    shown = np.minimum(shares, limit)
+    inks = np.array([[letters(share / limit, scheme) for share in row] for row in shown])
+    figure = go.Figure()
+    for number, name in enumerate(np.unique(inks)):  # a heat map has one colour for all its letters
+        mine = inks == name
+        figure.add_heatmap(
+            z=np.where(mine, shown, np.nan), x=list(names), y=list(names), zmin=0, zmax=limit, xgap=1, ygap=1,
+            colorscale=[[0, ink["zero"]], [1, ink["output"]]], customdata=said, hoverongaps=False,
+            hovertemplate="%{customdata}<extra></extra>", showscale=number == 0, textfont={"color": ink[name]},
+            text=np.where(mine & (table > 0), table.astype(str), ""), texttemplate="%{text}",
             colorbar={
                 "thickness": 10, "outlinewidth": 0, "orientation": "h", "len": 0.4, "tickangle": 0,
                 "tickvals": [0, limit], "ticktext": ["0", f"{100 * limit:.0f} % or more"],
                 "x": 0, "xanchor": "left", "y": 1.01, "yanchor": "bottom",
             },
-        )
-    )  # fmt: skip
+        )  # fmt: skip
     figure.update_layout(**_layout(scheme, 150 + 34 * len(names)))
     figure.update_yaxes(autorange="reversed", showgrid=False, automargin=True)
     figure.update_xaxes(showgrid=False, tickangle=-45, automargin=True)
@@ -80,8 +97,14 @@ def reliability(found: Mapping[str, Any], scheme: str) -> Any:
     figure.add_scatter(
         x=[0, 1], y=[0, 1], mode="lines", line={"color": ink["ink-soft"], "width": 1.5, "dash": "dot"}, hoverinfo="skip"
     )
-    axis = {"tickformat": ".0%", "range": [0, 1], "gridcolor": ink["line"], "zeroline": False, "automargin": True}
+    steps = {i / 5: f"{20 * i} %" for i in range(6)}
+    axis = {
+        "tickvals": list(steps), "ticktext": list(steps.values()), "range": [0, 1], "gridcolor": ink["line"],
+        "zeroline": False, "automargin": True,
+    }  # fmt: skip
     figure.update_layout(
         **_layout(scheme, 340), xaxis={**axis, "title": "how sure it is"}, yaxis={**axis, "title": "right"}
     )
+    del steps[0.0]  # one zero in the corner is enough
+    figure.update_yaxes(tickvals=list(steps), ticktext=list(steps.values()))
     return figure

@@ -33,6 +33,13 @@ PLAIN, HALVES = "resnet50", ("content", "position")
 NUMBERS = {"px": "size", "r": "scope", "k": "dim_k", "h": "heads", "u": "dim_u"}  # how a link abbreviates them
 LIMITS = {"size": (32, 512), "scope": (1, 63), "dim_k": (1, 128), "heads": (1, 64), "dim_u": (1, 16)}
 GLOBAL = 0  # the scope that is the whole map
+NORMS: dict[str, tuple[str, dict[str, Any]]] = {  # the rows of the paper's table, by their word in a link
+    "": ("softmax on keys", {}),
+    "softmaxkq": ("softmax on keys and queries", {"key_norm": "softmax_keys_queries"}),
+    "unitkeys": ("keys of length 1 (L2)", {"key_norm": "l2"}),
+    "rawkeys": ("keys as they are", {"key_norm": "none"}),
+    "nobatchnorm": ("no batch norm on q and v", {"norm_qv": False}),
+}
 
 
 @dataclass(frozen=True)
@@ -40,7 +47,7 @@ class Architecture:
     """base: a name of BASES. stages: the letters as `build` takes them; empty for those of the base.
 
     size: side of the image in pixels. scope, dim_k, heads, dim_u: of the lambda layers, None for the base's own. half:
-    the one that the lambda layers have, "content" or "position", empty for both.
+    the one that the lambda layers have, "content" or "position", empty for both. norm: a word of NORMS.
     """
 
     base: str = PLAIN
@@ -51,6 +58,7 @@ class Architecture:
     heads: int | None = None
     dim_u: int | None = None
     half: str = ""
+    norm: str = ""
 
     @property
     def fixed(self) -> bool:
@@ -77,7 +85,7 @@ class Architecture:
             found["scope"] = self.scope or None
         if self.half:
             found["position" if self.half == "content" else "content"] = False
-        return found
+        return found | NORMS[self.norm][1]
 
     def effective(self) -> dict[str, Any]:
         """All options of a lambda layer, defaults included."""
@@ -123,7 +131,7 @@ class Architecture:
         for short, name in NUMBERS.items():
             if (value := getattr(self, name)) not in (None, getattr(Architecture, name)):
                 parts.append(f"{short}{value}")
-        return "~".join([*parts, *filter(None, [self.half])])
+        return "~".join([*parts, *filter(None, [self.half, self.norm])])
 
 
 def shortest(letters: Sequence[str]) -> str:
@@ -153,6 +161,8 @@ def read(text: str) -> Architecture:
             found[name] = value
         elif part in HALVES:
             found["half"] = part
+        elif part in NORMS and part:
+            found["norm"] = part
         elif re.fullmatch(r"[A-Z]+(-[A-Z]+)*", part, re.ASCII) and base not in SANS:
             found["stages"] = part
         else:

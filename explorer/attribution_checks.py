@@ -32,13 +32,13 @@ def _button(question: Question, job: Job, label: str) -> Any:
 
 
 def halves(question: Question) -> None:
-    """How much of the logit came through λc and λp of each layer."""
+    """How much of the logit came through λᶜ and λᵖ of each layer."""
     if not places.has_lambdas():
         st.caption("This network has no lambda layer, so there are no halves to split its answer over.")
         return
     st.subheader("Content or position?")
     st.markdown(
-        "Each lambda layer adds two halves: what is in the picture (λc) and where it lies (λp). "
+        "Each lambda layer adds two halves: what is in the picture (λᶜ) and where it lies (λᵖ). "
         "How much of the logit came through each?"
     )
     result = _button(question, HALVES, "Split the logit over the halves")
@@ -60,7 +60,7 @@ def halves(question: Question) -> None:
                 name,
                 values.numpy(),
             )
-            for symbol, name, values in (("λc", "content", here.content), ("λp", "position", here.position))
+            for symbol, name, values in (("λᶜ", "content", here.content), ("λᵖ", "position", here.position))
         ]
         heat_maps(loading.jpeg(question.picture, SIDE), question.picture.title, tiles, key="attribution_halves_maps")
     table = plots.halves_table(shares)
@@ -68,9 +68,9 @@ def halves(question: Question) -> None:
     st.dataframe(table, hide_index=True, column_config=columns)
     worst = max(abs(found.error) for found in shares.values())
     st.caption(
-        "λc and λp: integrated gradients along the straight path from zero to the layer's outputs, which must sum to "
+        "λᶜ and λᵖ: integrated gradients along the straight path from zero to the layer's outputs, which must sum to "
         f"the logit minus the logit without the layer; the largest error here is {worst:.4f}. "
-        "Without λc, λp: how the logit changes when that half alone is set to zero."
+        "Without λᶜ, λᵖ: how the logit changes when that half alone is set to zero."
     )
 
 

@@ -61,7 +61,7 @@ def halves_figure(shares: Mapping[str, Halves], scheme: str) -> Any:
     ink = PALETTE[scheme]
     titles = list(shares)
     figure = _figure(scheme, "", "logits", barmode="relative", bargap=0.45)
-    for half, name in (("content", "through λc, content"), ("position", "through λp, position")):
+    for half, name in (("content", "through λᶜ, content"), ("position", "through λᵖ, position")):
         values = [float(getattr(found, half).sum()) for found in shares.values()]
         figure.add_bar(
             x=titles, y=values, name=name, marker={"color": ink[half]}, hovertemplate="%{y:+.3f}<extra></extra>"
@@ -79,13 +79,13 @@ def halves_table(shares: Mapping[str, Halves]) -> list[dict[str, Any]]:
     return [
         {
             "Layer": title,
-            "λc": float(found.content.sum()),
-            "λp": float(found.position.sum()),
-            "λc + λp": float(found.content.sum() + found.position.sum()),
+            "λᶜ": float(found.content.sum()),
+            "λᵖ": float(found.position.sum()),
+            "λᶜ + λᵖ": float(found.content.sum() + found.position.sum()),
             "logit − logit without the layer": found.logit - found.silent,
             "error": found.error,
-            "without λc": found.without_content - found.logit,
-            "without λp": found.without_position - found.logit,
+            "without λᶜ": found.without_content - found.logit,
+            "without λᵖ": found.without_position - found.logit,
         }
         for title, found in shares.items()
     ]

@@ -72,6 +72,8 @@ def maps(question: Question, names: list[str]) -> dict[str, np.ndarray]:
     ]
     if tiles:
         heat_maps(loading.jpeg(question.picture, SIDE), question.picture.title, tiles, key="attribution_maps")
+    if len({tile.hue for tile in tiles}) > 1:
+        st.caption("Violet: maps of the photo's pixels. Yellow: maps of the layer's positions.")
     found = {name: result.value for name, result in results.items() if result}
     _complete(question, found)
     return found
@@ -118,7 +120,9 @@ def _told(question: Question) -> None:
     if sentences:
         st.info(" ".join(sentences))
     else:
-        st.caption(f"The maps explain the logit of {attributions.class_name(question.target)}.")
+        st.caption(
+            f"The maps explain the logit of {attributions.class_name(question.target)}: its score, before softmax."
+        )
 
 
 def work(

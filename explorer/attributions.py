@@ -4,9 +4,10 @@ import base64
 import re
 import threading
 import time
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from io import BytesIO
 from typing import Any
 
@@ -142,10 +143,16 @@ def softmax(values: np.ndarray) -> np.ndarray:
 
 
 def class_name(target: int) -> str:
-    """A class as people call it; of what a checkpoint says, only letters and a few signs: no Markdown, no HTML."""
-    classes = loading.checkpoint().classes
-    name = " ".join(re.sub(r"[^\w\s.,'()-]|_", " ", classes[target]).split())[:40] if target < len(classes) else ""
-    return name or f"class {target}"
+    """A class as people call it, and no other; what a click and a link say."""
+    return _names(loading.checkpoint().classes).get(target, f"class {target}")
+
+
+@lru_cache(maxsize=8)
+def _names(classes: tuple[str, ...]) -> dict[int, str]:
+    """Of what a checkpoint says, only letters and a few signs: no Markdown, no HTML. What then is one gets a number."""
+    plain = [" ".join(re.sub(r"[^\w\s.,'()-]|_", " ", name).split())[:40] for name in classes]
+    alike = Counter(plain)
+    return {i: f"{name} ({i})" if alike[name] > 1 else name for i, name in enumerate(plain) if name}
 
 
 def part(progress: Progress, done: int, count: int) -> Progress:

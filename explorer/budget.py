@@ -145,10 +145,22 @@ def flop_terms(kind: str, sizes: Sizes) -> Terms:
     return operations(fields.pop("kind"), **fields)
 
 
-def seconds(kind: str, sizes: Sizes) -> float:
-    """Of the position part of lambda layers, forward and backward, by the measured constants of its engine."""
-    point = sizes.point(kind)
-    return point.layers * estimate(*_shapes(sizes))[point.kind.removeprefix("lambda, ")].seconds
+@lru_cache(maxsize=20_000)
+def seconds(kind: str, sizes: Sizes, count: str = "kept") -> float:
+    """Estimated on one core: of a training step, or of its forward third.
+
+    The position part of lambda layers by the measured constants of its engine. All else is matrix products, with or
+    without a weight a pair, so it has the constants of the `attention` engine, which does the same.
+    """
+    fixed, operation, byte = CONSTANTS["cpu"]["attention"]
+    taken = sizes.point(kind).kind.removeprefix("lambda, ")
+    own = [term for term in flop_terms(kind, sizes) if not term.name.startswith("position part")]
+    found = total(tuple(own)) / 2 * operation
+    if kind.startswith("lambda"):
+        found += sizes.layers * estimate(*_shapes(sizes))[taken].seconds
+    else:
+        found += sizes.layers * fixed + size_of(kind, replace(sizes, entry=4), "kept") * byte
+    return found / 3 if count == "forward" else found
 
 
 def along(sizes: Sizes, axis: str) -> list[Sizes]:
@@ -167,7 +179,7 @@ def rows(sizes: Sizes, axis: str, count: str) -> list[dict[str, Any]]:
     """The curves as a table: a row a kind and value of the axis."""
     return [
         {"layer": kind, **asdict(one), "engine": one.point(kind).kind, "bytes": size_of(kind, one, count),
-         "flops": flops(kind, one, count)}
+         "flops": flops(kind, one, count), "seconds": seconds(kind, one, count)}
         for kind in KINDS for one in along(sizes, axis)
     ]  # fmt: skip
 
@@ -181,6 +193,14 @@ def said(size: float) -> str:
     while size >= 999.5 and power < len(UNITS) - 1:
         size, power = size / 1024, power + 1
     return f"{size:.3g} {UNITS[power]}"
+
+
+def said_time(time: float) -> str:
+    """Seconds for people: 1.3 ms, 2.5 h."""
+    for unit, size in (("d", 86_400), ("h", 3600), ("min", 60), ("s", 1), ("ms", 1e-3)):
+        if time >= size * (2 if size > 1 else 1):
+            return f"{time / size:,.3g} {unit}"
+    return f"{time * 1e6:.3g} µs"
 
 
 VERBS = {"kept": "keep", "maps": "store", "peak": "need", "forward": "need"}

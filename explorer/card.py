@@ -13,7 +13,7 @@ TITLES = {
     "task": "Task", "data": "Data", "source": "Source", "command": "Trained with", "epochs": "Epochs",
     "machine": "Machine", "note": "Note", "seed": "Seed",
 }  # fmt: skip
-LONGEST = 400
+LONGEST = 1000  # a note of some sentences is shown whole, a book is not
 
 
 def _short(value: Any) -> str:
@@ -48,7 +48,8 @@ def rows(network: Opened) -> list[tuple[str, str]]:
     recipe = card.get("recipe")
     if isinstance(recipe, Mapping):
         told = ("epochs", "batch", "lr", "weight_decay", "label_smoothing", "ema", "precision")
-        found.append(("Recipe", ", ".join(f"{name} {recipe[name]}" for name in told if name in recipe)))
+        words = [str(recipe["words"])] if "words" in recipe else []
+        found.append(("Recipe", ", ".join([*words, *(f"{name} {recipe[name]}" for name in told if name in recipe)])))
     metrics = card.get("metrics")
     if isinstance(metrics, Mapping):
         found += [("Measured", _metric(str(name), metric)) for name, metric in metrics.items()]

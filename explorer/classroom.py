@@ -1,21 +1,23 @@
 """The training page during and after a run: its curves, its buttons, its network on the way, and the ways on."""
 
 import shlex
-import time
 from pathlib import Path
 
 import streamlit as st
 
-from explorer import curves, forming, images, jobs, lessons, loading, pace, sidebar, tour, verdict
+from explorer import curves, forming, images, jobs, lessons, networks, pace, sidebar, tour, verdict
 from explorer.jobs import Busy, Job
 from lambda_core.data import data_folder
 
 
 def current() -> Job | None:
-    """The run that the link names, else the one that this session began."""
-    job = jobs.find(st.query_params.get("run")) or jobs.find(st.session_state.get("run"))
+    """The run that the link names, else the one that this session began; a sentence where it is gone."""
+    asked = st.query_params.get("run"), st.session_state.get("run")
+    job = jobs.find(asked[0]) or jobs.find(asked[1])
     if job is None:
         _leave()
+        if any(asked):
+            st.info("That run is gone: it was deleted, or gave way to newer ones, or its server has ended.")
     else:
         st.session_state["run"] = st.query_params["run"] = job.token
     return job
@@ -50,9 +52,9 @@ def counts(job: Job) -> tuple[int, int]:
 
 def _progress(job: Job, was_running: bool, kept_then: int) -> None:
     state, kept = job.state, len(job.kept())
-    if st.session_state.get("run") != job.token or (state == "running") != was_running or kept != kept_then:
+    gone = jobs.find(job.token) is None or st.session_state.get("run") != job.token
+    if gone or (state == "running") != was_running or kept != kept_then:
         st.rerun()  # the whole page has something new to show
-    job.seen = time.monotonic()
     log, curve = job.log(), job.curve()
     train, held_out = counts(job)
     steps = train // job.plan.batch * job.epochs
@@ -109,6 +111,8 @@ def _left(job: Job, log: list[dict[str, float]], share: float) -> str:
 
 
 def _go_on(job: Job) -> None:
+    if jobs.find(job.token) is None:  # whoever has the link may have deleted it meanwhile
+        return
     try:
         jobs.go_on(job)
     except Busy as error:
@@ -152,14 +156,17 @@ def _network(job: Job, kept: dict[int, Path]) -> None:
 
 
 def _ways_on(job: Job, file: Path, epoch: int, picture: images.Picture) -> None:
+    name = f"{job.plan.data}, epoch {epoch}.safetensors"  # in programs that are exported too, so that they find it
     with st.container(horizontal=True):
         if st.button("Step through this network", icon=":material/footprint:", type="primary"):
+            if refused := networks.open_first(name, file.read_bytes()):
+                st.warning(refused)
+                return
             tour.done().add("train")
-            loading.bring(f"{job.plan.data}, epoch {epoch}", file.read_bytes())
             sidebar.keep("upload", picture)
             st.switch_page("../pages/lambda_layer.py")
         st.download_button(
-            "Keep the checkpoint", file.read_bytes(), f"lambda_{job.plan.data}_epoch_{epoch}.safetensors",
+            "Keep the checkpoint", file.read_bytes(), name,
             icon=":material/download:", on_click="ignore",
         )  # fmt: skip
         with st.popover("The command", icon=":material/terminal:"):

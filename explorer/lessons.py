@@ -35,7 +35,7 @@ class Lesson:
 LESSONS = {
     "digits": Lesson(
         "Handwritten digits",
-        "Small grey pictures of handwritten digits; the answer is one of ten numbers. Learnt in about a minute.",
+        "Small grey pictures of handwritten digits; the answer is one of ten numbers.",
         "digits", 16, caption="A handwritten {}",
     ),
     "imagenette": Lesson(

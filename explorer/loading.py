@@ -12,7 +12,7 @@ import streamlit as st
 import torch
 from PIL import Image
 
-from explorer import images
+from explorer import fitness, images
 from lambda_core import LambdaLayer, trace
 from lambda_core.checkpoints import Checkpoint, read_checkpoint, zoo
 from lambda_core.data import prepare
@@ -67,9 +67,12 @@ def checkpoint() -> Checkpoint:
 
 
 def opened(name: str, content: bytes) -> tuple[Brought, Checkpoint]:
-    """The checkpoint in these bytes, read once. Raises CheckpointRefused."""
+    """The checkpoint in these bytes, read once. Raises CheckpointRefused, also for one that could answer on no page."""
     mine = Brought(name, content, hashlib.sha256(content).hexdigest()[:16])
-    return mine, _network(mine.key, content)
+    loaded = _network(mine.key, content)
+    with LOCK:
+        fitness.check(loaded)
+    return mine, loaded
 
 
 def bring(name: str, content: bytes) -> Checkpoint:

@@ -35,9 +35,22 @@ def _here() -> dict[str, dict[str, Any]]:
 
 def figures(network: Opened) -> dict[str, Any] | None:
     """The report (`lambda_core.evaluation.report`) on the most pictures; "command" says that it shipped."""
+    return max(_known(network), key=lambda found: found["images"], default=None)
+
+
+def _known(network: Opened) -> list[dict[str, Any]]:
     shipped = _shipped(RESULTS.stat().st_mtime).get(network.key) if RESULTS.exists() else None
-    known = [found for found in (shipped, _here().get(network.key)) if found]
-    return max(known, key=lambda found: found["images"], default=None)
+    return [found for found in (shipped, _here().get(network.key)) if found]
+
+
+def together(networks: list[Opened]) -> list[dict[str, Any]] | None:
+    """The reports of all these networks on the same photographs, the most there are; None without such.
+
+    Photographs are drawn in one order, so that equal counts of one data set are the same photographs.
+    """
+    known = [{found["images"]: found for found in _known(network)} for network in networks]
+    common = set.intersection(*(set(found) for found in known)) if len({*map(data_set, networks)}) == 1 else set()
+    return [found[max(common)] for found in known] if common else None
 
 
 def mark(network: Opened) -> dict[str, Any] | None:

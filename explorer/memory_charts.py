@@ -4,7 +4,8 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from explorer.budget import AUTO, KINDS, NAMES, SHOWN, Sizes, along, flop_terms, flops, said, seconds, size_of, terms
+from explorer import budget
+from explorer.budget import AUTO, KINDS, NAMES, SHOWN, Sizes, along, flop_terms, flops, said, said_time, size_of, terms
 from explorer.theme import PALETTE
 from lambda_core.measuring import Machine
 
@@ -25,8 +26,9 @@ STYLES: dict[str, tuple[str, float, str]] = {
 DASHES: dict[str, Any] = {
     "solid": "-", "dash": (0, (5, 2)), "dot": (0, (1, 1.5)), "dashdot": (0, (5, 2, 1, 2)), "longdash": (0, (9, 3)),
 }  # fmt: skip
-COUNTED = {"memory": "bytes", "work": "FLOPs"}
+COUNTED = {"memory": "bytes", "time": "seconds", "work": "FLOPs"}
 BINARY = {2**power: said(2**power) for power in range(0, 61, 5)}
+TIMES = {10.0**i: said_time(10.0**i) if i < 3 else f"10{'⁰¹²³⁴⁵⁶⁷⁸⁹'[i]} s" for i in range(-6, 10)}
 
 
 class Curve(NamedTuple):
@@ -34,32 +36,34 @@ class Curve(NamedTuple):
 
     kind: str
     x: list[int]
-    y: list[int]
+    y: list[float]
     told: list[str]
 
 
 def curves(what: str, sizes: Sizes, axis: str, count: str) -> list[Curve]:
-    """what: "memory" in bytes, "work" in FLOPs. Kinds that have none of it are left out."""
+    """what: "memory" in bytes, "time" in seconds, "work" in FLOPs. Kinds that have none of it are left out."""
     found, places = [], along(sizes, axis)
+    read = {"memory": size_of, "time": budget.seconds, "work": flops}[what]
     for kind in KINDS:
-        y = [size_of(kind, one, count) if what == "memory" else flops(kind, one, count) for one in places]
+        y = [read(kind, one, count) for one in places]
         if any(y):
             told = [_told(what, kind, one, count, value) for one, value in zip(places, y, strict=True)]
             found.append(Curve(kind, [getattr(one, axis) for one in places], y, told))
     return found
 
 
-def _told(what: str, kind: str, sizes: Sizes, count: str, value: int) -> str:
+def _told(what: str, kind: str, sizes: Sizes, count: str, value: float) -> str:
     """The largest term with its numbers, and the sum."""
+    name = KINDS[kind] if kind != AUTO else f"Lambda, {sizes.point(kind).kind.removeprefix('lambda, ')} engine"
+    if what == "time":
+        work, kept = f"{flops(kind, sizes, count):.3g} FLOPs", said(size_of(kind, sizes, "kept"))
+        return f"<b>{name}: about {said_time(value)} on one core</b><br>{work}, {kept} kept for training"
     if what == "memory":
         own = [term for part in terms(kind, sizes, count).values() for term in part]
         sum_of, factor = f"{said(value)}", f" × {sizes.entry} bytes"
     else:
         own, sum_of = list(flop_terms(kind, sizes)), f"{value:.3g} FLOPs"
         factor = "" if count == "forward" else ", × 3 with the backward pass"
-        if kind.startswith("lambda"):
-            factor += f"<br>position part, forward and backward: about {seconds(kind, sizes):.2g} s on one core"
-    name = KINDS[kind] if kind != AUTO else f"Lambda, {sizes.point(kind).kind.removeprefix('lambda, ')} engine"
     if not own:
         return f"<b>{name}: nothing</b>"
     most = max(own, key=lambda term: term.value)
@@ -74,7 +78,12 @@ def lines(machine: Machine) -> dict[str, int]:
     return {name: size for name, size in found.items() if size}
 
 
-def _range(found: Sequence[Curve], more: Sequence[int], step: float) -> list[float]:
+def height(dot: Mapping[str, Any], what: str, count: str) -> float | None:
+    """Where a measured point lies on a chart; None where that chart counts what was not measured: a step was."""
+    return dot.get(count) if what == "memory" else dot["seconds"] if what == "time" and count != "forward" else None
+
+
+def _range(found: Sequence[Curve], more: Sequence[float], step: float) -> list[float]:
     """Of the vertical axis, in powers of ten: whole steps, so that it seldom moves while a slider does."""
     values = [y for curve in found if curve.kind in SHOWN for y in curve.y if y] + list(more)
     low, high = math.log(min(values), step), math.log(max(values), step)
@@ -98,10 +107,10 @@ def figure(
             line={"color": ink[hue], "width": width, "dash": dash}, legendgroup=curve.kind,
         )  # fmt: skip
     limits = lines(machine) if what == "memory" else {}
+    heights = [y for dot in measured if (y := height(dot, what, count))]
     for dot in measured:
-        y = dot.get(count) if what == "memory" else None
-        if y:
-            _dot(chart, dot, getattr(dot["sizes"], axis), y, scheme)
+        if y := height(dot, what, count):
+            _dot(chart, dot, getattr(dot["sizes"], axis), y, said(y) if what == "memory" else said_time(y), scheme)
     for name, limit in limits.items():
         chart.add_hline(limit, line={"color": ink["pixel"], "width": 1.5, "dash": "4px 3px"})
         chart.add_annotation(
@@ -110,9 +119,10 @@ def figure(
         )  # fmt: skip
     chosen = getattr(sizes, axis)
     chart.add_vline(chosen, line={"color": ink["line-strong"], "width": 1.5})
-    vertical: dict[str, Any] = {"range": _range(found, [*limits.values()], 32 if what == "memory" else 100)}
-    if what == "memory":
-        vertical |= {"tickvals": list(BINARY), "ticktext": list(BINARY.values())}
+    step = {"memory": 32, "time": 10, "work": 100}[what]
+    vertical: dict[str, Any] = {"range": _range(found, [*limits.values(), *heights], step)}
+    if ticked := {"memory": BINARY, "time": TIMES}.get(what):
+        vertical |= {"tickvals": list(ticked), "ticktext": list(ticked.values())}
     else:
         vertical |= {"dtick": 2, "exponentformat": "power"}
     x = [value for curve in found[:1] for value in curve.x]
@@ -133,35 +143,36 @@ def figure(
     return chart
 
 
-def _dot(chart: Any, dot: Mapping[str, Any], x: int, y: int, scheme: str) -> None:
+def _dot(chart: Any, dot: Mapping[str, Any], x: int, y: float, read: str, scheme: str) -> None:
     ink = PALETTE[scheme]
     hue, _, _ = STYLES[dot["asked"]]
     chart.add_scatter(
         x=[x], y=[y], mode="markers", showlegend=False, legendgroup=dot["asked"],
         marker={"color": ink["page"], "size": 12, "line": {"color": ink[hue], "width": 3}},
-        hovertemplate=f"<b>{KINDS[dot['asked']]}, measured: {said(y)}</b><br>{dot['seconds']:.3g} s a step"
-        "<extra></extra>",
+        hovertemplate=f"<b>{KINDS[dot['asked']]}, measured: {read}</b><br>{said(dot['kept'])} kept, "
+        f"{said_time(dot['seconds'])} a step<extra></extra>",
     )  # fmt: skip
 
 
 def drawing(
-    sizes: Sizes, axis: str, count: str, machine: Machine, kind: str, measured: Sequence[Mapping[str, Any]] = ()
-) -> bytes:
-    """Both charts as a file, "png" or "svg", in the light palette."""
+    sizes: Sizes, axis: str, count: str, machine: Machine, kind: str, measured: Sequence[Mapping[str, Any]] = (),
+    beside: str = "time",
+) -> bytes:  # fmt: skip
+    """Both charts as a file, "png" or "svg", in the light palette. beside: "time" or "work"."""
     from matplotlib.figure import Figure
 
     from explorer.plots import save
 
     ink = PALETTE["light"]
     sheet = Figure(figsize=(13, 5.2), layout="constrained", facecolor="white")
-    for axes, what in zip(sheet.subplots(1, 2), COUNTED, strict=True):
+    for axes, what in zip(sheet.subplots(1, 2), ("memory", beside), strict=True):
         found = [curve for curve in curves(what, sizes, axis, count) if curve.kind in SHOWN]
         for curve in found:
             hue, width, dash = STYLES[curve.kind]
             axes.plot(curve.x, curve.y, color=ink[hue], linewidth=width * 0.8, linestyle=DASHES[dash],
                       label=KINDS[curve.kind])  # fmt: skip
         axes.set_xscale("log", base=2)
-        axes.set_yscale("log", base=10 if what == "work" else 2)
+        axes.set_yscale("log", base=2 if what == "memory" else 10)
         if what == "memory":
             low, high = axes.get_ylim()
             shown = {value: text for value, text in BINARY.items() if low <= value <= high}
@@ -169,9 +180,9 @@ def drawing(
             for name, limit in lines(machine).items():
                 axes.axhline(limit, color=ink["pixel"], linewidth=1, linestyle="--")
                 axes.annotate(name, (found[0].x[0], limit), color=ink["pixel"], va="bottom", fontsize=9)
-            for dot in measured:
-                if y := dot.get(count):
-                    axes.plot(getattr(dot["sizes"], axis), y, "o", mfc="white", mew=2, mec=ink[STYLES[dot["asked"]][0]])
+        for dot in measured:
+            if y := height(dot, what, count):
+                axes.plot(getattr(dot["sizes"], axis), y, "o", mfc="white", mew=2, mec=ink[STYLES[dot["asked"]][0]])
         axes.set_xlabel(NAMES[axis])
         axes.set_ylabel(COUNTED[what])
         axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")

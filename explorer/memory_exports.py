@@ -48,13 +48,13 @@ for point in ({points[0]},
 '''
 
 
-def downloads(sizes: Sizes, axis: str, count: str, machine: Machine) -> None:
+def downloads(sizes: Sizes, axis: str, count: str, machine: Machine, beside: str) -> None:
     """Made when they are asked for."""
     measured = budget.dots(memory_here.dots(), sizes, axis)
     with st.popover("Export", icon=":material/download:"):
         for kind in ("png", "svg"):
             st.download_button(
-                f"Charts, {kind.upper()}", partial(_drawing, sizes, axis, count, machine, kind, measured),
+                f"Charts, {kind.upper()}", partial(_drawing, sizes, axis, count, machine, kind, measured, beside),
                 f"memory.{kind}", key=f"memory_{kind}", on_click="ignore", width="stretch",
             )  # fmt: skip
         st.download_button(
@@ -69,8 +69,8 @@ def downloads(sizes: Sizes, axis: str, count: str, machine: Machine) -> None:
 
 
 def _drawing(
-    sizes: Sizes, axis: str, count: str, machine: Machine, kind: str, measured: list
+    sizes: Sizes, axis: str, count: str, machine: Machine, kind: str, measured: list, beside: str
 ) -> bytes:  # matplotlib takes half a second to import: only who exports waits for it
     from explorer import memory_charts
 
-    return memory_charts.drawing(sizes, axis, count, machine, kind, measured)
+    return memory_charts.drawing(sizes, axis, count, machine, kind, measured, beside)

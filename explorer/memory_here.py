@@ -216,7 +216,8 @@ def compared(found: list[dict[str, Any]]) -> list[dict[str, Any]]:
                 "All kept, measured": budget.said(dot["kept"]),
                 "Peak, measured": budget.said(dot["peak"]),
                 "Process grew by": budget.said(dot["resident"]) if dot["resident"] else "–",
-                "A step, s": float(f"{dot['seconds']:.3g}"),
+                "A step, estimated": budget.said_time(budget.seconds(kind, sizes)),
+                "A step, measured": budget.said_time(dot["seconds"]),
             }
         )
     return rows

@@ -13,7 +13,9 @@ from explorer.theme import PALETTE
 from lambda_core.cost import Terms
 from lambda_core.measuring import Machine, machine
 
-SIZES, AXIS, COUNT, NOTE = "memory_sizes", "memory_axis", "memory_count", "memory_note"
+SIZES, AXIS, COUNT, NOTE, BESIDE = "memory_sizes", "memory_axis", "memory_count", "memory_note", "memory_beside"
+RIGHT = {"time": "Seconds", "work": "FLOPs"}  # what the second chart shows
+LINK = {AXIS: ("along", AXES, "side"), COUNT: ("count", COUNTS, "kept"), BESIDE: ("right", RIGHT, "time")}
 FIRST, LATER = ("side", "batch", "heads", "layers"), ("dim", "k", "u", "scope", "window", "entry")
 STYLE = """<style>
 .st-key-memory_sentence p { font-size: 1.25rem; line-height: 1.875rem; max-width: 1080px; min-height: 3.75rem }
@@ -31,15 +33,19 @@ def arrive() -> None:
     """Once a session: the sizes of the link, or those that the page starts with."""
     if SIZES in st.session_state:
         return
-    sizes = Sizes()
+    sizes, notes = Sizes(), []
     try:
         sizes = budget.read(st.query_params.get("sizes", ""))
     except ValueError as error:
-        st.session_state[NOTE] = f"The link's sizes were left out: {error}."
-    axis, count = st.query_params.get("along", "side"), st.query_params.get("count", "kept")
+        notes.append(f"The link's sizes were left out: {error}.")
     st.session_state[SIZES] = sizes
-    st.session_state[AXIS] = axis if axis in AXES else "side"
-    st.session_state[COUNT] = count if count in COUNTS else "kept"
+    for key, (name, known, first) in LINK.items():
+        said = st.query_params.get(name, first)
+        if said not in known:
+            notes.append(f"The link's “{name}” must be one of {', '.join(known)}, so it was left out.")
+        st.session_state[key] = said if said in known else first
+    if notes:
+        st.session_state[NOTE] = " ".join(notes)
 
 
 def sizes() -> Sizes:
@@ -52,10 +58,9 @@ def axis() -> str:
 
 def write_url() -> None:
     """The sizes in the address bar, where they differ from those that the page starts with."""
-    wanted = {
-        "sizes": sizes().text(), "along": axis() if axis() != "side" else "",
-        "count": st.session_state[COUNT] if st.session_state[COUNT] != "kept" else "",
-    }  # fmt: skip
+    wanted = {"sizes": sizes().text()}
+    for key, (name, _, first) in LINK.items():
+        wanted[name] = "" if st.session_state[key] == first else st.session_state[key]
     for name, text in wanted.items():
         if not text:
             st.query_params.pop(name, None)
@@ -96,7 +101,7 @@ def show() -> None:
     _charts(now, count, here)
     st.caption(_caption(now, here))
     _readout(now, count, here)
-    memory_exports.downloads(now, axis(), count, here)
+    memory_exports.downloads(now, axis(), count, here, st.session_state[BESIDE])
     write_url()
     seen: set[bool] = st.session_state.setdefault("memory_fitted", set())
     seen.add(budget.size_of("global attention", now, count) <= here.total)
@@ -121,33 +126,31 @@ def _sliders(now: Sizes) -> None:
 
 
 def _choices() -> None:
-    for state, widget in ((COUNT, "memory_count_choice"), (AXIS, "memory_axis_choice")):
-        st.session_state[widget] = st.session_state[state]
+    choices = ((COUNT, "What is counted", COUNTS), (AXIS, "Along the axis", AXES), (BESIDE, "Beside it", RIGHT))
     with st.container(horizontal=True, gap="large", key="memory_choices"):
-        st.segmented_control(
-            "What is counted", list(COUNTS), format_func=COUNTS.__getitem__, key="memory_count_choice", required=True,
-            on_change=_choose, args=(COUNT, "memory_count_choice"),
-        )  # fmt: skip
-        st.segmented_control(
-            "Along the axis", list(AXES), format_func=AXES.__getitem__, required=True,
-            key="memory_axis_choice", on_change=_choose, args=(AXIS, "memory_axis_choice"),
-        )  # fmt: skip
+        for state, label, names in choices:
+            st.session_state[f"{state}_choice"] = st.session_state[state]
+            st.segmented_control(
+                label, list(names), format_func=names.__getitem__, key=f"{state}_choice", required=True,
+                on_change=_choose, args=(state, f"{state}_choice"),
+            )  # fmt: skip
 
 
 def _charts(now: Sizes, count: str, here: Machine) -> None:
     measured = budget.dots(memory_here.dots(), now, axis())
     options: dict[str, Any] = {"theme": None, "config": {"displayModeBar": False}}
-    titles = {"memory": COUNTS[count], "work": _work(count)}
+    beside = st.session_state[BESIDE]
+    titles = {"memory": COUNTS[count], beside: f"{RIGHT[beside]} of {_work(count)}"}
     with st.container(key="memory_charts"):
         for (what, title), column in zip(titles.items(), st.columns(2, gap="large"), strict=True):
             with column:
                 st.markdown(f"**{title}**")
                 chart = memory_charts.figure(what, now, axis(), count, here, scheme(), measured)
-                st.plotly_chart(chart, key=f"memory_chart_{what}", **options)
+                st.plotly_chart(chart, key=f"memory_chart_{'memory' if what == 'memory' else 'work'}", **options)
 
 
 def _work(count: str) -> str:
-    return "FLOPs of the forward pass" if count == "forward" else "FLOPs of a training step"
+    return "the forward pass" if count == "forward" else "a training step"
 
 
 def _caption(now: Sizes, here: Machine) -> str:
@@ -155,6 +158,12 @@ def _caption(now: Sizes, here: Machine) -> str:
         "Move over a curve for its formula; click a name to hide or show its curve.",
         "A lambda layer picks the order of its sums by itself; the names of single engines show them one by one.",
     ]
+    if st.session_state[BESIDE] == "time":
+        words.append(
+            "Seconds are estimates for one core, from operations and bytes and constants that were measured "
+            "(`python -m lambda_core.engines.measure`); a dot is what a step took here, "
+            "beside all else that this machine did."
+        )
     if not here.total:
         words.append(UNKNOWN)
     if now.entry != 4:

@@ -11,7 +11,7 @@ from explorer import loading, places, shelf, state
 from explorer.loading import HOME, Brought
 from lambda_core.checkpoints import Checkpoint, CheckpointRefused, load_checkpoint, save_checkpoint, zoo
 
-FILE, NONE = "a file", "none"
+NONE = "none"
 ROWS = 400  # of the table of keys that do not fit
 
 
@@ -118,7 +118,7 @@ def _chosen(place: str) -> None:
     if name == NONE:
         st.session_state.pop("second", None)
         st.session_state.pop("refused_second", None)
-    elif name != FILE:
+    else:
         _open(place, name, None)
 
 
@@ -131,10 +131,11 @@ def _sent(place: str) -> None:
 def choose(place: str, label: str) -> None:
     """A list of networks by name and a way to bring a file; below, why one was not opened."""
     now = first() if place == "first" else second()
-    listed = [*([NONE] if place == "second" else []), *shelf.names(), FILE]
-    shown = NONE if now is None else now.name if now.name in listed else FILE
-    if st.session_state.get(f"network_{place}") != FILE or shown != FILE:
-        st.session_state[f"network_{place}"] = shown
+    listed = [*([NONE] if place == "second" else []), *shelf.names()]
+    shown = NONE if now is None else now.name
+    if shown not in listed:  # a file, or a network on its way: it stays in the list while it is the one on show
+        listed.append(shown)
+    st.session_state[f"network_{place}"] = shown
     with st.container(horizontal=True, vertical_alignment="bottom"):
         st.selectbox(
             label, listed, format_func=shelf.label, key=f"network_{place}", on_change=_chosen, args=(place,), width=320,

@@ -5,7 +5,7 @@ from typing import Any
 
 import streamlit as st
 
-from explorer import ablated, derivations, later, workbench
+from explorer import ablated, derivations, later, presets, workbench
 from explorer.architecture import of_recipe
 from explorer.blocks import costs
 from explorer.components.paper_table import paper_table
@@ -16,7 +16,8 @@ from lambda_core.training.ablations import ABLATIONS
 TABLE, OPEN, KEY = "paper_table_choice", "paper_open", "paper_table"
 NAMES = {
     "placement": "Placement", "layers": "Layers", "content_vs_position": "Halves", "scope": "Scope", "khu": "k, h, u",
-    "large": "ResNet-101, -152", "complexity": "Memory",
+    "normalization": "Normalization", "large": "ResNet-101, -152", "complexity": "Memory", "detection": "Boxes",
+    "segmentation": "Masks",
 }  # fmt: skip
 UNITS = {"params_m": "M", "flops_b": "B", "memory_gib": "GiB"}
 PUBLISHED_ALONE = ("top1", "throughput")
@@ -33,7 +34,7 @@ def figures(table: str) -> list[Figure]:
     """As `lambda_core.tables.compare`, from costs that are counted block by block."""
     found = []
     for printed in published()["tables"][table]["rows"]:
-        row, recipe = printed["row"], RECIPES[table].get(printed["row"])
+        row, recipe = printed["row"], RECIPES.get(table, {}).get(printed["row"])
         here: dict[str, float] = {}
         if isinstance(recipe, Maps):
             here = recipe.figures()
@@ -76,11 +77,12 @@ def as_data(table: str, found: list[Figure]) -> dict[str, Any]:
     shown = [[name, METRICS[name].label, METRICS[name].tolerance is not None] for name in columns(table)]
     if ours:
         shown.insert(columns(table).index("top1") + 1, ["measured", "ours, %", False])
-    presets = {row for row, recipe in RECIPES[table].items() if not isinstance(recipe, Maps)}
     return {
         "title": published()["tables"][table]["title"],
         "columns": shown,
-        "rows": [{"row": row, "cells": cells, "preset": row in presets} for row, cells in rows.items()],
+        "rows": [
+            {"row": row, "cells": cells, "preset": presets.of(table, row) is not None} for row, cells in rows.items()
+        ],
         "open": st.session_state.get(OPEN, {}).get(table),
     }  # fmt: skip
 
@@ -96,9 +98,8 @@ def _opened() -> None:
 
 def _loaded() -> None:
     row = ((st.session_state[KEY] or {}).get("load") or {}).get("row", "")
-    recipe = RECIPES[st.session_state[TABLE]].get(str(row))
-    if recipe is not None and not isinstance(recipe, Maps):
-        workbench.load(of_recipe(recipe))
+    if (found := presets.of(st.session_state[TABLE], str(row))) is not None:
+        workbench.load(found)
 
 
 def show() -> None:
@@ -119,7 +120,7 @@ def _draw(table: str, found: list[Figure]) -> None:
     st.caption(
         "`python -m lambda_core.tables` prints the same figures from whole networks. FLOPs: 2 a multiply-add over "
         "convolutions, linear layers, projections and einsums, for one image. Accuracies and speeds are the paper's, "
-        "on ImageNet and its authors' hardware." + of_ours(table)
+        "on ImageNet and its authors' hardware." + presets.ASIDE.get(table, "") + of_ours(table)
     )
 
 

@@ -153,7 +153,10 @@ def _draw_cost(rows: list[dict[str, Any]]) -> None:
         }
         for row in rows
     ]  # fmt: skip
-    formats = {name: st.column_config.NumberColumn(format="%.3f") for name in shown[0] if "here" in name}
+    formats: dict[str, Any] = {
+        name: st.column_config.NumberColumn(format="%.3f") for name in shown[0] if "here" in name
+    }
+    formats["Top-1, small networks (%)"] = st.column_config.TextColumn(alignment="right")  # one of them is a dash
     st.dataframe(shown, hide_index=True, width="content", column_config=formats)
     st.caption("`python -m lambda_core.tables --table scope` prints this table; the figures are from there.")
     if measured:

@@ -98,12 +98,22 @@ def version() -> int:
 
 def note(sentences: list[str]) -> None:
     """Keep sentences about the link that was opened, for the sidebar to show."""
-    st.session_state.setdefault("selection_notes", []).extend(sentences)
+    if sentences:
+        shown = st.session_state.pop("selection_noted", None)
+        before = [] if shown else st.session_state.get("selection_notes", [])
+        st.session_state["selection_notes"] = [*before, *sentences]
 
 
 def take_notes() -> list[str]:
-    """Those sentences, once."""
-    return st.session_state.pop("selection_notes", [])
+    """Those sentences, for as long as what they led to stays selected: a run that nobody asked for takes none away."""
+    if st.session_state.setdefault("selection_noted", current()) != current():
+        _forget_notes()
+    return list(st.session_state.get("selection_notes", []))
+
+
+def _forget_notes() -> None:
+    for name in ("selection_notes", "selection_noted"):
+        st.session_state.pop(name, None)
 
 
 def choose(selection: Selection, *, from_canvas: bool = False) -> None:
@@ -132,6 +142,7 @@ def arrive(page: str) -> None:
     if st.session_state.get("page") == page:
         return
     st.session_state["page"] = page
+    _forget_notes()
     linked = {name: value for name, value in st.query_params.to_dict().items() if name in NAMES}
     if linked:
         st.session_state["selection"], sentences = from_query(linked)

@@ -10,32 +10,27 @@ from explorer.ablated import Network
 from explorer.theme import PALETTE
 
 PAIRS = (("lambda_resnet_small", "resnet_small"), ("micro_ccll", "micro_cccc"))  # lambda layers, convolutions
-PANELS = (("val_loss", "Loss on held-out pictures (nats)"), ("val_top1", "Right answers (top-1, per cent)"))
+PANELS = {"val_loss": "Loss on held-out pictures (nats)", "val_top1": "Right answers (top-1, per cent)"}
 
 
-def figure(pair: Sequence[Network], scheme: str = "light") -> Any:
-    """Two panels; a line a run, so that seeds show how far a difference can be trusted."""
-    from plotly.subplots import make_subplots
+def figure(pair: Sequence[Network], metric: str, scheme: str = "light") -> Any:
+    """A line a run, so that seeds show how far a difference can be trusted. metric: of PANELS."""
+    import plotly.graph_objects as go
 
-    ink = PALETTE[scheme]
-    found = make_subplots(
-        rows=1, cols=len(PANELS), horizontal_spacing=0.1, subplot_titles=[title for _, title in PANELS]
-    )
+    ink, found = PALETTE[scheme], go.Figure()
     styles = (("lambda layers", ink["lambda"], "solid"), ("convolutions", ink["ink-soft"], "dot"))
     for network, (name, colour, dash) in zip(pair, styles, strict=True):
         for number, run in enumerate(network["runs"]):
-            for column, (metric, _) in enumerate(PANELS, start=1):
-                rows = [row for row in run["history"] if metric in row]
-                found.add_scatter(
-                    x=[row["epoch"] for row in rows], y=[row[metric] for row in rows], mode="lines", name=name,
-                    legendgroup=name, showlegend=number == 0 and column == 1, line={"color": colour, "dash": dash},
-                    row=1, col=column,
-                )  # fmt: skip
+            rows = [row for row in run["history"] if metric in row]
+            found.add_scatter(
+                x=[row["epoch"] for row in rows], y=[row[metric] for row in rows], mode="lines", name=name,
+                legendgroup=name, showlegend=number == 0, line={"color": colour, "dash": dash},
+            )  # fmt: skip
     found.update_xaxes(title="epoch", gridcolor=ink["line"], zeroline=False)
     found.update_yaxes(gridcolor=ink["line"], zeroline=False)
-    found.update_annotations(font={"size": 14, "color": ink["ink"]})
     found.update_layout(
-        height=300, margin={"l": 48, "r": 10, "t": 40, "b": 10}, paper_bgcolor="rgba(0,0,0,0)",
+        title={"text": PANELS[metric], "font": {"size": 15, "color": ink["ink"]}, "x": 0}, height=300,
+        margin={"l": 48, "r": 10, "t": 40, "b": 10}, paper_bgcolor="rgba(0,0,0,0)",
         plot_bgcolor="rgba(0,0,0,0)", font={"color": ink["ink-soft"], "family": "Source Sans"},
         legend={"orientation": "h", "x": 0, "y": -0.25}, hovermode="x",
     )  # fmt: skip
@@ -43,7 +38,7 @@ def figure(pair: Sequence[Network], scheme: str = "light") -> Any:
 
 
 def show() -> None:
-    """A figure for each pair that was trained, or a sentence where none was."""
+    """Two figures for each pair that was trained, or a sentence where none was."""
     scheme = "dark" if st.context.theme.type == "dark" else "light"
     known = ablated.networks()
     there = [pair for pair in PAIRS if all(name in known and known[name]["runs"] for name in pair)]
@@ -53,9 +48,9 @@ def show() -> None:
             f"**`{ours}`** ({first['parameters'] / 1e6:.2f} M parameters): {ablated.accuracy(first)}. "
             f"**`{twin}`** ({second['parameters'] / 1e6:.2f} M): {ablated.accuracy(second)}."
         )
-        st.plotly_chart(
-            figure([first, second], scheme), key=f"twins_{ours}", theme=None, config={"displayModeBar": False}
-        )
+        for metric, column in zip(PANELS, st.columns(len(PANELS), gap="large"), strict=True):
+            chart = figure([first, second], metric, scheme)
+            column.plotly_chart(chart, key=f"twins_{ours}_{metric}", theme=None, config={"displayModeBar": False})
     if there:
         st.caption(
             "Both of a pair were trained by one recipe, on Imagenette; a line is a run, from one seed. The page "

@@ -70,7 +70,7 @@ def show(picture: images.Picture, networks: list[Opened]) -> None:
         size = int(networks[0].checkpoint.preprocess["size"])
         with st.container(width=260):
             st.image(square(picture.image, max(size, 260)), width=260)
-            st.caption(f"{picture.title}, as the network takes it: {size} × {size} px")
+            st.caption(f"{picture.title}, as the network takes it: {size}\u00a0×\u00a0{size}\u00a0px")
         for network in networks:
             with st.container(width=380, gap="small"):
                 _column(picture, network)
@@ -94,7 +94,7 @@ def _column(picture: images.Picture, network: Opened) -> None:
             f"Answered in {took:.0f} ms. {mark['score'].capitalize()} {score:.2f}, {side} the mark of "
             f"{mark['mark']:.2f}. Below it lie {100 * mark['refused_inside']:.0f} % of validation photographs, and "
             f"{100 * mark['refused_outside']:.0f} % of {mark['outside']} crops of photographs of other things "
-            f"(AUROC {mark['auroc'][mark['score']]:.2f})."
+            f"(AUROC {mark['auroc'][mark['score']]:.2f}; chance is 0.5)."
         )
     else:
         st.caption(

@@ -11,6 +11,7 @@ from lambda_core import data
 
 COUNTS = (100, 300, 1000, 4000)
 SHOWN = 12  # of the hardest pictures
+WORDS = ("Network", "Measured")  # columns of the table that hold no numbers
 MOST_CLASSES = 40  # in a confusion matrix that can be read
 
 
@@ -22,7 +23,10 @@ def show(networks: list[Opened]) -> None:
     """The figures of each network, a button that measures them, and the pictures that the first finds hardest."""
     known = [(network, found) for network in networks if (found := measured.figures(network))]
     if known:
-        _table(known)
+        same = measured.together(networks)
+        _table(list(zip(networks, same, strict=True)) if same else known)
+        if len(networks) > 1 and not same:
+            st.caption("Not yet measured on the same photographs: measure to compare them on the same ones.")
     _measure(networks)
     if known and known[0][0] is networks[0]:
         _diagrams(networks[0], known[0][1])
@@ -36,12 +40,13 @@ def _table(known: list[tuple[Opened, dict[str, Any]]]) -> None:
             "Right answers (top-1)": measured.accuracy(found),
             "Loss": round(found["loss"], 3),
             "Calibration error": f"{100 * found['calibration']['ece']:.1f} %",
-            "Photographs": found["images"],
+            "Photographs": f"{found['images']:,}",
             "Measured": found.get("date", "here, now"),
         }
         for network, found in known
     ]
-    st.dataframe(rows, hide_index=True, width="content")
+    numbers = {name: st.column_config.Column(alignment="right") for name in rows[0] if name not in WORDS}
+    st.dataframe(rows, hide_index=True, width="content", column_config=numbers)
     commands = [f"`{found['command']}`" for _, found in known if "command" in found]
     st.caption(
         "± is one standard error. Calibration error: how far, on average, the network’s certainty lies from its "
@@ -91,7 +96,10 @@ def _diagrams(network: Opened, found: dict[str, Any]) -> None:
     with right:
         st.markdown("**How sure, and how often right**")
         st.plotly_chart(answer_plots.reliability(found["calibration"], scheme()), key="reliability", **options)
-        st.caption("Bars above the line: the network is right more often than it says. Below: it promises too much.")
+        st.caption(
+            "Bars above the line: the network is right more often than it says. Below: it promises too much. The "
+            "fainter a bar, the fewer photographs it counts."
+        )
 
 
 def _hardest(network: Opened, found: dict[str, Any]) -> None:

@@ -7,7 +7,7 @@ import streamlit as st
 
 from explorer import architecture as naming
 from explorer import tour
-from explorer.architecture import BASES, GLOBAL, PLAIN, Architecture
+from explorer.architecture import BASES, GLOBAL, NORMS, PLAIN, Architecture
 from explorer.blocks import Costs, costs, measure
 from explorer.components.network_canvas import network_canvas
 from explorer.drawing import picture
@@ -15,6 +15,7 @@ from lambda_core.models import SANS
 
 CANVAS = "network"
 SHOWN, OTHER, BATCH, MESSAGE, ANSWERED = "bench_shown", "bench_other", "bench_batch", "bench_message", "bench_answered"
+SWAPPED = "bench_swapped"  # whether a block has become a lambda layer
 LINK = {SHOWN: "net", OTHER: "beside"}  # their query parameters
 START = {SHOWN: Architecture(PLAIN, "CCLL"), OTHER: Architecture(PLAIN, "CCCC")}
 CHOICES = {
@@ -60,8 +61,14 @@ def change(**fields: Any) -> None:
     except REFUSALS as error:
         st.session_state[MESSAGE] = str(error)
         return
+    if found.base == shown().base and _lambdas(found) > _lambdas(shown()):
+        st.session_state[SWAPPED] = True
     st.session_state[SHOWN] = found
     st.session_state.pop(MESSAGE, None)
+
+
+def _lambdas(network: Architecture) -> int:
+    return "".join(network.letters()).count("L")
 
 
 def load(found: Architecture) -> None:
@@ -107,7 +114,7 @@ def show() -> None:
     _twin(now, found, batch)
     _ways_on(now)
     write_url()
-    if ANSWERED in st.session_state and now != other:
+    if st.session_state.get(SWAPPED):
         tour.tick("swap")
 
 
@@ -118,9 +125,9 @@ def _select(name: str, label: str, now: int, **more: Any) -> None:
 
 
 def _controls(now: Architecture) -> None:
-    own, without = now.effective(), "L" not in "".join(now.letters())
+    own, without = now.effective(), not _lambdas(now)
     st.session_state["bench_base"] = now.base
-    with st.container(horizontal=True, gap="medium", key="bench_controls"):
+    with st.container(horizontal=True, gap="small", key="bench_controls"):
         st.selectbox(
             "Network", list(BASES), format_func=BASES.__getitem__, key="bench_base", on_change=_chosen, args=("base",),
             width=240,
@@ -138,6 +145,11 @@ def _controls(now: Architecture) -> None:
         st.selectbox(
             "Lambdas have", list(halves), format_func=halves.__getitem__, key="bench_half", on_change=_chosen,
             args=("half",), width=152, disabled=without,
+        )  # fmt: skip
+        st.session_state["bench_norm"] = now.norm
+        st.selectbox(
+            "Normalization", list(NORMS), format_func=lambda norm: NORMS[norm][0], key="bench_norm",
+            on_change=_chosen, args=("norm",), width=232, disabled=without,
         )  # fmt: skip
         st.session_state["bench_batch_choice"] = st.session_state[BATCH]
         st.selectbox("Batch", BATCHES, key="bench_batch_choice", on_change=_rebatch, width=88)

@@ -4,6 +4,8 @@ Letters, here and everywhere: b batch, h heads, k depth of queries and keys, v d
 n query positions, m context positions.
 """
 
+from contextlib import AbstractContextManager, nullcontext
+
 import torch
 from torch import Tensor, einsum
 from torch.nn import functional as F
@@ -20,6 +22,16 @@ def check_key_norm(key_norm: str) -> None:
 def wide(x: Tensor) -> Tensor:
     """In float32 at least: a sum over hundreds of positions overflows in float16 and is coarse in bfloat16."""
     return x.to(torch.promote_types(x.dtype, torch.float32))
+
+
+def without_autocast(device: str) -> AbstractContextManager[None]:
+    """Autocast off, on devices that have it (the meta device has not)."""
+    return torch.autocast(device, enabled=False) if torch.amp.is_autocast_available(device) else nullcontext()
+
+
+def transformed() -> bool:
+    """Whether torch.func (grad, vmap, jvp, ...) is looking on, which takes no operator of our own."""
+    return not torch.compiler.is_compiling() and torch._C._are_functorch_transforms_active()
 
 
 def normalize_keys(k: Tensor, key_norm: str = "softmax", dim: int = 1) -> Tensor:
@@ -45,7 +57,8 @@ def normalize_seen_keys(k: Tensor, seen: Tensor, key_norm: str = "softmax") -> T
     k (b, m, k, u), seen (n, m) or (b, n, m), True where query n sees context m -> (b, n, m, k, u)
     """
     hidden = ~_over_pairs(seen)
-    outside = float("-inf") if key_norm.startswith("softmax") else 0.0
+    # the least number, not -inf: a softmax over nothing but -inf is NaN
+    outside = torch.finfo(k.dtype).min if key_norm.startswith("softmax") else 0.0
     return normalize_keys(k[:, None].masked_fill(hidden, outside), key_norm, dim=2).masked_fill(hidden, 0.0)
 
 
@@ -114,9 +127,16 @@ def lambda_layer(
     softmax_keys_queries the queries too are normalised, over k.
 
     This is the definition (Bello 2021, section 3), written for clarity: with a mask it stores (b, n, m, k, u) numbers.
-    Raises ValueError where shapes do not fit.
+    It runs in float32 at least, also under autocast; y has the type of q. Raises ValueError where shapes do not fit.
     """
     _check_shapes(q, k, v, embeddings, mask)
+    with without_autocast(q.device.type):
+        return _by_definition(wide(q), wide(k), wide(v), embeddings, mask, key_norm).to(q.dtype)
+
+
+def _by_definition(
+    q: Tensor, k: Tensor, v: Tensor, embeddings: Tensor | None, mask: Tensor | None, key_norm: str
+) -> Tensor:
     if key_norm == "softmax_keys_queries":
         q = q.softmax(-1)
     if mask is None:
@@ -124,6 +144,7 @@ def lambda_layer(
     else:
         lambdas = einsum("bnmku,bmvu->bnkv", normalize_seen_keys(k, mask, key_norm), v)
     if embeddings is not None:
-        pairs = embeddings[None] if mask is None else embeddings * _over_pairs(mask)  # (b or 1, n, m, k, u)
+        pairs = wide(embeddings)[None]
+        pairs = pairs if mask is None else pairs * _over_pairs(mask)  # (b or 1, n, m, k, u)
         lambdas = lambdas + einsum("bnmku,bmvu->bnkv", pairs, v)
     return einsum("bhnk,bnkv->bhnv", q, lambdas)

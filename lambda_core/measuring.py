@@ -82,7 +82,9 @@ class Point:
     def projections(self) -> set[int]:
         """Entries of tensors that a layer keeps and that are not a pair: projections of the map, and summaries."""
         positions, v = self.batch * self.side**2, self.dim // self.heads
-        depths = (1, self.heads, self.dim, self.heads * self.k, self.k * self.u, v * self.u)
+        depths = [1, self.heads, self.dim, self.heads * self.k, self.k * self.u, v * self.u]
+        if not self.kind.startswith("lambda"):
+            depths.append(3 * self.dim)  # queries, keys and values, where they lie in one tensor
         summaries = (self.k * v, self.dim * v, self.dim * self.k)
         return {positions * depth for depth in depths} | {self.batch * entries for entries in summaries}
 

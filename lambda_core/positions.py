@@ -4,11 +4,18 @@ A table holds one embedding for each offset `m - n`, centred: entry (rows // 2, 
 Positions are counted row by row, so position n of an H x W map is (n // W, n % W).
 """
 
+from typing import Any
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 Size = tuple[int, int]
+
+
+def is_count(value: Any) -> bool:
+    """Whether it is an integer of at least 1, of Python, numpy or torch."""
+    return hasattr(value, "__index__") and value > 0
 
 
 def table_size(scope: int | None, size: tuple[int, ...] | None, dims: int = 2) -> tuple[int, ...]:
@@ -17,10 +24,10 @@ def table_size(scope: int | None, size: tuple[int, ...] | None, dims: int = 2) -
     Raises ValueError for a scope that is even or below 1, and for a global one without a size.
     """
     if scope is not None:
-        if scope < 1 or scope % 2 == 0:
-            raise ValueError(f"scope must be an odd positive integer, or None for global, not {scope}")
+        if not is_count(scope) or scope % 2 == 0:
+            raise ValueError(f"scope must be an odd positive integer, or None for global, not {scope!r}")
         return (scope,) * dims
-    if size is None or len(size) != dims or min(size) < 1:
+    if not isinstance(size, tuple) or len(size) != dims or not all(map(is_count, size)):
         wanted = "size=(H, W), the largest map" if dims == 2 else "size=n, the longest sequence"
         raise ValueError(f"a global scope (scope=None) needs {wanted} that the layer will see, not size={size}")
     return tuple(2 * side - 1 for side in size)

@@ -15,8 +15,10 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from lambda_core.checkpoints import Checkpoint, CheckpointRefused, load_checkpoint
 from lambda_core.data import prepare
+from lambda_core.pictures import as_rgb
 
 DEFAULT = "lambda_resnet_mini"
+FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")  # others, as EPS, are opened by programs outside
 
 
 class PictureRefused(ValueError):
@@ -26,8 +28,8 @@ class PictureRefused(ValueError):
 def read_picture(path: str | Path) -> Image.Image:
     """The picture in a file, turned the way its camera says. Raises PictureRefused, in one sentence."""
     try:
-        with Image.open(path) as image:
-            return ImageOps.exif_transpose(image).convert("RGB")
+        with Image.open(path, formats=FORMATS) as image:
+            return as_rgb(ImageOps.exif_transpose(image))
     except (FileNotFoundError, IsADirectoryError) as error:
         raise PictureRefused(f"there is no picture {str(path)!r}: give the path of an image file") from error
     except UnidentifiedImageError as error:
@@ -92,8 +94,8 @@ def run(options: argparse.Namespace) -> int:
     results: list[dict[str, Any]] = []
     code = 0
     try:
-        torch.empty(0, device=options.device)
-    except (RuntimeError, AssertionError):
+        torch.zeros(1, device=options.device).item()
+    except (RuntimeError, AssertionError):  # also for one without numbers, as meta
         return _refuse(f"this machine has no device {options.device!r}: take cpu, or cuda with an NVIDIA GPU")
     try:
         checkpoint = load_checkpoint(options.checkpoint, options.device)

@@ -20,7 +20,7 @@ picture = sidebar.picture(selection)
 st.title("Which part of the picture made it say so?")
 question = attribution_view.ask(selection, picture)
 names = attribution_view.methods()
-place = st.container(height=56, border=False, key="attribution_status")
+place = st.container(height=64, border=False, key="attribution_status")
 found = attribution_view.maps(question, names)
 attribution_view.explain(names)
 

@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from explorer import canvas, formula, loading, scope_exports, scope_sections, scoping, sidebar, state
+from explorer import canvas, formula, loading, scope_exports, scope_kernels, scope_sections, scoping, sidebar, state
 
 PAGE = {"title": "Scope", "group": "Understand", "order": 3}
 
@@ -17,5 +17,6 @@ with st.sidebar:
     scoping.twins(selection, traced, found)
     scope_exports.downloads(selection, picture, traced, found, scoping.part_shown(traced))
 state.write_url(selection)
+scope_kernels.show(selection)
 scope_sections.depth(picture)
 scope_sections.cost()

@@ -11,16 +11,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from streamlit.testing.v1 import AppTest
 
-from explorer import blocks, derivations, drawing, navigation, paper_tables, speed, theme
-from explorer.architecture import BASES, LIMITS, Architecture, of_recipe, read, shortest, small
+from explorer import blocks, derivations, drawing, navigation, paper_tables, presets, speed, theme
+from explorer.architecture import BASES, LIMITS, NORMS, Architecture, of_recipe, read, shortest, small
 from explorer.blocks import costs, measure
 from explorer.components import network_canvas, paper_table
-from lambda_core import build
+from lambda_core import LambdaLayer, build
 from lambda_core.cost import profile
 from lambda_core.layers import LAYERS
 from lambda_core.models import FAMILY, config_of
 from lambda_core.models.config import parse_stages
-from lambda_core.tables import RECIPES, Maps
+from lambda_core.tables import RECIPES, Maps, published
+from lambda_core.training.ablations import ABLATIONS
 
 PAGE = "../pages/architectures.py"
 
@@ -62,9 +63,10 @@ numbers = {name: st.none() | st.integers(*limits) for name, limits in LIMITS.ite
     st.integers(*LIMITS["size"]),
     st.fixed_dictionaries(numbers),
     st.sampled_from(["", "content", "position"]),
+    st.sampled_from(sorted(NORMS)),
 )
-def test_a_link_restores_the_architecture(base, stages, size, sizes, half):
-    found = Architecture(base, "".join(stages), size, half=half, **sizes).tidy()
+def test_a_link_restores_the_architecture(base, stages, size, sizes, half, norm):
+    found = Architecture(base, "".join(stages), size, half=half, norm=norm, **sizes).tidy()
     assert read(found.text()) == found
 
 
@@ -99,6 +101,29 @@ def test_every_network_of_the_paper_is_a_preset(table, row):
     assert parse_stages(config.stages, config.depths) == parse_stages(expected.stages, expected.depths)
     assert {**found.effective()} == {**found.effective(), **expected.layer}
     assert (config.widths, config.stem, config.layers) == (expected.widths, expected.stem, expected.layers)
+
+
+def test_every_row_of_the_paper_is_a_preset():
+    tables = published()["tables"]
+    assert set(paper_tables.NAMES) == set(tables)
+    found = {(table, row["row"]): presets.of(table, row["row"]) for table in tables for row in tables[table]["rows"]}
+    assert [pair for pair, network in found.items() if network is None] == [
+        ("complexity", "lambda layer (shared embeddings)")  # the table says why
+    ]
+    assert "shares" in presets.ASIDE["complexity"] and presets.of("layers", "no row") is None
+    for network in filter(None, found.values()):
+        assert network.tidy() == read(network.text())
+
+
+@pytest.mark.parametrize(
+    ("row", "name"), [(row, ablation.overrides["layer"]) for ablation in ABLATIONS.values()
+                      for table, row in ablation.rows if table == "normalization"],
+)  # fmt: skip
+def test_a_row_of_normalizations_is_the_layer_that_was_trained_for_it(row, name):
+    layer = build("resnet26", stages="CCCL", **presets.of("normalization", row).options()).stages[3][0].mix
+    trained = LambdaLayer(64, **name)
+    assert layer.key_norm == trained.key_norm
+    assert {name for name, _ in layer.named_parameters()} == {name for name, _ in trained.named_parameters()}
 
 
 @pytest.mark.parametrize("table", ["placement", "complexity"])
@@ -231,6 +256,23 @@ def test_controls_change_the_network_and_the_line_to_copy():
     app.selectbox(key="bench_base").set_value("san10").run()
     assert not app.exception
     assert "at least one block must be an L" in captions(app)
+
+
+def test_a_normalization_of_the_paper_is_a_choice():
+    app = start(net="resnet26~CCLL")
+    app.selectbox(key="bench_norm").set_value("nobatchnorm").run()
+    assert app.query_params["net"] == "resnet26~CCLL~nobatchnorm"
+    assert 'build("resnet26", stages="CCLL", norm_qv=False)' in app.code[0].value
+    app.text_input(key="bench_stages").set_value("CCCC").run()
+    assert app.selectbox(key="bench_norm").disabled
+
+
+def test_the_task_is_done_by_a_lambda_layer_and_by_nothing_else():
+    app = start(net="resnet26~CCLL")
+    for stages, done in (("CCCL", False), ("SSCL", False), ("C-C-CL-L", True)):
+        app.text_input(key="bench_stages").set_value(stages).run()
+        assert not app.exception
+        assert ("swap" in app.session_state["tasks_done"]) == done
 
 
 def test_a_link_that_makes_no_sense_shows_the_first_network_and_why():

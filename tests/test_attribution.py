@@ -15,6 +15,7 @@ from lambda_core import build, trace
 from lambda_core.attribution import FILLS, METHODS, attribute, cascade, curve, halves, replaced
 from lambda_core.attribution.sanity import ranks, spearman
 from lambda_core.attribution.twin import Pace, twin, unshare
+from lambda_core.switching import everywhere, switched
 
 SIDE = 24
 LAYERS = ("stages.2.0.mix", "stages.3.0.mix")
@@ -237,20 +238,38 @@ def test_without_captum_the_sentence_says_what_to_install(model, x, monkeypatch)
     assert halves(model, x, 0, LAYERS[0], steps=2).logit == pytest.approx(logit(model, x, 0), abs=1e-3)
 
 
+def asked(model, x, target, kind, lock=None):
+    """One of all that a session can ask for, as tensors."""
+    if kind == "halves":
+        found = halves(model, x, target, LAYERS[0], steps=8, lock=lock)
+        return found.content, found.position, torch.tensor([found.without_content, found.without_position])
+    if kind == "curve":
+        found = curve(model, x, target, x[0].sum(0), steps=8, lock=lock)
+        return (torch.from_numpy(found.probabilities),)
+    if kind == "cascade":
+        return (cascade(model, x, target, method="saliency", lock=lock).maps,)
+    return (attribute(model, x, target, method=kind, lock=lock),)
+
+
 def test_twenty_threads_get_what_one_would(model):
-    """Beside threads that trace the very same model."""
+    """Beside threads that trace the very same model, and switch its halves off and on."""
     lock = threading.Lock()
+    kinds = [*METHODS, "halves", "curve", "cascade"]
     pictures = torch.randn(20, 1, 3, SIDE, SIDE, generator=torch.Generator().manual_seed(2))
-    jobs = [(pictures[i], i % 5, list(METHODS)[i % len(METHODS)]) for i in range(20)]
-    alone = [attribute(model, x, target, method=method) for x, target, method in jobs]
+    jobs = [(pictures[i], i % 5, kinds[i % len(kinds)]) for i in range(20)]
+    off = everywhere(model, "content")
+    alone = [asked(model, *job) for job in jobs]
     traced = trace(model, pictures[0])
+    with switched(model, off):
+        silent = logit(model, pictures[0])
     found, wrong = [None] * 20, []
 
     def work(i):
-        x, target, method = jobs[i]
-        found[i] = attribute(model, x, target, method=method, lock=lock)
+        found[i] = asked(model, *jobs[i], lock)
         with lock:
             again = trace(model, pictures[0])
+            with switched(model, off):
+                wrong.extend(["switched"] * (logit(model, pictures[0]) != silent))
         wrong.extend(name for name in traced if not torch.equal(traced[name], again[name]))
 
     threads = [threading.Thread(target=work, args=(i,)) for i in range(20)]
@@ -260,18 +279,16 @@ def test_twenty_threads_get_what_one_would(model):
         thread.join()
     assert not wrong
     for one, many in zip(alone, found, strict=True):
-        assert torch.equal(one, many)
+        assert all(map(torch.equal, one, many))
     assert hooks(model) == 0
 
 
-def test_memory_is_flat_over_500_attributions():
-    model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(inplace=True), nn.Flatten(), nn.Linear(144, 5)).eval()
-    methods = (("saliency", None), ("grad_cam", "0"), ("deeplift", None), ("input_x_gradient", None))
+def test_memory_is_flat_over_500_attributions(model):
+    methods = ("saliency", "grad_cam", "deeplift", "input_x_gradient", "layer_activation")
 
     def things_after(count):
         for i in range(count):
-            method, layer = methods[i % 4]
-            attribute(model, torch.randn(1, 3, 8, 8), i % 5, method=method, layer=layer)
+            attribute(model, torch.randn(1, 3, SIDE, SIDE), i % 5, method=methods[i % len(methods)])
         gc.collect()
         living = [type(thing) for thing in gc.get_objects()]
         return sum(issubclass(kind, nn.Module | torch.Tensor) for kind in living), len(living)

@@ -15,6 +15,7 @@ from explorer.components.heat_maps import Tile, packed
 from explorer.theme import PALETTE
 from lambda_core import load_checkpoint
 from lambda_core.attribution import METHODS, Curve, Halves
+from lambda_core.checkpoints import Checkpoint
 from lambda_core.data import prepare
 from tests.test_pages import said, start
 
@@ -74,6 +75,15 @@ def test_a_class_that_is_not_there_is_explained(monkeypatch):
     app.switch_page(PAGE).run()
     assert not app.exception
     assert "does not have" in said(app)
+
+
+def test_classes_of_one_name_are_told_apart(monkeypatch):
+    """A click and a link say the name: ImageNet-like sets have cranes that fly and cranes that lift."""
+    names = ("crane", "crane", "C++", "C#", "x" * 50, "x" * 49 + "y", "")
+    monkeypatch.setattr(loading, "checkpoint", lambda: Checkpoint(torch.nn.Identity(), names))
+    shown = [attributions.class_name(i) for i in range(len(names) + 1)]
+    assert len(set(shown)) == len(shown)
+    assert shown[0] == "crane (0)" and shown[6] == "class 6"
 
 
 def test_the_completeness_error_is_shown(monkeypatch):
@@ -190,7 +200,7 @@ def test_figures_are_drawn():
         bars = attribution_plots.halves_figure({"Stage 3": half}, scheme).data
         assert bars[0].y[0] == pytest.approx(1.6) and bars[2].y[0] == pytest.approx(0.8)
     row = attribution_plots.halves_table({"Stage 3": half})[0]
-    assert row["λc + λp"] == pytest.approx(row["logit − logit without the layer"] + row["error"])
+    assert row["λᶜ + λᵖ"] == pytest.approx(row["logit − logit without the layer"] + row["error"])
     photo = images.gallery_picture("coffee").image.resize((16, 16))
     figure = attribution_plots.maps_figure(photo, {"a": zero, "b": zero - 1}, {"a": True, "b": True})
     assert [axes.get_title(loc="left") for axes in figure.axes[:3]] == ["Photo", "a", "b"]

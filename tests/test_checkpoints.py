@@ -118,7 +118,11 @@ def test_another_kind_of_file():
 
 
 def test_weights_without_architecture():
-    assert "not the architecture" in refusal(save({"w": torch.zeros(2)}))
+    content = save({"w": torch.zeros(2)})
+    assert "not the architecture" in refusal(content)
+    with pytest.raises(CheckpointRefused) as refused:
+        read_checkpoint(content)
+    assert [(m.key, m.found, m.expected) for m in refused.value.mismatches] == [("w", (2,), None)]
 
 
 def test_wrong_shapes_are_named(content):
@@ -145,6 +149,25 @@ def test_missing_and_unknown_keys_are_named(content):
 )
 def test_a_header_that_cannot_be_built(content, change):
     assert "cannot be built" in refusal(with_card(content, change))
+
+
+@pytest.mark.parametrize(
+    ("names", "words"),
+    [(["a", "b"], "names 2 classes, and its network has 3 scores"), ([1, 2, 3], "list of names"), ("abc", "list of")],
+)
+def test_class_names_that_are_not_those_of_the_scores(content, names, words):
+    assert words in refusal(with_card(content, lambda card: card.update(classes=names)))
+
+
+@pytest.mark.parametrize("names", [None, []])
+def test_no_class_names_are_allowed(content, names):
+    assert read_checkpoint(with_card(content, lambda card: card.update(classes=names))).classes == ()
+
+
+def test_a_card_of_words_is_kept_as_words(content):
+    assert read_checkpoint(with_card(content, lambda card: card.update(card="mine"))).card["note"] == "mine"
+    read = read_checkpoint(with_card(content, lambda card: card["card"].update(recipe="AdamW")))
+    assert read.card["recipe"] == {"words": "AdamW"}
 
 
 @pytest.mark.parametrize("card", ["{", "[]", "3"])

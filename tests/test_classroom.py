@@ -69,6 +69,8 @@ def test_its_page_shows_it_and_takes_it_along(done):
     step.click().run()
     assert not app.exception
     assert app.session_state["checkpoint"].content == done.kept()[1].read_bytes()
+    name = app.session_state["checkpoint"].name
+    assert name == "digits, epoch 1.safetensors", "the name of the file that is kept, which exported programs read"
     assert app.session_state["selection"].image == "upload"
 
 
@@ -158,6 +160,20 @@ def test_folders_of_old_runs_give_way(monkeypatch):
 def test_a_link_to_a_run_that_is_gone_shows_the_form():
     app = start(PAGE, run="0123456789ab")
     assert any(button.label == "Train" for button in app.button)
+    assert "run is gone" in app.info[0].value
+
+
+def test_a_run_that_somebody_else_deleted_does_not_go_on():
+    job = jobs.create("digits", 400, (SMALL, "batch=64"))
+    try:
+        jobs.pause(job)
+        app = start(PAGE, run=job.token)
+        assert not app.info
+    finally:
+        jobs.discard(job)
+    press(app, "Go on")
+    assert "run is gone" in app.info[0].value
+    assert any(button.label == "Train" for button in app.button) and not job.folder.exists()
 
 
 @pytest.fixture(scope="module")

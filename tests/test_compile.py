@@ -5,6 +5,7 @@ import torch
 
 from lambda_core import LambdaLayer, LambdaLayer1d
 from lambda_core.engines import ENGINES
+from lambda_core.layers import LAYERS
 
 
 def results(run, layer, x):
@@ -35,6 +36,17 @@ def test_other_layers_are_one_graph_too():
         x = torch.randn(shape, requires_grad=True)
         compiled = torch.compile(layer, backend="aot_eager", fullgraph=True)
         torch.testing.assert_close(compiled(x), layer(x))
+
+
+@pytest.mark.parametrize("letter", LAYERS)
+def test_every_letter_is_one_graph(letter):
+    torch._dynamo.reset()
+    torch.manual_seed(0)
+    layer, x = LAYERS[letter](16, 32, stride=2).double(), torch.randn(2, 16, 7, 5, dtype=torch.float64)
+    compiled = torch.compile(layer, backend="aot_eager", fullgraph=True)
+    x.requires_grad_()
+    for found, expected in zip(results(compiled, layer, x), results(layer, layer, x), strict=True):
+        torch.testing.assert_close(found, expected)
 
 
 @pytest.mark.parametrize("engine", sorted(set(ENGINES) - {"einsum"}))

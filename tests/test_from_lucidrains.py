@@ -7,6 +7,7 @@ import torch
 from lambda_networks import LambdaLayer as TheirLayer
 from safetensors.torch import save
 
+from lambda_core import load_checkpoint
 from lambda_core.checkpoints import CheckpointRefused, from_lucidrains, read_checkpoint, to_lucidrains
 from tests.peers import randomize
 
@@ -77,6 +78,18 @@ def test_weights_without_their_shape_are_refused(remove):
         from_lucidrains(state)
 
 
+@pytest.mark.parametrize("options", LAYERS[1:3], ids=str)
+def test_a_layer_in_a_file(options, tmp_path):
+    torch.manual_seed(0)
+    theirs, file = randomize(layer(**options)).float(), tmp_path / "layer.pt"
+    torch.save({"state_dict": theirs.state_dict()}, file)
+    loaded = load_checkpoint(file)
+    x = torch.randn(2, options["dim"], 5, 5)
+    torch.testing.assert_close(loaded.model(x), theirs(x), rtol=1e-4, atol=1e-4)
+    assert (loaded.classes, dict(loaded.preprocess)) == ((), {})
+    assert loaded.card == {"source": "lucidrains/lambda-networks"}
+
+
 def test_a_layer_in_a_file_is_no_network():
-    with pytest.raises(CheckpointRefused, match="one lambda layer of lucidrains' lambda_networks, not a network"):
+    with pytest.raises(CheckpointRefused, match="one lambda layer of lucidrains/lambda-networks, not a network"):
         read_checkpoint(save(layer(dim=8, dim_k=4, r=3).state_dict()))

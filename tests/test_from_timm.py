@@ -80,6 +80,15 @@ def test_layers_there_and_back(dim, options):
     again.load_state_dict(to_timm(ours), strict=True)
 
 
+def test_a_layer_in_a_file(tmp_path):
+    torch.manual_seed(0)
+    theirs, file = randomize(TimmLayer(16, r=5)).float(), tmp_path / "layer.safetensors"
+    file.write_bytes(save({key: value for key, value in theirs.state_dict().items() if value.dim()}))
+    loaded, x = load_checkpoint(file), torch.randn(2, 16, 8, 6)
+    torch.testing.assert_close(loaded.model(x), theirs(x), rtol=1e-4, atol=1e-4)
+    assert loaded.card == {"source": "timm"}
+
+
 def test_our_layer_without_a_bias_is_theirs_with_zeros():
     torch.manual_seed(0)
     ours, theirs = LambdaLayer(8, dim_k=4, scope=3).eval(), TimmLayer(8, dim_head=4, r=3).eval()
@@ -214,6 +223,7 @@ def test_by_name_through_timms_own_loading(theirs, tmp_path, monkeypatch):
     monkeypatch.setattr(importer, "fetch", fetch)
     loaded = load_checkpoint("timm/lambda_resnet26t.c1_in1k")
     agree(loaded.model, model, 64)
+    agree(from_timm("timm/lambda_resnet26t.c1_in1k"), model, 64)
     assert len(loaded.classes) == 1000 and loaded.classes[217] == "English springer"
     assert loaded.preprocess == {
         "size": 256, "crop": 0.94, "interpolation": "bicubic",
@@ -278,3 +288,5 @@ def test_the_hub_is_asked_only_for_what_is_not_in_the_cache(monkeypatch, there):
 def test_other_names_of_timm():
     with pytest.raises(CheckpointRefused, match="timm has no lambda network 'resnet50'; there are lambda_resnet26t"):
         load_checkpoint("timm/resnet50.a1_in1k")
+    with pytest.raises(CheckpointRefused, match="timm has no lambda network 'resnet50'"):
+        from_timm("timm/resnet50.a1_in1k")

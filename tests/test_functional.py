@@ -127,6 +127,29 @@ def test_keys_of_half_precision_stay_finite(dtype, key_norm):
     assert keys.isfinite().all()
 
 
+@pytest.mark.parametrize("mask", [None, torch.ones(1, 2048, dtype=torch.bool)], ids=["all", "masked"])
+def test_sums_beyond_the_range_of_float16(mask):
+    """λp is 2048 · 200 · 10 = 4e6, where float16 ends at 65504; y = q λ is not."""
+    shapes = {0.001: (1, 1, 1, 1), 0.0: (1, 2048, 1, 1), 200.0: (1, 2048, 1, 1), 10.0: (1, 2048, 1, 1)}
+    tensors = [torch.full(shape, value) for value, shape in shapes.items()]
+    expected = torch.tensor(4096.2)  # 0.001 (200 + 4_096_000)
+    y = lambda_layer(*(t.half() for t in tensors), mask=mask)
+    assert y.dtype == torch.float16
+    torch.testing.assert_close(y.float().squeeze(), expected, rtol=1e-3, atol=0)
+    with torch.autocast("cpu", torch.float16):
+        y = lambda_layer(*tensors, mask=mask)
+    torch.testing.assert_close(y.squeeze(), expected, rtol=1e-5, atol=0)
+
+
+@pytest.mark.filterwarnings("ignore:Anomaly Detection")
+@pytest.mark.parametrize("key_norm", KEY_NORMS)
+def test_nothing_is_nan_on_the_way_where_a_query_sees_nothing(key_norm):
+    """A search for a NaN elsewhere, with PyTorch's anomaly detection, is not led here."""
+    tensors = [t.requires_grad_() for t in problem()]
+    with torch.autograd.detect_anomaly():
+        lambda_layer(*tensors, mask=masks()["own"], key_norm=key_norm).sum().backward()
+
+
 def test_errors_name_what_is_wrong():
     q, k, v, embeddings = problem()
     with pytest.raises(ValueError, match=r"q \(b, h, n, k\), k \(b, m, k, u\) and v"):

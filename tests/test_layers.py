@@ -108,6 +108,7 @@ def test_mixed_precision_and_the_meta_device(letter):
     with torch.autocast("cpu", torch.bfloat16):
         y = layer(x)
         y.float().square().mean().backward()
+    assert y.dtype == torch.bfloat16
     assert (y - exact).norm() / exact.norm() < 0.05
     assert all(p.grad.isfinite().all() for p in layer.parameters())
     assert layer.to("meta")(x.to("meta")).shape == (4, 16, 9, 9)
@@ -308,7 +309,7 @@ def test_every_pixel_is_seen(letter):
         ("E", {"heads": 3}, "dim_k=8 cannot be split over heads=3: it must be a multiple of heads"),
         ("G", {"heads": 3}, "dim_out=16 cannot be split over heads=3: it must be a multiple of heads"),
         ("X", {"heads": 0}, "dim_out=16 cannot be split over heads=0: it must be a multiple of heads"),
-        ("G", {"size": (0, 4)}, "size must be positive, not 0"),
+        ("G", {"size": (0, 4)}, r"size must be \(H, W\), two positive integers, not \(0, 4\)"),
         ("G", {"stride": 0}, "stride must be at least 1, not 0"),
         ("A", {"heads": 16}, "attention takes 16 of dim_out=16 channels and leaves none for the convolution: lower h"),
         ("A", {"heads": 0}, "heads must be at least 1, not 0"),

@@ -193,7 +193,10 @@ for (let i = 0; i <= 30; i++) meter.answered(1000 + 100 * i, 80 + (i % 3), 20);
 const fast = meter.read();
 meter.clear();
 for (let i = 0; i < 9; i++) meter.answered(1000 * i, 900, 800);
-console.log(JSON.stringify([early, fast, meter.read()]));
+const slow = meter.read(), waits = [meter.patience()];
+for (let i = 0; i < 6; i++) waits.push(meter.lost());
+meter.answered(20000, 5000, 4900);
+console.log(JSON.stringify([early, fast, slow, [...waits, meter.patience()]]));
 """
 
 
@@ -202,10 +205,11 @@ def test_the_frame_rate_is_counted_over_the_last_seconds(tmp_path):
     (tmp_path / "package.json").write_text('{"type": "module"}')
     (tmp_path / "try.js").write_text(METER)
     done = subprocess.run([NODE, "try.js"], cwd=tmp_path, capture_output=True, text=True, check=True)
-    early, fast, slow = json.loads(done.stdout)
+    early, fast, slow, waits = json.loads(done.stdout)
     assert early is None
     assert fast == {"rate": 10, "took": 81, "server": 20}
     assert slow == {"rate": 1, "took": 900, "server": 800}
+    assert waits == [4000, 8000, 16000, 32000, 60000, 60000, 60000, 10000], "a slow server is asked less and less often"
 
 
 def test_hues_of_the_maps_are_of_the_theme():

@@ -16,6 +16,7 @@ from explorer import budget, memory_charts, memory_exports, memory_here, navigat
 from explorer.budget import AUTO, KINDS, Sizes
 from lambda_core.cost import MEMORY, profile, total
 from lambda_core.cost.operations import OPERATIONS, operations
+from lambda_core.engines.auto import CONSTANTS, estimate
 from lambda_core.measuring import GIB, Machine, Point, build, machine, measure, refusal
 
 MACHINE = Machine(24 * GIB, 12 * GIB)
@@ -30,6 +31,12 @@ def test_what_is_kept_a_pair_is_within_15_per_cent_of_the_formula(kind):
     assert 0.85 < found["kept"] / point.expected().bytes < 1.2
     assert found["kept"] <= found["peak"] and found["seconds"] > 0
     assert found["peak"] < 1.2 * point.needed
+
+
+@pytest.mark.parametrize(("kind", "side"), [("global attention", 5), ("axial attention", 5), ("local attention", 10)])
+def test_maps_of_one_image_are_told_from_projections(kind, side):
+    point = Point(kind, side, batch=1, heads=4, dim=64, scope=7)  # queries, keys and values lie in one tensor
+    assert measure(point)["pairs"] == pytest.approx(4 * total(point.pairs), rel=0.15)
 
 
 def test_layers_one_after_the_other_keep_as_much_each():
@@ -138,7 +145,7 @@ def test_curves_pass_through_the_chosen_sizes(axis):
     for what in memory_charts.COUNTED:
         for curve in memory_charts.curves(what, Sizes(), axis, "peak"):
             y = dict(zip(curve.x, curve.y, strict=True))[getattr(Sizes(), axis)]
-            here = budget.size_of if what == "memory" else budget.flops
+            here = {"memory": budget.size_of, "work": budget.flops, "time": budget.seconds}[what]
             assert y == here(curve.kind, Sizes(), "peak")
     assert memory_charts.figure("memory", Sizes(), axis, "maps", MACHINE, "dark").data
 
@@ -157,10 +164,46 @@ def test_a_dot_is_on_a_curve_only_with_its_other_sizes():
     assert budget.dots([dot], Sizes(), "batch") == budget.dots([dot], Sizes(batch=1), "side") == []
 
 
+def test_seconds_are_those_of_the_engines_and_of_their_products():
+    sizes, layer = Sizes(layers=1), Sizes().point("lambda, gemm")
+    fixed, operation, byte = CONSTANTS["cpu"]["attention"]
+    products = sum(term.value for term in budget.flop_terms("global attention", sizes)) / 2
+    kept = budget.size_of("global attention", sizes, "kept")
+    assert budget.seconds("global attention", sizes) == pytest.approx(fixed + products * operation + kept * byte)
+    n, v, r = layer.side**2, layer.dim // layer.heads, layer.scope
+    q, values = (layer.batch, layer.heads, n, layer.k), (layer.batch, n, v, layer.u)
+    position = estimate(q, values, (layer.k, layer.u, r, r), (layer.side, layer.side))["gemm"].seconds
+    rest = [term for term in budget.flop_terms("lambda, gemm", sizes) if "engine" not in term.name]
+    products = sum(term.value for term in rest) / 2
+    assert budget.seconds("lambda, gemm", sizes) == pytest.approx(position + products * operation)
+    assert budget.seconds(AUTO, sizes, "forward") == pytest.approx(budget.seconds(AUTO, sizes) / 3)
+    assert min(budget.seconds(kind, Sizes(side=8)) for kind in budget.KINDS) > 0
+
+
+@pytest.mark.parametrize(
+    ("time", "words"), [(3e-6, "3 µs"), (0.0125, "12.5 ms"), (1, "1 s"), (90, "90 s"), (600, "10 min"), (9000, "2.5 h")]
+)
+def test_times_for_people(time, words):
+    assert budget.said_time(time) == words
+
+
+def test_a_measured_step_is_a_dot_on_the_chart_of_seconds():
+    dot = {"asked": AUTO, "sizes": Sizes(side=28), "kept": 2**20, "pairs": 0, "seconds": 0.25}
+
+    def dots(what, count):
+        chart = memory_charts.figure(what, Sizes(), "side", count, MACHINE, "light", [dot])
+        return [(*line.x, *line.y) for line in chart.data if line.mode == "markers"]
+
+    assert dots("time", "kept") == [(28, 0.25)] and dots("memory", "kept") == [(28, 2**20)]
+    assert dots("time", "forward") == dots("work", "kept") == dots("memory", "forward") == []
+    assert memory_charts.drawing(Sizes(), "side", "kept", MACHINE, "svg", [dot], "work").startswith(b"<?xml")
+
+
 def test_exports_are_what_they_say():
     rows = list(csv.DictReader(io.StringIO(memory_exports.as_csv(Sizes(), "batch", "kept"))))
     row = next(row for row in rows if row["layer"] == "global attention" and row["batch"] == "16")
     assert int(row["bytes"]) == budget.size_of("global attention", Sizes(), "kept")
+    assert float(row["seconds"]) == budget.seconds("global attention", Sizes())
     assert len(json.loads(memory_exports.as_json(Sizes(), "batch", "kept", MACHINE))["curves"]) == len(rows)
     assert memory_charts.drawing(Sizes(), "side", "kept", MACHINE, "svg").startswith(b"<?xml")
     said = io.StringIO()
@@ -197,6 +240,20 @@ def test_sliders_move_the_sentence_and_the_link():
 def test_a_link_that_makes_no_sense_is_explained():
     app = page(sizes="s28-q4")
     assert "“q4” is no size" in said(app) and "At side 56" in said(app)
+
+
+def test_choices_of_a_link_that_are_none_are_explained():
+    app = page(along="banana", count="maps", right="coins")
+    assert "“along” must be one of side, batch" in said(app) and "“right” must be one of time, work" in said(app)
+    assert "count" in app.query_params and "along" not in app.query_params and "right" not in app.query_params
+
+
+def test_seconds_and_flops_stand_beside_the_memory():
+    app = page()
+    assert "**Seconds of a training step**" in said(app)
+    app.segmented_control(key="memory_beside_choice").set_value("work").run()
+    assert not app.exception
+    assert "**FLOPs of a training step**" in said(app) and app.query_params["right"] == "work"
 
 
 def test_measuring_what_does_not_fit_says_why():

@@ -132,6 +132,8 @@ def test_stages_place_their_layers():
         ),
         ("C-C--L", r"^stages='C-C--L' has no letter in stage 3; there are C"),
         ("C-C-CCCL-L", r"^stages='C-C-CCCL-L' has 4 letters for the 6 blocks of stage 3$"),
+        (None, r"^stages must be a string as 'CCLL' or 'C-C-CL-L', not None$"),
+        (list("CCLL"), r"^stages must be a string as 'CCLL' or 'C-C-CL-L', not \['C', 'C', 'L', 'L'\]$"),
     ],
 )
 def test_bad_stage_strings(stages, message):
@@ -143,6 +145,13 @@ def test_bad_stage_strings(stages, message):
 def test_every_stage_needs_its_numbers(name, value):
     with pytest.raises(ValueError, match=rf"^{name}=\(.*\) must have an entry for each stage of depths="):
         build("resnet26", **{name: value})
+
+
+def test_stem_and_classifier():
+    with pytest.raises(ValueError, match=r"^num_classes must be at least 0, for no classifier, not -1$"):
+        build("resnet26", num_classes=-1)
+    with pytest.raises(ValueError, match=r"^stem=\(\) must have at least one convolution"):
+        build("resnet26", stem=())
 
 
 def test_unknown_names_and_options():
@@ -321,6 +330,17 @@ def test_shared_embeddings():
     assert own - sum(p.numel() for p in model.parameters()) == 2 * 4 * 3 * 3  # two tables fewer, of k r²
     assert is_shared(copy.deepcopy(model))
     assert is_shared(model.double()) and is_shared(model.to("meta").to_empty(device="cpu"))
+    model.load_state_dict(copy.deepcopy(model.state_dict()), assign=True)
+    assert is_shared(model)
+
+
+def test_embeddings_are_shared_across_stages_of_one_resolution():
+    """The third stage of this network has the maps of the second."""
+    with torch.device("meta"):
+        model = build("lambda_resnet_mini", stages="CLLL", share_embeddings=True)
+    assert model.out_strides == [4, 8, 8, 16]
+    own = [{id(block.mix.embeddings) for block in stage} for stage in model.stages[1:]]
+    assert own[0] == own[1] != own[2] and all(len(each) == 1 for each in own)
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.float32])

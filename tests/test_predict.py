@@ -3,8 +3,10 @@
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
@@ -12,7 +14,8 @@ from PIL import Image
 from lambda_core import build, load_checkpoint, save_checkpoint
 from lambda_core.checkpoints import CheckpointRefused
 from lambda_core.data import IMAGENETTE_CLASSES, prepare
-from lambda_core.predict import main, predict
+from lambda_core.pictures import as_rgb
+from lambda_core.predict import PictureRefused, main, predict, read_picture
 
 OVERRIDES = {"depths": (1, 1, 1, 1), "widths": (8, 8, 8, 8), "num_classes": 3, "scope": 3, "dim_k": 4}
 PREPROCESS = {"size": 32, "mean": [0.5, 0.5, 0.5], "std": [0.2, 0.2, 0.2]}
@@ -35,7 +38,7 @@ def network(tmp_path):
             torch.nn.init.ones_(block.norm3.weight)
     save_checkpoint(
         path, model, architecture={"name": "lambda_resnet26", "overrides": OVERRIDES},
-        classes=["ant", "bee"], preprocess=PREPROCESS,
+        classes=["ant", "bee", "cat"], preprocess=PREPROCESS,
     )  # fmt: skip
     return path
 
@@ -56,10 +59,16 @@ def test_the_figures_are_the_networks_own(picture, network, capsys):
         expected = loaded.model(prepare(Image.open(picture), loaded.preprocess))[0].softmax(0)
     assert found["image"] == str(picture)
     assert [p["index"] for p in found["predictions"]] == expected.argsort(descending=True).tolist()
-    names = ("ant", "bee", "class 2")  # the card names two classes of three
+    names = ("ant", "bee", "cat")
     for prediction in found["predictions"]:
         assert prediction["probability"] == pytest.approx(float(expected[prediction["index"]]), abs=1e-6)
         assert prediction["class"] == names[prediction["index"]]
+
+
+def test_classes_without_a_name_have_a_number(network):
+    loaded = replace(load_checkpoint(network), classes=())
+    found = predict(loaded, Image.new("RGB", (8, 8)))
+    assert sorted(p["class"] for p in found) == ["class 0", "class 1", "class 2"]
 
 
 def test_a_table_of_the_network_that_ships(picture, tmp_path, capsys):
@@ -83,6 +92,24 @@ def test_a_camera_may_have_been_turned(picture, network, tmp_path, capsys):
     _, out, _ = run(capsys, picture, turned, "--checkpoint", network, "--json", "-")
     first, second = (found["predictions"] for found in json.loads(out)["images"])
     assert first == second
+
+
+def test_deep_greys_and_transparency(tmp_path):
+    """As the app reads them: 16 bits use their full range, and what is transparent is white."""
+    values = np.arange(0, 65536, 1024, dtype=np.uint16).reshape(8, 8)
+    Image.fromarray(values).save(tmp_path / "deep.png")
+    deep = np.asarray(read_picture(tmp_path / "deep.png"))
+    np.testing.assert_allclose(deep, (values / 257)[..., None].repeat(3, 2), atol=0.5)
+    Image.new("RGBA", (2, 2), (200, 0, 0, 0)).save(tmp_path / "clear.png")
+    assert (np.asarray(read_picture(tmp_path / "clear.png")) == 255).all()
+    stretched = np.asarray(as_rgb(Image.fromarray(np.array([[-1.0, 0.0], [1.0, 3.0]], dtype=np.float32))))
+    assert stretched[..., 0].tolist() == [[0, 64], [128, 255]]
+
+
+def test_pictures_that_another_program_would_open_are_refused(tmp_path):
+    Image.new("RGB", (8, 8)).save(tmp_path / "drawing.eps")
+    with pytest.raises(PictureRefused, match=r"drawing\.eps' is not a picture"):
+        read_picture(tmp_path / "drawing.eps")
 
 
 def broken(tmp_path, name, content):
@@ -111,6 +138,7 @@ def test_pictures_that_are_none(picture, network, tmp_path, capsys):
     [
         (["--checkpoint", "nowhere"], "there is no checkpoint 'nowhere'"),
         (["--device", "toaster"], "this machine has no device 'toaster'"),
+        (["--device", "meta"], "this machine has no device 'meta'"),
         (["--json", "no/such/folder/x.json"], "'no/such/folder/x.json' cannot be written"),
         (["--top", "0"], "--top must be at least 1, not 0"),
     ],

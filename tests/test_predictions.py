@@ -1,7 +1,9 @@
 """The predictions page without a browser: networks by name and by file, why one does not fit, figures on a set."""
 
+import io
 import json
 import sys
+import tomllib
 
 import numpy as np
 import pytest
@@ -9,8 +11,9 @@ import torch
 from safetensors.torch import load_file, save_file
 from streamlit.testing.v1 import AppTest
 
-from explorer import answer_plots, card, images, navigation, networks, verdict
+from explorer import answer_plots, card, images, measured, navigation, networks, verdict
 from explorer.networks import Opened
+from explorer.theme import PALETTE
 from lambda_core import build, load_checkpoint, save_checkpoint
 from lambda_core.data import prepare
 from lambda_core.evaluation import Answers
@@ -102,6 +105,34 @@ def test_weights_that_do_not_fit_are_told_key_by_key(tmp_path):
     assert rows[name][0] == "nothing" and "×" in rows[name][1]
 
 
+def test_weights_of_an_unknown_kind_are_told_key_by_key_too():
+    buffer = io.BytesIO()
+    torch.save({"conv1.weight": torch.zeros(4, 3, 7, 7)}, buffer)
+    app = start()
+    send(app, "first", buffer.getvalue())
+    assert "save\\_checkpoint" in shown(app)
+    assert app.dataframe[0].value.iloc[0].tolist() == ["conv1.weight", "4 × 3 × 7 × 7", "no such key"]
+
+
+def test_the_list_names_the_file_on_show_and_offers_nothing_that_does_nothing(tmp_path):
+    app = start()
+    offered = len(app.selectbox(key="network_first").options)
+    send(app, "first", small(tmp_path / "mine.safetensors"))
+    box = app.selectbox(key="network_first")
+    assert box.value == "mine.safetensors" and len(box.options) == offered + 1
+    box.set_value("micro_content").run()
+    assert not app.exception and app.session_state["checkpoint"].name == "micro_content"
+    assert len(app.selectbox(key="network_first").options) == offered
+
+
+def test_the_server_takes_the_files_that_the_page_offers_to_take():
+    """Streamlit's own limit is that of every upload: a widget can only lower it."""
+    config = tomllib.loads((navigation.PAGES.parent / ".streamlit" / "config.toml").read_text())
+    app = start()
+    asked = [app.file_uploader(key=f"{name}").proto.max_upload_size_mb for name in ("file_first", "network_file")]
+    assert config["server"]["maxUploadSize"] >= max(asked) >= 140, "lambda_resnet152 has 140 MB"
+
+
 def test_timm_without_a_connection_gives_a_sentence(monkeypatch):
     def offline(name):
         raise OSError("no route to host")
@@ -153,6 +184,20 @@ def test_what_is_measured_here_is_kept_for_these_weights(tmp_path, monkeypatch):
     assert not app.exception and app.session_state["selection"].image == "upload"
 
 
+def reported(count):
+    return {"images": count, "top1": 50.0, "standard_error": 1.0}
+
+
+def test_networks_are_compared_on_the_same_photographs(monkeypatch):
+    one, two = (Opened(name, name, load_checkpoint("lambda_resnet_mini")) for name in ("one", "two"))
+    known = {"one": [reported(3925), reported(300)], "two": [reported(300)]}
+    monkeypatch.setattr(measured, "_known", lambda network: known[network.key])
+    assert [found["images"] for found in measured.together([one, two])] == [300, 300]
+    known["two"] = [reported(100)]
+    assert measured.together([one, two]) is None
+    assert measured.figures(one)["images"] == 3925
+
+
 def test_without_the_set_the_page_says_what_to_bring(tmp_path, monkeypatch):
     monkeypatch.setenv("LAMBDA_DATA", str(tmp_path))
     assert "LAMBDA_DATA" in shown(start())
@@ -164,18 +209,43 @@ def test_a_card_reads_as_a_list():
     assert rows["Input"] == f"{loaded.preprocess['size']} × {loaded.preprocess['size']} px in RGB"
     assert rows["Parameters"] == f"{sum(p.numel() for p in loaded.model.parameters()) / 1e6:.2f} million"
     assert all(len(text) <= card.LONGEST for text in rows.values())
+    assert rows["Note"] == loaded.card["note"], "the card of the network that ships is shown whole"
+
+
+def test_a_recipe_in_words_is_read_and_breaks_nothing(tmp_path):
+    options = {"num_classes": 3}
+    save_checkpoint(
+        tmp_path / "mine.safetensors", build("lambda_resnet_mini", **options),
+        architecture={"name": "lambda_resnet_mini", "overrides": options},
+        preprocess={"size": 64, "mean": [0.5] * 3, "std": [0.5] * 3}, card={"recipe": "AdamW, 90 epochs"},
+    )  # fmt: skip
+    app = start()
+    send(app, "first", (tmp_path / "mine.safetensors").read_bytes())
+    assert "<dd>AdamW, 90 epochs</dd>" in shown(app)
+    app.switch_page("../pages/content_position.py").run()
+    assert not app.exception
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_figures_show_the_numbers(scheme):
     counts = [[8, 2], [1, 9]]
     figure = answer_plots.confusion(counts, ["a", "b"], scheme)
-    assert figure.data[0].text == (("8", "2"), ("1", "9")) or figure.data[0].text[0][1] == "2"
+    cells = zip(*(np.ravel(trace.text) for trace in figure.data), strict=True)
+    assert ["".join(cell) for cell in cells] == ["8", "2", "1", "9"], "each number stands in one trace"
     assert figure.data[0].zmax == pytest.approx(0.2), "the scale ends at the largest mistake"
     found = {"count": [3, 0], "accuracy": [1 / 3, None]}
     assert list(answer_plots.reliability(found, scheme).data[0].y) == [1 / 3, None]
     assert answer_plots.most_confused(counts, ["a", "b"])[0] == {
         "Class": "a", "Taken for": "b", "Photographs": 2, "of": 10,
+    }  # fmt: skip
+
+
+def test_numbers_on_a_colour_are_in_the_ink_that_reads_best():
+    inks = {scheme: [answer_plots.letters(share, scheme) for share in (0, 0.3, 1)] for scheme in ("light", "dark")}
+    assert inks == {"light": ["ink"] * 3, "dark": ["ink", "ink", "page"]}
+    dark = answer_plots.confusion([[18, 2], [1, 39]], ["a", "b"], "dark")
+    assert {trace.textfont.color: "".join(np.ravel(trace.text)) for trace in dark.data} == {
+        PALETTE["dark"]["ink"]: "1", PALETTE["dark"]["page"]: "18239",
     }  # fmt: skip
 
 

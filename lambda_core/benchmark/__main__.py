@@ -9,11 +9,11 @@ import argparse
 import json
 import sys
 from datetime import date
-from pathlib import Path
 from typing import Any
 
 import torch
 
+from lambda_core.arguments import writable
 from lambda_core.benchmark import layers, models
 from lambda_core.benchmark.measuring import device_name
 from lambda_core.benchmark.peers import PEERS, installed
@@ -75,7 +75,7 @@ def main(arguments: list[str] | None = None) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("what", choices=WHAT)
-    parser.add_argument("--json", type=Path, help="write the figures here")
+    parser.add_argument("--json", type=writable, help="write the figures here")
     parser.add_argument("--threads", type=int, help="CPU threads (default: as torch has it)")
     parser.add_argument("--batch", type=int, help="examples (default: 8 for layers, 2 for global, 4 for models)")
     parser.add_argument("--repeats", type=int, default=5)

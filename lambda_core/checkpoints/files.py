@@ -7,10 +7,10 @@ import io
 import json
 import pickle
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from safetensors import SafetensorError
@@ -20,17 +20,22 @@ from torch import nn
 
 from lambda_core.checkpoints import skeleton
 from lambda_core.checkpoints.dialect import State, plain
-from lambda_core.checkpoints.fit import CheckpointRefused, check_fit
+from lambda_core.checkpoints.fit import CheckpointRefused, Mismatch, check_fit
 from lambda_core.checkpoints.from_d_li14 import D_LI14_FILES
-from lambda_core.checkpoints.from_lucidrains import is_lucidrains
-from lambda_core.checkpoints.from_timm import NETWORKS, TIMM_FILES, from_hub
+from lambda_core.checkpoints.from_lucidrains import from_lucidrains, is_lucidrains
+from lambda_core.checkpoints.from_timm import NETWORKS, TIMM_FILES, from_hub, from_timm, is_timm_layer
 from lambda_core.data import imagenet_classes
+from lambda_core.layers import LambdaLayer
 
 ZOO = Path(__file__).with_name("zoo")
 IMAGENET_COUNT = 1000
 MAX_SIZE = 4096  # pixels a side
 UNSAFE = "and could run code, so it was not opened: write a .safetensors file with lambda_core.save_checkpoint"
 OTHERS = {"timm": TIMM_FILES, "d-li14/lambda.pytorch": D_LI14_FILES}  # projects whose networks are read as well
+LAYERS: dict[str, tuple[Callable[[State], bool], Callable[[State], nn.Module]]] = {  # and whose layers, one alone
+    "timm": (is_timm_layer, from_timm),
+    "lucidrains/lambda-networks": (is_lucidrains, from_lucidrains),
+}
 ROW_OF_PICKLES = pickle.dumps(0x1950A86A20F9469CFC6C, 2)  # how torch began its files before it had ZIP archives
 
 
@@ -90,8 +95,8 @@ def load_checkpoint(path_or_name: str | Path, device: torch.device | str | None 
 
     Names are those of the zoo, and timm's lambda networks as "timm/lambda_resnet26t.c1_in1k", which the package timm
     fetches. Files are those that `save_checkpoint` and training write, and state dicts of timm's and d-li14's lambda
-    networks, which their keys give away. Raises CheckpointRefused, in one sentence, for a name that is not there or a
-    file that does not fit.
+    networks, which their keys give away; one of a single lambda layer of timm's or lucidrains' gives that layer for a
+    model. Raises CheckpointRefused, in one sentence, for a name that is not there or a file that does not fit.
     """
     name = str(path_or_name)
     path = zoo().get(name, Path(path_or_name))
@@ -104,27 +109,59 @@ def load_checkpoint(path_or_name: str | Path, device: torch.device | str | None 
             f"a network of the zoo ({', '.join(zoo()) or 'empty'}), or one of timm's "
             f"({', '.join(f'timm/{network}' for network in NETWORKS)})"
         )
-    return read_checkpoint(path.read_bytes(), device)
-
-
-def read_checkpoint(content: bytes, device: torch.device | str | None = None) -> Checkpoint:
-    """A checkpoint from the bytes of a file. What kind of file it is, the bytes say, not the name."""
-    # A safetensors file begins with its length, which may look like the mark of any other: its brace comes first.
-    is_torch = content[8:9] != b"{" and (content[:2] == b"PK" or content[:1] == b"\x80")
-    weights, header = _read_torch(content) if is_torch else _read_safetensors(content)
+    weights, header = _contents(path.read_bytes())
+    if isinstance(layer := header.get("layer"), LambdaLayer):
+        return Checkpoint(layer.to(device or "cpu"), card=header["card"])
     return _load(weights, header, device)
 
 
+def read_checkpoint(content: bytes, device: torch.device | str | None = None) -> Checkpoint:
+    """A network from the bytes of a file. What kind of file it is, the bytes say, not the name."""
+    return _load(*_contents(content), device)
+
+
+def _contents(content: bytes) -> tuple[State, dict[str, Any]]:
+    # A safetensors file begins with its length, which may look like the mark of any other: its brace comes first.
+    is_torch = content[8:9] != b"{" and (content[:2] == b"PK" or content[:1] == b"\x80")
+    return _read_torch(content) if is_torch else _read_safetensors(content)
+
+
 def _load(weights: State, header: Mapping[str, Any], device: torch.device | str | None) -> Checkpoint:
+    if isinstance(header.get("layer"), LambdaLayer):
+        raise CheckpointRefused(
+            f"the file holds one lambda layer of {header['card']['source']}, not a network: "
+            "lambda_core.load_checkpoint gives it as it is"
+        )
     if not isinstance(header.get("architecture"), Mapping):
         raise CheckpointRefused("the checkpoint's architecture cannot be built: its header does not tell it")
     _check_preprocess(header.get("preprocess", {}))
     model = skeleton.network(header["architecture"])
     check_fit(weights, model.state_dict(), "the architecture in the file's header")
-    card = {**header.get("card", {}), "architecture": header["architecture"]}
-    return Checkpoint(
-        skeleton.filled(model, weights, device), tuple(header.get("classes", ())), header.get("preprocess", {}), card
-    )
+    classes = _classes(header, model)
+    card = {**_card(header), "architecture": header["architecture"]}
+    return Checkpoint(skeleton.filled(model, weights, device), classes, header.get("preprocess", {}), card)
+
+
+def _classes(header: Mapping[str, Any], model: nn.Module) -> tuple[str, ...]:
+    """The names of the classes, one for each score of the network, or none at all."""
+    names, scores = header.get("classes") or (), cast(Any, model).config.num_classes
+    if not isinstance(names, (list, tuple)) or not all(isinstance(name, str) for name in names):
+        raise CheckpointRefused("the classes in the file's header cannot be used: they must be a list of names")
+    if names and len(names) != scores:
+        raise CheckpointRefused(
+            f"the file's header names {len(names)} classes, and its network has {scores} scores: save it again with "
+            f"{scores} names, or with none"
+        )
+    return tuple(names)
+
+
+def _card(header: Mapping[str, Any]) -> dict[str, Any]:
+    """The free text and figures of a card. A recipe in words is one with no fields but `words`."""
+    card = header.get("card") or {}
+    card = dict(card) if isinstance(card, Mapping) else {"note": str(card)}
+    if not isinstance(card.get("recipe", {}), Mapping):
+        card["recipe"] = {"words": str(card["recipe"])}
+    return card
 
 
 def _check_preprocess(preprocess: Any) -> None:
@@ -199,15 +236,14 @@ def _read_state(content: Any) -> tuple[State, dict[str, Any]]:
         if files.recognise(state):
             weights, architecture = files.translate(state)
             return weights, _header(architecture, files.preprocess(architecture), project)
-    if is_lucidrains(state):
-        raise CheckpointRefused(
-            "the file holds one lambda layer of lucidrains' lambda_networks, not a network: "
-            "read it with lambda_core.checkpoints.from_lucidrains"
-        )
+    for project, (recognise, read) in LAYERS.items():
+        if recognise(state):
+            return {}, {"layer": read(state), "card": {"source": project}}  # no file can hold a module there
     raise CheckpointRefused(
         "the file holds weights but not the architecture they belong to, and its keys are not those of a lambda "
         f"network of {' or '.join(OTHERS)}: take the state.pt of a training run, or a .safetensors file written with "
-        "lambda_core.save_checkpoint, which keeps both"
+        "lambda_core.save_checkpoint, which keeps both",
+        [Mismatch(key, tuple(tensor.shape), None) for key, tensor in state.items()],
     )
 
 

@@ -39,6 +39,11 @@ def is_timm(state: Mapping[str, Tensor]) -> bool:
     return any(key.endswith("self_attn.norm_v.weight") for key in state)
 
 
+def is_timm_layer(state: Mapping[str, Tensor]) -> bool:
+    """Whether these keys are those of one lambda layer of timm's."""
+    return "qkv.weight" in state and ("conv_lambda.weight" in state or "pos_emb" in state)
+
+
 def translate(state: State, name: str | None = None) -> tuple[State, dict[str, Any]]:
     """timm's state dict -> (ours, the arguments of `build`).
 
@@ -54,15 +59,19 @@ def translate(state: State, name: str | None = None) -> tuple[State, dict[str, A
     return TIMM.parse(state, models[name]), {"name": name, "overrides": overrides}
 
 
-def from_timm(source: nn.Module | Mapping[str, Any]) -> ResNet | LambdaLayer:
+def from_timm(source: nn.Module | Mapping[str, Any] | str) -> ResNet | LambdaLayer:
     """A network or a lambda layer of timm's as ours, in eval mode, with the same outputs.
 
-    source: a module of timm's, or its state dict. Activation and stride are not part of a state dict: a network is
-    taken to be one of NETWORKS, a layer to have stride 1. Raises CheckpointRefused, with every key that does not fit.
+    source: a module of timm's, its state dict, or a name as "timm/lambda_resnet26t.c1_in1k", whose trained weights timm
+    fetches. Activation and stride are not part of a state dict: a network is taken to be one of NETWORKS, a layer to
+    have stride 1. Raises CheckpointRefused, with every key that does not fit.
     """
+    if isinstance(source, str):
+        weights, architecture, _ = from_hub(source.removeprefix("timm/"))
+        return cast(ResNet, skeleton.filled(skeleton.network(architecture), weights))
     module = source if isinstance(source, nn.Module) else None
     state = plain(source.state_dict() if isinstance(source, nn.Module) else source)
-    if "qkv.weight" in state:
+    if is_timm_layer(state):
         return _layer(state, stride=getattr(getattr(module, "pool", None), "stride", 1))
     if not is_timm(state):
         raise CheckpointRefused(f"these are not the weights of a lambda network of timm's: {', '.join(NETWORKS)}")

@@ -31,7 +31,7 @@ def position_lambdas(v: Tensor, table: Tensor, size: positions.Size) -> Tensor:
     """λp_n = sum over m, u of E_nmku V_mvu.  (b, m, v, u), (k, u, R, C) -> (b, n, k, v)"""
     kernel = positions.crop(table, size)
     lambdas = F.conv2d(_maps(v, size), kernel, padding=_padding(kernel))
-    return lambdas.unflatten(0, (len(v), -1)).flatten(3).permute(0, 3, 2, 1)
+    return lambdas.unflatten(0, (len(v), v.shape[2])).flatten(3).permute(0, 3, 2, 1)
 
 
 def _together(q: Tensor, v: Tensor) -> int:

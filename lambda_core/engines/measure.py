@@ -10,12 +10,12 @@ import platform
 import sys
 from datetime import date
 from itertools import combinations
-from pathlib import Path
 from time import perf_counter, process_time
 from typing import Any
 
 import torch
 
+from lambda_core.arguments import writable
 from lambda_core.engines import ENGINES
 from lambda_core.engines.auto import COSTS
 
@@ -106,7 +106,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m lambda_core.engines.measure", description=__doc__)
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--repeats", type=int, default=5)
-    parser.add_argument("--json", type=Path, help="write here, beside what it holds on other devices (else print)")
+    parser.add_argument("--json", type=writable, help="write here, beside what it holds on other devices (else print)")
     options = parser.parse_args(arguments)
     torch.manual_seed(0)
     torch.set_num_threads(1)

@@ -5,13 +5,13 @@ three such sums, and so its second derivatives, and those after them, need no fo
 """
 
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from lambda_core.functional import wide
+from lambda_core.engines import einsum
+from lambda_core.functional import transformed, wide, without_autocast
 from lambda_core.positions import Size
 
 Output = Callable[[Tensor, Tensor, Tensor, Tensor, Size], Tensor]
@@ -25,11 +25,6 @@ MEMORY = 2**26
 def room(x: Tensor) -> int:
     """Numbers that a piece of the work may hold: on another device the cache does not matter."""
     return CACHE if x.device.type == "cpu" else MEMORY
-
-
-def without_autocast(device: str) -> AbstractContextManager[None]:
-    """Autocast off, on devices that have it (the meta device has not)."""
-    return torch.autocast(device, enabled=False) if torch.amp.is_autocast_available(device) else nullcontext()
 
 
 def empty_output(q: Tensor, v: Tensor) -> Tensor:
@@ -52,15 +47,19 @@ def operator(name: str, output: Output, gradients: Gradients, narrow: bool = Fal
 
     Numbers of 16 bits are summed in float32: they come as float32, or with `narrow`, which leaves that to the products,
     as bfloat16 where the device is made for it. `output` returns what `empty_output` gives; `gradients` returns dq, dv,
-    dE and dλc as `torch.empty_like` lays them out.
+    dE and dλc as `torch.empty_like` lays them out. Neither is called for an empty batch.
+
+    The transforms of torch.func look into a function and do not see into an operator: they are given the definition.
     """
 
     def forward(q: Tensor, v: Tensor, table: Tensor, content: Tensor, rows: int, columns: int) -> Tensor:
-        return output(q, v, table, content, (rows, columns))
+        return output(q, v, table, content, (rows, columns)) if len(q) else empty_output(q, v)
 
     def backward(
         dy: Tensor, q: Tensor, v: Tensor, table: Tensor, content: Tensor, rows: int, columns: int
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        if not len(q):
+            return torch.zeros_like(q), torch.zeros_like(v), torch.zeros_like(table), torch.zeros_like(content)
         with without_autocast(dy.device.type):  # which is on where the backward pass is called within it
             return gradients(dy, q, v, table, content, (rows, columns))
 
@@ -94,6 +93,8 @@ def operator(name: str, output: Output, gradients: Gradients, narrow: bool = Fal
     second.register_autograd(second_backward, setup_context=keep)
 
     def engine(q: Tensor, v: Tensor, table: Tensor, size: Size, content: Tensor | None = None) -> Tensor:
+        if transformed():
+            return einsum.engine(q, v, table, size, content)
         dtype = q.dtype if narrow and narrows(q.dtype, q.device) else wide(q).dtype
         lambdas = q.new_zeros(len(q), q.shape[3], v.shape[2]) if content is None else content
         return first(q.to(dtype), v.to(dtype), table.to(dtype), lambdas.to(dtype), *size).to(q.dtype)

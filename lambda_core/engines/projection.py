@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from lambda_core.engines.matmul import product
 from lambda_core.engines.operator import narrows
-from lambda_core.functional import wide
+from lambda_core.functional import transformed, wide
 
 COLUMNS = 1600  # positions that are worked off together
 
@@ -89,7 +89,7 @@ def _dtype(x: Tensor) -> torch.dtype:
 
 def fits(x: Tensor, weights: list[Tensor]) -> bool:
     """Whether `project` is faster: on a CPU, not compiled, in float32, or bfloat16 where the CPU is made for it."""
-    if torch.compiler.is_compiling() or x.device.type != "cpu" or x.dim() != 4 or len(x) == 1:
+    if torch.compiler.is_compiling() or transformed() or x.device.type != "cpu" or x.dim() != 4 or len(x) < 2:
         return False
     known = {_dtype(x), torch.float32} if torch.is_autocast_enabled("cpu") else {_dtype(x)}
     return (
@@ -130,6 +130,6 @@ def project_normed(x: Tensor, weights: list[Tensor], norms: Sequence[nn.Module])
 
 def channels_first(x: Tensor) -> Tensor:
     """A map (b, c, H, W) in the order of its axes in memory."""
-    if torch.compiler.is_compiling() or not x.is_contiguous(memory_format=torch.channels_last):
+    if torch.compiler.is_compiling() or transformed() or not x.is_contiguous(memory_format=torch.channels_last):
         return x.contiguous()
     return x if x.is_contiguous() else _ChannelsFirst.apply(x.flatten(2)).view(x.shape)

@@ -5,6 +5,7 @@ from torch import Tensor, nn
 
 from lambda_core.layers import relative
 from lambda_core.layers.convolution import Convolution
+from lambda_core.layers.face import check_counts, check_map, check_size
 from lambda_core.positions import Size
 
 
@@ -31,8 +32,8 @@ class AugmentedConvolution(nn.Module):
     ) -> None:
         super().__init__()
         dim_out = dim if dim_out is None else dim_out
-        if heads < 1:
-            raise ValueError(f"heads must be at least 1, not {heads}")
+        check_counts(dim=dim, dim_out=dim_out, heads=heads)
+        check_size(size)
         depth = max(20, int(key_share * dim_out) // heads)  # d, of one head
         values = max(1, int(value_share * dim_out) // heads) * heads
         if values >= dim_out:
@@ -49,6 +50,7 @@ class AugmentedConvolution(nn.Module):
         self.pool = relative.pooling(stride)
 
     def forward(self, x: Tensor) -> Tensor:
+        check_map(self, x, self.to_qkv.in_channels)
         q, k, v = (relative.split(part, self.heads) for part in self.to_qkv(x).split(self.depths, 1))
         y = relative.attend(q, k, v, self.rows, self.columns, (x.shape[2], x.shape[3]))
         y = self.to_out(y.transpose(2, 3).flatten(1, 2).unflatten(2, x.shape[2:]))

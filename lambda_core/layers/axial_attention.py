@@ -4,6 +4,7 @@ from torch import Tensor, einsum, nn
 from torch.nn import functional as F
 
 from lambda_core.layers import relative
+from lambda_core.layers.face import check_counts, check_map, check_size
 from lambda_core.positions import Size
 
 
@@ -40,9 +41,12 @@ class AxialAttention(nn.Module):
     ) -> None:
         super().__init__()
         dim_out = dim if dim_out is None else dim_out
+        check_counts(dim=dim, dim_out=dim_out)
+        check_size(size)
         self.along_height = AxisAttention(dim, dim_out, 2, heads, size[0])
         self.along_width = AxisAttention(dim_out, dim_out, 3, heads, size[1])
         self.pool = relative.pooling(stride)
 
     def forward(self, x: Tensor) -> Tensor:
+        check_map(self, x, self.along_height.to_qkv.in_channels)
         return self.pool(self.along_width(self.along_height(x)))

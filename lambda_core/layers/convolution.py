@@ -4,12 +4,20 @@ from typing import Any, ClassVar
 
 from torch import Tensor, nn
 
+from lambda_core.layers.face import check_counts, check_map
+
 
 class Convolution(nn.Conv2d):
     """3x3, no bias, padded: (b, dim, H, W) -> (b, dim_out, H / stride, W / stride)."""
 
     def __init__(self, dim: int, dim_out: int | None = None, *, stride: int = 1) -> None:
-        super().__init__(dim, dim if dim_out is None else dim_out, 3, stride=stride, padding=1, bias=False)
+        dim_out = dim if dim_out is None else dim_out
+        check_counts(dim=dim, dim_out=dim_out, stride=stride)
+        super().__init__(dim, dim_out, 3, stride=stride, padding=1, bias=False)
+
+    def forward(self, input: Tensor) -> Tensor:
+        check_map(self, input, self.in_channels)
+        return super().forward(input)
 
 
 class ConvolutionThen(nn.Module):
@@ -27,4 +35,5 @@ class ConvolutionThen(nn.Module):
         self.unit = self.Unit(dim if dim_out is None else dim_out, **options)
 
     def forward(self, x: Tensor) -> Tensor:
+        check_map(self, x, self.convolution.in_channels)
         return self.unit(self.convolution(x))

@@ -3,6 +3,7 @@
 from torch import Tensor, nn
 
 from lambda_core.layers import relative
+from lambda_core.layers.face import check_counts, check_map, check_size
 from lambda_core.positions import Size
 
 
@@ -20,6 +21,8 @@ class GlobalAttention(nn.Module):
     ) -> None:
         super().__init__()
         dim_out = dim if dim_out is None else dim_out
+        check_counts(dim=dim, dim_out=dim_out)
+        check_size(size)
         depth = relative.head_depth(dim_out, heads)
         self.heads = heads
         self.to_qkv = nn.Conv2d(dim, 3 * dim_out, 1, bias=False)
@@ -27,6 +30,7 @@ class GlobalAttention(nn.Module):
         self.pool = relative.pooling(stride)
 
     def forward(self, x: Tensor) -> Tensor:
+        check_map(self, x, self.to_qkv.in_channels)
         q, k, v = (relative.split(part, self.heads) for part in self.to_qkv(x).chunk(3, 1))
         y = relative.attend(q, k, v, self.rows, self.columns, (x.shape[2], x.shape[3]))
         return self.pool(y.transpose(2, 3).flatten(1, 2).unflatten(2, x.shape[2:]))

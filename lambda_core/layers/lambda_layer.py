@@ -4,6 +4,7 @@ Letters, here and everywhere: b batch, h heads, k depth of queries and keys, v d
 n query positions, m context positions (here the same H x W grid, unless there is content alone).
 """
 
+from collections.abc import Iterable
 from typing import ClassVar
 
 import torch
@@ -11,8 +12,8 @@ from torch import Tensor, nn
 
 from lambda_core import engines, positions
 from lambda_core.engines import convolution, projection
-from lambda_core.engines.operator import without_autocast
-from lambda_core.functional import check_key_norm, normalize_keys, wide
+from lambda_core.functional import check_key_norm, normalize_keys, wide, without_autocast
+from lambda_core.layers.face import check_counts, check_map
 from lambda_core.tracing import Tap
 
 
@@ -69,10 +70,9 @@ class LambdaLayer(nn.Module):
         super().__init__()
         dim_out = dim if dim_out is None else dim_out
         dim_context = dim if dim_context is None else dim_context
-        counts = {"dim": dim, "dim_out": dim_out, "dim_context": dim_context}
-        for name, value in (counts | {"dim_k": dim_k, "heads": heads, "dim_u": dim_u}).items():
-            if value < 1:
-                raise ValueError(f"{name} must be at least 1, not {value}")
+        check_counts(
+            dim=dim, dim_out=dim_out, dim_context=dim_context, dim_k=dim_k, heads=heads, dim_u=dim_u, stride=stride
+        )
         if dim_out % heads:
             raise ValueError(f"dim_out={dim_out} cannot be split over heads={heads}: it must be a multiple of heads")
         check_key_norm(key_norm)
@@ -80,13 +80,11 @@ class LambdaLayer(nn.Module):
             raise ValueError("a lambda layer needs content=True or position=True; with neither its output is zero")
         if position_bias and not position:
             raise ValueError("position_bias=True has no meaning with position=False")
-        if stride < 1:
-            raise ValueError(f"stride must be at least 1, not {stride}")
         if pool_size is not None and (pool_size < 1 or pool_size % 2 == 0):
             raise ValueError(f"pool_size must be an odd positive integer, or None for the stride, not {pool_size}")
         if engine != "auto" and engine not in engines.ENGINES:
             raise ValueError(f"engine must be auto or one of {', '.join(engines.ENGINES)}, not {engine!r}")
-        size = None if size is None else tuple(size)
+        size = tuple(size) if isinstance(size, Iterable) else size
         entries = positions.table_size(scope, size, self.dims) if position else ()
         self.dim, self.dim_out, self.dim_context = dim, dim_out, dim_context
         self.dim_k, self.heads, self.dim_u = dim_k, heads, dim_u
@@ -159,9 +157,7 @@ class LambdaLayer(nn.Module):
 
     def _map_size(self, x: Tensor) -> positions.Size:
         """(H, W) of an input that fits; ValueError for another."""
-        if x.dim() != 2 + self.dims or x.shape[1] != self.dim:
-            axes = "H, W" if self.dims == 2 else "n"
-            raise ValueError(f"{type(self).__name__} takes (b, {self.dim}, {axes}), not {tuple(x.shape)}")
+        check_map(self, x, self.dim, self.dims)
         sides = tuple(x.shape[2:])
         if self.position and self.scope is None and any(a > b for a, b in zip(sides, self.size or (), strict=True)):
             raise ValueError(f"this global lambda layer was made for inputs up to size={self.size}, not {sides}")
@@ -275,5 +271,5 @@ def _plain_gradient(x: Tensor) -> Tensor:
     with strides (c, 1, W c, c) for another layout: its numbers land at wrong positions (seen in torch 2.15).
     """
     if len(x) == 1 and x.requires_grad and not torch.compiler.is_compiling():
-        x.register_hook(Tensor.contiguous)
+        x.register_hook(lambda grad: None if grad is None else grad.contiguous())  # none: seen in second derivatives
     return x

@@ -29,9 +29,15 @@ class LambdaLayer1d(LambdaLayer):
     Pool: ClassVar = nn.AvgPool1d
 
     def __init__(
-        self, dim: int, dim_out: int | None = None, *, size: int | None = None, causal: bool = False, **options: Any
+        self,
+        dim: int,
+        dim_out: int | None = None,
+        *,
+        size: int | tuple[int] | None = None,
+        causal: bool = False,
+        **options: Any,
     ) -> None:
-        super().__init__(dim, dim_out, size=None if size is None else (size,), **options)
+        super().__init__(dim, dim_out, size=size if size is None or isinstance(size, tuple) else (size,), **options)
         self.causal = causal
         if causal and self.embeddings is not None:
             past = self.embeddings.detach()[..., : self.embeddings.shape[-1] // 2 + 1]

@@ -4,6 +4,7 @@ import torch
 from torch import Tensor, einsum, nn
 
 from lambda_core.layers import relative
+from lambda_core.layers.face import check_counts, check_map
 from lambda_core.layers.neighbours import check_window, inside, neighbours, offsets
 
 
@@ -21,6 +22,7 @@ class LocalAttention(nn.Module):
     ) -> None:
         super().__init__()
         dim_out = dim if dim_out is None else dim_out
+        check_counts(dim=dim, dim_out=dim_out)
         check_window(window)
         depth = relative.head_depth(dim_out, heads)
         self.heads, self.window = heads, window
@@ -30,6 +32,7 @@ class LocalAttention(nn.Module):
         self.pool = relative.pooling(stride)
 
     def forward(self, x: Tensor) -> Tensor:
+        check_map(self, x, self.to_qkv.in_channels)
         q, k, v = self.to_qkv(x).chunk(3, 1)
         q = q.flatten(2).unflatten(1, (self.heads, -1))  # (b, h, d, n)
         k, v = (neighbours(part, self.window).unflatten(1, (self.heads, -1)) for part in (k, v))  # (b, h, d, m, n)

@@ -3,6 +3,7 @@
 from torch import Tensor, nn
 
 from lambda_core.layers import relative
+from lambda_core.layers.face import check_counts, check_map
 from lambda_core.layers.neighbours import check_window, inside, neighbours, offsets
 
 
@@ -19,18 +20,19 @@ class LocalRelation(nn.Module):
         self, dim: int, dim_out: int | None = None, *, stride: int = 1, window: int = 7, share: int = 8
     ) -> None:
         super().__init__()
+        dim_out = dim if dim_out is None else dim_out
+        check_counts(dim=dim, dim_out=dim_out, share=share)
         check_window(window)
-        if share < 1:
-            raise ValueError(f"share must be at least 1, not {share}")
         groups = -(-dim // share)  # the last may be smaller
         self.window, self.share = window, share
         self.to_q = nn.Conv2d(dim, groups, 1, bias=False)
         self.to_k = nn.Conv2d(dim, groups, 1, bias=False)
         self.geometry = nn.Sequential(nn.Linear(2, groups), nn.ReLU(inplace=True), nn.Linear(groups, groups))
-        self.to_out = nn.Conv2d(dim, dim if dim_out is None else dim_out, 1, bias=False)
+        self.to_out = nn.Conv2d(dim, dim_out, 1, bias=False)
         self.pool = relative.pooling(stride)
 
     def forward(self, x: Tensor) -> Tensor:
+        check_map(self, x, self.to_q.in_channels)
         q = self.to_q(x).flatten(2)[:, :, None]  # (b, groups, 1, n)
         k = neighbours(self.to_k(x), self.window)  # (b, groups, m, n)
         places = offsets(self.window, x.device).T.to(x.dtype) / max(1, self.window // 2)  # (m, 2)

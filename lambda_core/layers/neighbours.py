@@ -4,11 +4,13 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from lambda_core.positions import is_count
+
 
 def check_window(window: int) -> None:
     """ValueError unless a window has a middle."""
-    if window < 1 or window % 2 == 0:
-        raise ValueError(f"window must be an odd positive integer, not {window}")
+    if not is_count(window) or window % 2 == 0:
+        raise ValueError(f"window must be an odd positive integer, not {window!r}")
 
 
 def neighbours(x: Tensor, window: int, mode: str = "constant") -> Tensor:

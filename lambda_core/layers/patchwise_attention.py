@@ -4,6 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from lambda_core.layers import relative
+from lambda_core.layers.face import check_counts, check_map
 from lambda_core.layers.neighbours import check_window, neighbours
 
 
@@ -29,6 +30,7 @@ class PatchwiseAttention(nn.Module):
     ) -> None:
         super().__init__()
         dim_out = dim if dim_out is None else dim_out
+        check_counts(dim=dim, dim_out=dim_out)
         check_window(window)
         if share < 1 or dim_out % share:
             raise ValueError(f"dim_out={dim_out} cannot be split over groups of share={share}: it must be a multiple")
@@ -48,7 +50,10 @@ class PatchwiseAttention(nn.Module):
         self.pool = relative.pooling(stride)
 
     def forward(self, x: Tensor) -> Tensor:
+        check_map(self, x, self.to_q.in_channels)
         keys = neighbours(self.to_k(x), self.window, "replicate").flatten(1, 2).unflatten(2, x.shape[2:])
         weights = self.to_weights(torch.cat([self.to_q(x), keys], 1)).flatten(2).unflatten(1, (self.groups, 1, -1))
-        v = neighbours(self.to_v(x), self.window, "replicate").unflatten(1, (self.groups, -1))  # (b, g, share, m, n)
-        return self.pool((weights * v).sum(3).flatten(1, 2).unflatten(2, x.shape[2:]))
+        values = self.to_v(x)
+        v = neighbours(values, self.window, "replicate").unflatten(1, (self.groups, -1))  # (b, g, share, m, n)
+        y = (weights * v).sum(3).to(values.dtype)
+        return self.pool(y.flatten(1, 2).unflatten(2, x.shape[2:]))

@@ -4,6 +4,7 @@ import torch
 from torch import Tensor, einsum, nn
 from torch.nn import functional as F
 
+from lambda_core.layers.face import check_counts
 from lambda_core.positions import Size
 
 SIZE = (32, 32)  # the map for which tables are made where no size is given
@@ -23,8 +24,6 @@ def split(x: Tensor, heads: int) -> Tensor:
 
 def table(depth: int, side: int) -> nn.Parameter:
     """One embedding for each offset along an axis, from -(side - 1) to side - 1: (depth, 2 side - 1)."""
-    if side < 1:
-        raise ValueError(f"size must be positive, not {side}")
     return nn.Parameter(torch.randn(depth, 2 * side - 1) * depth**-0.5)
 
 
@@ -52,6 +51,5 @@ def attend(q: Tensor, k: Tensor, v: Tensor, rows: Tensor, columns: Tensor, size:
 
 def pooling(stride: int) -> nn.Module:
     """The stride of a layer that runs at full resolution: an average of what is there, rounded up."""
-    if stride < 1:
-        raise ValueError(f"stride must be at least 1, not {stride}")
+    check_counts(stride=stride)
     return nn.AvgPool2d(stride, ceil_mode=True) if stride > 1 else nn.Identity()

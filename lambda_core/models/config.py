@@ -24,7 +24,8 @@ class Config:
     that differ in that stage, and in these, under a block's number, those that differ in that block. layer: the same
     for the lambda layers, without a letter, on top of layers["L"]. image_size: the side, or (height, width), of the
     largest image to come: layers whose embeddings cover a whole map take their `size` from it where they are given
-    none. share_embeddings: the lambda layers of a stage have one table of embeddings together (one for each shape).
+    none. share_embeddings: the lambda layers of all stages of one resolution have one table of embeddings together (one
+    for each shape).
 
     dropout: before the classifier. drop_path: the share of images for which the last block is its shortcut, in
     training; it grows linearly from 0 at the first block (Huang et al. 2016, "Deep Networks with Stochastic Depth").
@@ -54,6 +55,8 @@ def parse_stages(stages: str, depths: tuple[int, ...]) -> list[str]:
     a pattern whose length divides their number: CL in a stage of six blocks is CLCLCL. Raises ValueError for a string
     that does not fit.
     """
+    if not isinstance(stages, str):
+        raise ValueError(f"stages must be a string as 'CCLL' or 'C-C-CL-L', not {stages!r}")
     parts = stages.split("-") if "-" in stages else list(stages)
     if len(parts) != len(depths):
         raise ValueError(f"stages={stages!r} names {len(parts)} stages, but this network has {len(depths)}")
@@ -68,8 +71,12 @@ def parse_stages(stages: str, depths: tuple[int, ...]) -> list[str]:
     return [part * (depth // len(part)) for part, depth in zip(parts, depths, strict=True)]
 
 
-def check_stages(config: Config) -> None:
-    """ValueError unless every stage has a depth, a width and a stride."""
+def check_numbers(config: Config) -> None:
+    """ValueError unless every stage has a depth, a width and a stride, and stem and classifier can be built."""
+    if not config.stem:
+        raise ValueError("stem=() must have at least one convolution: (kernel, channels, stride)")
+    if config.num_classes < 0:
+        raise ValueError(f"num_classes must be at least 0, for no classifier, not {config.num_classes}")
     for name in ("widths", "strides"):
         values = getattr(config, name)
         if len(values) != len(config.depths):

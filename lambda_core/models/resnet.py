@@ -2,13 +2,13 @@
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 from torch import Tensor, nn
 
 from lambda_core.layers import LAYERS, Convolution, ConvolutionThen, LambdaLayer
 from lambda_core.models.blocks import Bottleneck
-from lambda_core.models.config import Config, check_stages, layer_options, options_by_letter, parse_stages, takes
+from lambda_core.models.config import Config, check_numbers, layer_options, options_by_letter, parse_stages, takes
 from lambda_core.positions import Size
 
 ACTS: dict[str, type[nn.Module]] = {"relu": nn.ReLU, "silu": nn.SiLU}
@@ -29,7 +29,7 @@ class ResNet(nn.Module):
             raise ValueError(f"act must be one of {', '.join(ACTS)}, not {config.act!r}")
         if not 0 <= config.drop_path < 1:
             raise ValueError(f"drop_path must be at least 0 and below 1, not {config.drop_path}")
-        check_stages(config)
+        check_numbers(config)
         self.config = config
         self.stem, dim = _stem(config), config.stem[-1][1]
         stride = 2 if config.pool else 1
@@ -63,6 +63,7 @@ class ResNet(nn.Module):
             if isinstance(module, nn.Conv2d) and module.kernel_size != (1, 1):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
         self._share()
+        self.register_load_state_dict_post_hook(_share_again)
 
     def forward_features(self, x: Tensor) -> Tensor:
         """The map before the average pool: (b, num_features, H / 32, W / 32) in a ResNet-50."""
@@ -84,20 +85,25 @@ class ResNet(nn.Module):
         return self.classify(self.dropout(self.forward_features(x).mean((2, 3))))
 
     def _share(self) -> None:
-        """One parameter for the embeddings of equal shape in a stage, where the configuration asks for it."""
+        """One parameter for the embeddings of equal shape at a resolution, where the configuration asks for it."""
         if not self.config.share_embeddings:
             return
-        for stage in self.stages:
-            tables: dict[tuple[int, ...], nn.Parameter] = {}
+        tables: dict[tuple[int, ...], nn.Parameter] = {}
+        for stride, stage in zip(self.out_strides, self.stages, strict=True):
             for layer in stage.modules():
                 if isinstance(layer, LambdaLayer) and layer.embeddings is not None:
-                    layer.embeddings = tables.setdefault(tuple(layer.embeddings.shape), layer.embeddings)
+                    layer.embeddings = tables.setdefault((stride, *layer.embeddings.shape), layer.embeddings)
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> "ResNet":
         """As `nn.Module` does it for `.to(device)` and its like; from the meta device it makes new parameters."""
         super()._apply(fn, recurse)
         self._share()
         return self
+
+
+def _share_again(model: nn.Module, _: Any) -> None:
+    """After `load_state_dict(weights, assign=True)`, which gives each layer a parameter of its own."""
+    cast(ResNet, model)._share()
 
 
 def _parts(kind: type[nn.Module], options: dict[str, Any]) -> tuple[Callable[..., nn.Module], Any]:

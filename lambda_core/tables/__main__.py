@@ -12,10 +12,10 @@ import sys
 import textwrap
 from collections.abc import Iterable
 from datetime import date
-from pathlib import Path
 
 import torch
 
+from lambda_core.arguments import writable
 from lambda_core.tables.figures import METRICS, VERDICTS, Figure, compare, published
 from lambda_core.tables.recipes import RECIPES
 
@@ -105,7 +105,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m lambda_core.tables", description=__doc__)
     parser.add_argument("--table", choices=tables, help="this one alone")
     parser.add_argument("--derive", metavar="ROW", help="with --table: every term behind the figures of one row")
-    parser.add_argument("--json", type=Path, help="also write the figures to this file")
+    parser.add_argument("--json", type=writable, help="also write the figures to this file")
     options = parser.parse_args(arguments)
     if options.derive is not None:
         if options.table not in RECIPES:

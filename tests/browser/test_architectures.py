@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -126,6 +127,9 @@ def test_a_deep_network_fits_a_phone_in_the_dark(open_page: Callable[..., Page])
     main = page.locator('[data-testid="stMain"]')
     assert main.evaluate("sheet => sheet.scrollWidth - sheet.clientWidth") <= 1
     assert page.locator(".network").get_attribute("data-theme") == "dark"
+    places = [chart.bounding_box() for chart in page.locator('[class*="st-key-twins_"]').all()]
+    assert places and all(place and place["x"] + place["width"] <= 400 for place in places)
+    assert all(above["y"] + above["height"] <= below["y"] for above, below in pairwise(places))
     last = block(page, "c4", 36)
     last.scroll_into_view_if_needed()
     box = last.bounding_box()

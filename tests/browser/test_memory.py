@@ -33,6 +33,7 @@ def test_measuring_puts_a_dot_on_each_curve_and_can_be_cancelled(open_page: Call
     expect(page.locator(MEASURE).first).to_be_enabled(timeout=60_000)
     settle(page)
     expect(page.locator(DOTS)).to_have_count(6, timeout=20_000)  # two kinds of layer at s = 5, 10 and 20
+    expect(page.locator(DOTS.replace("chart_memory", "chart_work"))).to_have_count(6)  # and what a step took
     page.locator(MEASURE).first.click()
     page.locator(CANCEL).first.click(timeout=20_000)
     expect(page.get_by_text("Cancelled after")).to_be_visible(timeout=20_000)

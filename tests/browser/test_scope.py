@@ -131,6 +131,20 @@ def test_the_tasks_notice(open_page: Callable[..., Page]):
     assert canvas(page, "c.numbers().reading.layer.share") < 1
 
 
+def test_a_link_ticks_no_task_and_what_it_cannot_show_stays_said(open_page: Callable[..., Page]):
+    page = open_page("scope", scope=4)
+    measured(page, "s.scope === 3")
+    settle(page)
+    assert canvas(page, "c.state().tasks") == []  # a window of 3 x 3 came by the link: nobody dragged it there
+    page.get_by_text("The kernels of every layer").wait_for()
+    page.get_by_alt_text("Receptive field of Stage 4, block 2").wait_for()  # it joins by a run of its own
+    assert page.get_by_text("The link asks for a scope of 4").is_visible()
+    drag(page, 8, 11)
+    measured(page, "s.scope > 3")
+    drag(page, 8, 9)
+    measured(page, "s.scope === 3 && s.tasks.includes('scope-crop')")
+
+
 def test_a_link_restores_the_scope_and_a_click_moves_the_pixel(open_page: Callable[..., Page]):
     page = open_page("scope", scope=5, row=3, column=4, image="cat")
     measured(page)

@@ -6,7 +6,7 @@ import { createMeter } from "./meter.js";
 import { paintHeat } from "./heat.js";
 import { openStream, closeStream, grabFrame, SENTENCES } from "./stream.js";
 
-const FASTEST = 50, LOST = 4000, FROZEN_SIDE = 512; // ms between frames, ms until an answer is given up, px
+const FASTEST = 50, FROZEN_SIDE = 512; // ms between frames, px
 const ARROWS = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] };
 
 export function createCamera(parent) {
@@ -31,14 +31,15 @@ export function createCamera(parent) {
   function next() {
     clearTimeout(timer);
     if (dead || state.mode !== "live") return;
-    const now = performance.now();
-    if (waiting && now - waiting.sent < LOST) return void (timer = setTimeout(next, LOST));
+    const now = performance.now(), left = waiting ? meter.patience() - (now - waiting.sent) : 0;
+    if (left > 0) return void (timer = setTimeout(next, left));
     const rest = waiting ? 0 : FASTEST - (now - state.sentAt || Infinity);
     if (rest > 0) return void (timer = setTimeout(next, rest));
     const jpeg = grabFrame(face.video, scratch, state.side, 0.92);
     if (!jpeg) return void (timer = setTimeout(next, FASTEST));
+    if (waiting) meter.lost();
     sendFrame(jpeg, false);
-    timer = setTimeout(next, LOST);
+    timer = setTimeout(next, meter.patience());
   }
 
   function sendFrame(jpeg, freeze) {

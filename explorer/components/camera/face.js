@@ -50,7 +50,7 @@ export function createFace(parent) {
     face.freeze.textContent = mode === "frozen" ? "Go on" : "Freeze";
     face.badge.hidden = mode !== "live" && mode !== "frozen";
     face.badge.textContent = mode === "frozen" ? "Frozen" : "Live";
-    face.headline.textContent = `What the network sees in ${mode === "still" && title ? title : FACE_WORDS[mode] || FACE_WORDS.still}`;
+    face.headline.textContent = `What the network sees: ${mode === "still" && title ? title : FACE_WORDS[mode] || FACE_WORDS.still}`;
     if (mode !== "live") face.rate.textContent = "";
   };
 

@@ -1,14 +1,19 @@
 // How often answers come, and how old the picture is by then: measured here, over the last two seconds, or the last
-// five answers where they are slow.
+// five answers where they are slow. And how long to wait for an answer before it is given up as lost: longer each time,
+// so that a server that is slow, and not gone, is not asked again and again.
 
-const WINDOW = 2000, LEAST = 5;
+const WINDOW = 2000, LEAST = 5, LOST = 4000, MOST_PATIENT = 60000;
 
 export function createMeter() {
   const answers = [];
+  let patience = LOST;
   const median = (values) => [...values].sort((a, b) => a - b)[values.length >> 1];
   return {
     clear: () => (answers.length = 0),
+    patience: () => patience,
+    lost: () => (patience = Math.min(2 * patience, MOST_PATIENT)),
     answered(now, took, server) {
+      patience = Math.min(Math.max(LOST, 2 * took), MOST_PATIENT);
       answers.push({ now, took, server });
       while (answers.length > LEAST && now - answers[0].now > WINDOW) answers.shift();
     },

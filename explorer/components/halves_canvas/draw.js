@@ -79,8 +79,7 @@ function drawColumn(app, half) {
   label(boxes.lambda, [S(LAMBDA[half]), half]);
   right(boxes.lambda, built(model, half) ? `${narrow ? "Δ" : "changed by"} ${number(live.change(half))}` : "not built", { faint: true });
   drawMatrix(app, boxes.lambda, { name: `${half} lambda`, data: lambda, rows: K, cols: V, ramp: half, scale: scaleOf(app, "lambda", half), stamp });
-  label(boxes.weights, [S("query"), "· ", S(WEIGHTED[half])]);
-  right(boxes.weights, `head ${state.head + 1}`, { faint: true });
+  label(boxes.weights, [S("query"), "· ", S(WEIGHTED[half]), `head ${state.head + 1}`]); // on the left: at the right it reads on into "share of"
   drawOnPhoto(app, boxes.weights, { name: `${half} weights`, ramp: palette.photo[half], data: weights, offset: state.head * N, scale: scaleOf(app, "weights", half), stamp: `${themeKey}${state.scale}${live.version}h${state.head}` });
   label(boxes.share, ["share of ", S("output")]);
   right(boxes.share, percent(live.share[half][live.n]), { tensor: half, bold: true });

@@ -133,8 +133,8 @@ function create(parent) {
       });
     }
     const most = own ? "its most" : `${app.shared < 10 ? app.shared.toFixed(1) : Math.round(app.shared)} × the mean size`;
-    find(".low").textContent = signed ? `−, against` : "0";
-    find(".high").textContent = signed ? `for, ${most}` : most;
+    find(".low").textContent = signed ? "against (−)" : "0";
+    find(".high").textContent = signed ? `for (+), ${most}` : most;
   }
 
   // ---- pointer

@@ -231,7 +231,11 @@ export function createScope(parent) {
 
   function notice() {
     const before = app.done.size;
-    for (const task of app.tasks) if (!app.done.has(task.id) && task.isDone(app)) app.done.add(task.id);
+    for (const task of app.tasks) {
+      const holds = task.isDone(app);
+      if (holds && task.open) app.done.add(task.id);
+      task.open ||= !holds; // what a link shows on arrival, nobody has done
+    }
     if (app.done.size === before) return;
     page.renderAll(app);
     send("tasks", [...app.done]);

@@ -1,0 +1,28 @@
+"""What every layer asks of its arguments and of its input, so that a mistake ends in one sentence."""
+
+from typing import Any
+
+from torch import Tensor, nn
+
+from lambda_core.positions import is_count
+
+
+def check_counts(**counts: int) -> None:
+    """ValueError unless each is an integer of at least 1."""
+    for name, value in counts.items():
+        if not is_count(value):
+            wanted = "at least 1" if hasattr(value, "__index__") else "an integer"
+            raise ValueError(f"{name} must be {wanted}, not {value!r}")
+
+
+def check_size(size: Any) -> None:
+    """ValueError unless it is the (H, W) of a map."""
+    if not isinstance(size, (tuple, list)) or len(size) != 2 or not all(map(is_count, size)):
+        raise ValueError(f"size must be (H, W), two positive integers, not {size!r}")
+
+
+def check_map(layer: nn.Module, x: Tensor, dim: int, dims: int = 2) -> None:
+    """ValueError unless x is (b, dim, H, W), or (b, dim, n) where dims is 1, and has a position."""
+    if x.dim() != 2 + dims or x.shape[1] != dim or 0 in x.shape[2:]:
+        axes = "H, W" if dims == 2 else "n"
+        raise ValueError(f"{type(layer).__name__} takes (b, {dim}, {axes}), not {tuple(x.shape)}")

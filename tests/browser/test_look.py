@@ -1,0 +1,59 @@
+"""What a designer would stop at: letters too pale or too small, lines around nothing, links that stand askew."""
+
+from collections.abc import Callable
+
+import pytest
+from playwright.sync_api import Locator, Page
+
+from tests.browser.driver import Server, View, address
+
+SCHEMES = [View(color_scheme="light"), View(color_scheme="dark")]
+CONTRAST = """element => {
+    const pen = Object.assign(document.createElement("canvas"), {width: 1, height: 1}).getContext("2d");
+    const paint = (colour, opacity) => { pen.globalAlpha = opacity; pen.fillStyle = colour; pen.fillRect(0, 0, 1, 1); };
+    const light = () => {
+        const [r, g, b] = [...pen.getImageData(0, 0, 1, 1).data].map(c => c / 255)
+            .map(c => c <= 0.03928 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4);
+        return 0.2126 * r + 0.7152 * g + 0.0722 * b + 0.05;
+    };
+    const above = [];
+    for (let part = element; part; part = part.parentElement) above.push(getComputedStyle(part));
+    above.slice().reverse().forEach(style => paint(style.backgroundColor, 1));
+    const under = light();
+    paint(above[0].color, above.reduce((opacity, style) => opacity * style.opacity, 1));
+    return Math.max(light() / under, under / light());
+}"""
+
+
+def contrast(text: Locator) -> float:
+    """Of letters against what they stand on, as WCAG 2 has it."""
+    return text.evaluate(CONTRAST)
+
+
+@pytest.mark.parametrize("view", SCHEMES, ids=str)
+def test_small_text_and_buttons_can_be_read(app: Server, page: Page, view: View) -> None:
+    page.goto(address(app, "training"))
+    button = page.get_by_test_id("stBaseButton-primary")
+    button.wait_for()
+    captions = page.get_by_test_id("stCaptionContainer").locator("p")
+    assert contrast(captions.first) >= 4.8
+    assert contrast(button) >= 4.8
+    button.hover()
+    page.wait_for_timeout(300)  # the colour changes gradually
+    assert contrast(button) >= 4.8
+
+
+def test_a_link_begins_where_the_heading_does(open_page: Callable[..., Page]) -> None:
+    page = open_page("/")
+    main = page.get_by_test_id("stMain")
+    boxes = [part.bounding_box() for part in (main.locator("h3").last, main.get_by_test_id("stIconMaterial").last)]
+    heading, icon = (box["x"] for box in boxes if box)
+    assert abs(heading - icon) <= 2
+
+
+@pytest.mark.parametrize("view", [View(width=400, height=850)], ids=str)
+def test_no_line_without_text_on_a_phone(open_page: Callable[..., Page], view: View) -> None:
+    """Keys are told where there are keys; where there are none, the line above them goes too."""
+    page = open_page("lambda_layer")
+    page.locator(".lambda-canvas .read").wait_for()
+    assert page.locator(".lambda-canvas .keys").is_hidden() and page.locator(".lambda-canvas .foot").is_hidden()
