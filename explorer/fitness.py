@@ -7,8 +7,6 @@ import torch
 from lambda_core.checkpoints import Checkpoint, CheckpointRefused
 from lambda_core.evaluation import answers_of
 
-NEEDED = ("size", "mean", "std")
-
 
 def check(loaded: Checkpoint) -> None:
     """Raises CheckpointRefused, with the reason and a way on, for a network that could answer on no page.
@@ -16,11 +14,7 @@ def check(loaded: Checkpoint) -> None:
     It must say how a picture is prepared, hold finite weights, and give finite scores for a picture of its own size:
     that of the data's mean colour, all zeros.
     """
-    if missing := [name for name in NEEDED if name not in loaded.preprocess]:
-        raise CheckpointRefused(
-            f"the file does not say how a picture is prepared, its preprocess lacks {', '.join(missing)}: save it "
-            "again with save_checkpoint(..., preprocess={'size': 128, 'mean': [...], 'std': [...]})"
-        )
+    side = int(loaded.preparation()["size"])
     if not cast(Any, loaded.model).config.num_classes:
         raise CheckpointRefused("the network ends in features, not in scores: save it with its classifier")
     if odd := [name for name, weight in loaded.model.state_dict().items() if not weight.isfinite().all()]:
@@ -28,7 +22,6 @@ def check(loaded: Checkpoint) -> None:
             f"{len(odd)} of its tensors hold NaN or infinity, {odd[0]} is the first: take a checkpoint of before the "
             "training diverged"
         )
-    side = int(loaded.preprocess["size"])
     try:
         found = answers_of(loaded.model, torch.zeros(1, 3, side, side))
     except (RuntimeError, ValueError) as error:

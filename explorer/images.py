@@ -12,10 +12,10 @@ from functools import lru_cache
 from importlib import resources
 from io import BytesIO
 
-import numpy as np
 from PIL import Image
 
 from lambda_core.data import square
+from lambda_core.pictures import as_rgb
 
 MAX_BYTES = 30 * 2**20
 MAX_PIXELS = 50_000_000
@@ -122,7 +122,7 @@ def read_image(data: bytes, *, name: str = "image") -> Picture:
         image, turned = _upright(image)
         if turned:
             notes.append("Turned upright, as the camera noted.")
-        image = _rgb(image)
+        image = as_rgb(image)
     except Exception as error:  # decoders raise what they like on damaged data
         raise ImageRefused(
             f"This {'JPEG' if kind == 'MPO' else kind} file is damaged or incomplete; "
@@ -176,33 +176,6 @@ def _reduced(image: Image.Image) -> Image.Image:
     scale = MAX_SIDE / max(image.size)
     size = max(1, round(image.width * scale)), max(1, round(image.height * scale))
     return image.resize(size, Image.Resampling.LANCZOS, reducing_gap=2.0)
-
-
-def _rgb(image: Image.Image) -> Image.Image:
-    """Any mode as RGB: deep greys brought to 8 bit, transparency laid on white."""
-    if image.mode.startswith(("I", "F")):
-        image = _eight_bit(image)
-    if image.has_transparency_data:
-        image = image.convert("RGBA")
-        paper = Image.new("RGB", image.size, "white")
-        paper.paste(image, mask=image.getchannel("A"))
-        return paper
-    return image.convert("RGB")
-
-
-def _eight_bit(image: Image.Image) -> Image.Image:
-    """Greys of 16 or 32 bit, or floats, as 0..255.
-
-    16-bit files use their full range. The others say nothing of theirs: 0..1 (floats), 0..255 and 0..65,535 are taken
-    as such, and anything beyond is stretched from its least to its greatest value.
-    """
-    values = np.nan_to_num(np.asarray(image, dtype=np.float32), posinf=0.0, neginf=0.0)
-    least, greatest = float(values.min()), float(values.max())
-    ceilings = [65535.0] if image.mode.startswith("I;16") else [1.0] * (image.mode == "F") + [255.0, 65535.0]
-    ceiling = next((c for c in ceilings if least >= 0 and greatest <= c), None)
-    if ceiling is None:
-        values, ceiling = values - least, greatest - least or 1.0
-    return Image.fromarray(np.rint(values * (255 / ceiling)).astype(np.uint8))
 
 
 def _title(name: str) -> str:

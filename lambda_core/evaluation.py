@@ -25,6 +25,7 @@ from torch.utils.data import DataLoader, Dataset, Subset
 from tqdm import tqdm
 
 from lambda_core import data
+from lambda_core.arguments import writable
 from lambda_core.checkpoints import Checkpoint, CheckpointRefused, load_checkpoint, zoo
 from lambda_core.training.halves import fingerprint, held_out, standard_error, subset
 
@@ -198,7 +199,8 @@ def joined(parts: Sequence[Answers]) -> Answers:
 
 def normalized(checkpoint: Checkpoint, pictures: Tensor) -> Tensor:
     """(b, 3, S, S) uint8 as the network takes them."""
-    return data.normalize(pictures, checkpoint.preprocess["mean"], checkpoint.preprocess["std"])
+    told = checkpoint.preparation()
+    return data.normalize(pictures, told["mean"], told["std"])
 
 
 def crops(picture: Image.Image) -> Iterator[Image.Image]:
@@ -229,7 +231,7 @@ def measure(checkpoint: Checkpoint, folder: str | Path | None = None, count: int
     for batch, truth in tqdm(DataLoader(Subset(pictures, indices), 50), unit_scale=50, unit=" pictures"):
         parts.append(answers_of(checkpoint.model, normalized(checkpoint, batch)))
         labels.append(truth.numpy())
-    others = outside_pictures(int(checkpoint.preprocess["size"]))
+    others = outside_pictures(int(checkpoint.preparation()["size"]))
     outside = answers_of(checkpoint.model, normalized(checkpoint, others))
     return report(joined(parts), np.concatenate(labels), indices, outside)
 
@@ -243,7 +245,9 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("checkpoint", help="a network of the zoo, or a .safetensors or .pt file")
     parser.add_argument("--data", help="folder of the data sets (else LAMBDA_DATA, else ./data)")
     parser.add_argument("--count", type=int, help="measure on this many pictures, drawn at random (else on all)")
-    parser.add_argument("--json", type=Path, help="write the figures to this file, beside those of other checkpoints")
+    parser.add_argument(
+        "--json", type=writable, help="write the figures to this file, beside those of other checkpoints"
+    )
     options = parser.parse_args(arguments)
     try:
         found = measure(load_checkpoint(options.checkpoint), options.data, options.count)

@@ -7,6 +7,7 @@ from explorer import (
     attribution_checks,
     attribution_exports,
     attribution_view,
+    formula,
     places,
     sidebar,
     state,
@@ -35,6 +36,7 @@ attribution_checks.halves(question)
 
 st.subheader("Can a map be trusted?")
 attribution_checks.checks(question, list(found))
+formula.show("output")
 
 notes = state.take_notes()
 state.note(notes)

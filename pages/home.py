@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from explorer import canvas, loading, sidebar, state, tour
+from explorer import canvas, formula, loading, sidebar, state, tour
 
 PAGE = {"title": "Home", "group": "", "order": 0}
 
@@ -19,5 +19,6 @@ st.markdown(
 )
 canvas.show(picture, traced, key="overview", mode="overview")
 tour.show(selection)
+formula.show("content", traced.layer)
 sidebar.controls(selection)
 state.write_url(selection)

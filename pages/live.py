@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import streamlit as st
 
-from explorer import canvas, live, loading, navigation, places, sidebar, state
+from explorer import canvas, formula, live, loading, navigation, places, sidebar, state
 from explorer.look import OVERLAYS, PINNED
 
 PAGE = {"title": "Live", "group": "Inspect", "order": 3}
@@ -58,11 +58,11 @@ def stage() -> None:
 
 selection = places.fitted(sidebar.existing(needs_layer=False))
 picture = sidebar.picture(selection)
-heads, lambdas = 1, places.has_lambdas()
+heads, layer, lambdas = 1, None, places.has_lambdas()
 if lambdas:
     traced = loading.traced(picture, selection.layer)
     selection = canvas.fitted(selection, traced)
-    heads = traced.layer["heads"]
+    heads, layer = traced.layer["heads"], traced.layer
 
 st.title("A lambda layer, live" if lambdas else "The network, live")
 st.markdown(f"Start the camera and hold something up. {MAPS[lambdas]} Freeze a frame to take it to any other page.")
@@ -80,5 +80,6 @@ st.caption(
     "Frames go to this app's own server and nowhere else. Each is answered and forgotten; "
     "only a frame that you freeze is kept, for as long as this page is open in your browser."
 )
+formula.show("attention", layer)
 sidebar.controls(selection)
 state.write_url(state.current())

@@ -1,14 +1,23 @@
-"""Commands that take long ask first whether they can write what they find."""
+"""Commands that take long ask first: whether they can write what they find, and whether the file tells enough."""
 
 import re
 
 import pytest
 
+from lambda_core import build, data, evaluation, save_checkpoint
+from lambda_core.attribution import __main__ as attribution
 from lambda_core.benchmark import __main__ as benchmark
 from lambda_core.engines import measure
 from lambda_core.tables import __main__ as tables
+from lambda_core.training import evaluate, halves
 
-COMMANDS = {
+MEASURES = {
+    "evaluation": evaluation.main,
+    "attribution": lambda arguments: attribution.main(["--checkpoint", *arguments]),
+    "training.evaluate": evaluate.main,
+    "training.halves": halves.main,
+}
+COMMANDS = {name: (main, ["lambda_resnet_mini"]) for name, main in MEASURES.items()} | {
     "tables": (tables.main, []),
     "benchmark": (benchmark.main, ["models"]),
     "engines.measure": (measure.main, []),
@@ -27,3 +36,14 @@ def test_a_file_that_cannot_be_written(name, place, reason, tmp_path, capsys):
     out, err = capsys.readouterr()
     assert not out
     assert re.search(rf"argument --json: '.*' cannot be written: {reason}", err)
+
+
+@pytest.mark.parametrize("name", MEASURES)
+def test_weights_that_do_not_say_how_a_picture_is_prepared(name, folder, tmp_path, monkeypatch):
+    architecture = {"name": "lambda_resnet_micro", "overrides": {"num_classes": 10}}
+    model = build(architecture["name"], **architecture["overrides"])
+    file = tmp_path / "bare.safetensors"
+    save_checkpoint(file, model, architecture=architecture, classes=data.IMAGENETTE_CLASSES)
+    monkeypatch.setenv("LAMBDA_DATA", str(folder))
+    with pytest.raises(SystemExit, match="does not say how a picture is prepared"):
+        MEASURES[name]([str(file)])

@@ -26,7 +26,7 @@ def broken(path, *, change=lambda model: None, preprocess=SEEN, **options):
 @pytest.mark.parametrize(
     ("how", "words"),
     [
-        ({"preprocess": {}}, "lacks size, mean, std"),
+        ({"preprocess": {}}, "how a picture is prepared"),
         ({"change": lambda model: model.classify.weight[0].fill_(float("nan"))}, "classify.weight is the first"),
         ({"change": lambda model: model.stem[1].running_var.fill_(-1)}, "NaN or infinite"),
         ({"scope": None, "image_size": 64, "preprocess": {**SEEN, "size": 128}}, "128 × 128 px"),

@@ -177,7 +177,7 @@ def test_what_is_measured_here_is_kept_for_these_weights(tmp_path, monkeypatch):
     app.button(key="set_measure").click().run()
     assert not app.exception
     row = app.dataframe[0].value.iloc[0]
-    assert row["Photographs"] == 20 and "±" in row["Right answers (top-1)"]
+    assert row["Photographs"] == "20" and "±" in row["Right answers (top-1)"]
     assert "Below it lie" in shown(app)
     hard = next(button for button in app.button if (button.key or "").startswith("hard_"))
     hard.click().run()

@@ -14,13 +14,13 @@ import sys
 import time
 from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 
 import torch
 
+from lambda_core.arguments import writable
 from lambda_core.attribution import METHODS, attribute, halves
 from lambda_core.attribution.heat import layer_path
-from lambda_core.checkpoints import load_checkpoint
+from lambda_core.checkpoints import CheckpointRefused, load_checkpoint
 
 TARGETS = {"prediction": 0.1, "Integrated Gradients": 1.5, "Grad-CAM": 0.3}  # seconds
 
@@ -36,15 +36,19 @@ def seconds(work: Callable[[], object], repeats: int) -> float:
     return statistics.median(times)
 
 
-def main() -> int:
+def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--checkpoint", default="lambda_resnet_mini", help="a network of the zoo, or a file")
     parser.add_argument("--repeats", type=int, default=5)
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there too")
-    options = parser.parse_args()
+    parser.add_argument("--json", type=writable, metavar="FILE", help="write the figures there too")
+    options = parser.parse_args(arguments)
 
-    checkpoint = load_checkpoint(options.checkpoint)
-    model, side = checkpoint.model, int(checkpoint.preprocess["size"])
+    try:
+        checkpoint = load_checkpoint(options.checkpoint)
+        side = int(checkpoint.preparation()["size"])
+    except CheckpointRefused as error:
+        sys.exit(str(error))
+    model = checkpoint.model
     x = torch.randn(1, 3, side, side, generator=torch.Generator().manual_seed(0))
     work: dict[str, Callable[[], object]] = {"prediction": torch.no_grad()(partial(model, x))}
     work |= {method.title: partial(attribute, model, x, 0, method=name) for name, method in METHODS.items()}

@@ -52,6 +52,15 @@ class Checkpoint:
     preprocess: Mapping[str, Any] = field(default_factory=dict)
     card: Mapping[str, Any] = field(default_factory=dict)
 
+    def preparation(self) -> Mapping[str, Any]:
+        """`preprocess`, for what needs a picture. Raises CheckpointRefused where the file does not tell it."""
+        if not self.preprocess:
+            raise CheckpointRefused(
+                "the file does not say how a picture is prepared: save it again with "
+                "save_checkpoint(..., preprocess={'size': 128, 'mean': [...], 'std': [...]})"
+            )
+        return self.preprocess
+
 
 def zoo() -> dict[str, Path]:
     """The trained networks that ship with the library, by name."""

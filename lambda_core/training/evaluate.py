@@ -11,6 +11,7 @@ from pathlib import Path
 from torch.utils.data import DataLoader
 
 from lambda_core import data
+from lambda_core.arguments import writable
 from lambda_core.checkpoints import CheckpointRefused, load_checkpoint
 from lambda_core.training.loop import evaluate
 
@@ -23,7 +24,7 @@ def measure(
     dataset: a name in DATASETS; else the one that the card names, else Imagenette. A card may name a share of its set.
     """
     loaded = load_checkpoint(checkpoint, device)
-    size = int(loaded.preprocess["size"])
+    size = int(loaded.preparation()["size"])
     recipe = loaded.card.get("recipe", {})
     name = dataset or recipe.get("data", "imagenette")
     held_out = data.some(data.DATASETS[name].load("val", folder), 0 if dataset else recipe.get("held_out", 0))
@@ -39,7 +40,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--dataset", choices=data.DATASETS, help="the one on the card, unless given")
     parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--device", default="cpu")
-    parser.add_argument("--json", type=Path, help="also write the figures to this file")
+    parser.add_argument("--json", type=writable, help="also write the figures to this file")
     options = parser.parse_args(arguments)
     try:
         figures = measure(options.checkpoint, options.data, options.workers, options.device, options.dataset)

@@ -21,6 +21,7 @@ from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
 from lambda_core import data
+from lambda_core.arguments import writable
 from lambda_core.checkpoints import Checkpoint, CheckpointRefused, load_checkpoint, zoo
 from lambda_core.switching import HALVES, everywhere, switched
 
@@ -37,7 +38,7 @@ def held_out(checkpoint: Checkpoint, folder: str | Path | None = None) -> Datase
     loaded = kind.load("val", folder)
     if tuple(kind.class_names(loaded)) != tuple(checkpoint.classes):
         raise ValueError(f"this network tells other classes apart than those of {kind.title}")
-    return data.Repeatable(loaded, data.eval_transform(int(checkpoint.preprocess["size"])))
+    return data.Repeatable(loaded, data.eval_transform(int(checkpoint.preparation()["size"])))
 
 
 def subset(count: int, size: int, seed: int = 0) -> list[int]:
@@ -54,7 +55,8 @@ def standard_error(correct: int, seen: int) -> float:
 @torch.no_grad()
 def right_answers(checkpoint: Checkpoint, images: Tensor, labels: Tensor, off: Off) -> int:
     """How many of the pictures (b, 3, S, S) uint8 the network gets right with these halves switched off."""
-    x = data.normalize(images, checkpoint.preprocess["mean"], checkpoint.preprocess["std"])
+    told = checkpoint.preparation()
+    x = data.normalize(images, told["mean"], told["std"])
     with switched(checkpoint.model, off):
         return int((checkpoint.model(x).argmax(1) == labels).sum())
 
@@ -88,7 +90,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("checkpoint", help="a network of the zoo, or a .safetensors or .pt file")
     parser.add_argument("--data", help="folder of the data sets (else LAMBDA_DATA, else ./data)")
     parser.add_argument("--workers", type=int, default=1)
-    parser.add_argument("--json", type=Path, help="also write the figures to this file")
+    parser.add_argument("--json", type=writable, help="also write the figures to this file")
     options = parser.parse_args(arguments)
     try:
         loaded = load_checkpoint(options.checkpoint)
