@@ -363,6 +363,8 @@ def test_errors_of_input():
 def test_it_says_which_engine_and_why():
     sentence = LambdaLayer(256).explain_engine(8, (14, 14))
     assert sentence.startswith("attention: the shortest estimated time on cpu for a 14 x 14 map")
+    with pytest.raises(ValueError, match=r"size must be \(H, W\)"):
+        LambdaLayer(256).explain_engine(8, 14)
     assert LambdaLayer(64, position=False).explain_engine(8, (14, 14)) == "none: this layer has no position part."
     assert "scope=23" in repr(LambdaLayer(64))
 

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from lambda_core import engines, positions
 from lambda_core.engines import convolution, projection
 from lambda_core.functional import check_key_norm, normalize_keys, wide, without_autocast
-from lambda_core.layers.face import check_counts, check_map
+from lambda_core.layers.face import check_counts, check_map, check_size
 from lambda_core.tracing import Tap
 
 
@@ -148,7 +148,9 @@ class LambdaLayer(nn.Module):
         return lambdas if self.position_bias is None else lambdas + self.position_bias[:, None]
 
     def explain_engine(self, batch: int, size: positions.Size, device: str = "cpu") -> str:
-        """One sentence: the engine that "auto" takes for `batch` inputs of H x W, and why."""
+        """One sentence: the engine that "auto" takes for `batch` inputs of size (H, W), and why."""
+        check_counts(batch=batch)
+        check_size(size)
         if not self.position:
             return "none: this layer has no position part."
         n = size[0] * size[1]
