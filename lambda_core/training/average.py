@@ -1,0 +1,63 @@
+"""The mean of the weights of networks that were trained one from the other:
+
+python -m lambda_core.training.average FIRST SECOND [...] --out FILE
+
+Runs from common weights end in one basin, where the mean of their weights often does better than each of them
+(Izmailov et al. 2018, "Averaging Weights Leads to Wider Optima and Better Generalization"; Wortsman et al. 2022, "Model
+soups"). Running statistics of batch norms are averaged as well.
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+
+from lambda_core.arguments import writable
+from lambda_core.checkpoints import Checkpoint, CheckpointRefused, load_checkpoint, save_checkpoint
+
+
+@torch.no_grad()
+def average(checkpoints: Sequence[Checkpoint]) -> Checkpoint:
+    """θ = (θ_1 + ... + θ_N) / N, with the card of the last. Raises CheckpointRefused for unlike networks."""
+    last = checkpoints[-1]
+    for other in checkpoints:
+        for part in ("architecture", "classes", "preprocess"):
+            theirs, ours = (
+                c.card["architecture"] if part == "architecture" else getattr(c, part) for c in (other, last)
+            )
+            if theirs != ours:
+                raise CheckpointRefused(f"only like networks have a mean: their {part} differ, {theirs} and {ours}")
+    states = [checkpoint.model.state_dict() for checkpoint in checkpoints]
+    for name, tensor in last.model.state_dict().items():
+        if tensor.is_floating_point():
+            tensor.copy_(torch.stack([state[name] for state in states]).mean(0))
+    return last
+
+
+def main(arguments: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(
+        prog="python -m lambda_core.training.average",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("checkpoints", nargs="+", metavar="FILE", help="networks of the zoo, or files; two or more")
+    parser.add_argument("--out", type=writable, required=True, help="a .safetensors file, with the card of the last")
+    options = parser.parse_args(arguments)
+    try:
+        if len(options.checkpoints) < 2:
+            raise CheckpointRefused("one network is its own mean: give two or more")
+        found = average([load_checkpoint(name) for name in options.checkpoints])
+    except CheckpointRefused as error:
+        sys.exit(str(error))
+    card = {key: value for key, value in found.card.items() if key not in ("architecture", "metrics")}
+    card["averaged"] = [Path(name).name for name in options.checkpoints]
+    save_checkpoint(
+        options.out, found.model, architecture=found.card["architecture"], classes=found.classes,
+        preprocess=found.preprocess, card=card, dtype=torch.float32,
+    )  # fmt: skip
+
+
+if __name__ == "__main__":
+    main()

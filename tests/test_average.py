@@ -1,0 +1,42 @@
+"""The mean of networks: of every weight, and of like networks alone."""
+
+import pytest
+import torch
+
+from lambda_core import build, load_checkpoint, save_checkpoint
+from lambda_core.training import average
+from tests.tiny import TINY
+
+
+def saved(path, seed, **changes):
+    torch.manual_seed(seed)
+    architecture = {"name": TINY.model, "overrides": TINY.overrides | changes}
+    model = build(architecture["name"], **architecture["overrides"])
+    for module in model.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            module.running_var.uniform_(0.5, 2)
+    save_checkpoint(path, model, architecture=architecture, card={"seed": seed}, dtype=torch.float32)
+    return model.state_dict()
+
+
+def test_every_weight_and_statistic_is_the_mean(tmp_path):
+    states = [saved(tmp_path / f"{seed}.safetensors", seed) for seed in range(3)]
+    average.main(
+        [*(str(tmp_path / f"{seed}.safetensors") for seed in range(3)), "--out", str(tmp_path / "mean.safetensors")]
+    )
+    found = load_checkpoint(tmp_path / "mean.safetensors")
+    for name, tensor in found.model.state_dict().items():
+        if tensor.is_floating_point():
+            torch.testing.assert_close(tensor, (states[0][name] + states[1][name] + states[2][name]) / 3)
+    assert found.card["seed"] == 2 and found.card["averaged"] == ["0.safetensors", "1.safetensors", "2.safetensors"]
+
+
+def test_unlike_networks_have_none(tmp_path):
+    saved(tmp_path / "one.safetensors", 0)
+    saved(tmp_path / "two.safetensors", 0, widths=(8, 8, 8, 16))
+    files = [str(tmp_path / "one.safetensors"), str(tmp_path / "two.safetensors")]
+    with pytest.raises(SystemExit, match="their architecture differ"):
+        average.main([*files, "--out", str(tmp_path / "mean.safetensors")])
+    with pytest.raises(SystemExit, match="two or more"):
+        average.main([files[0], "--out", str(tmp_path / "mean.safetensors")])
+    assert not (tmp_path / "mean.safetensors").exists()
