@@ -69,7 +69,9 @@ def _axes(tree: ast.FunctionDef) -> set[str]:
     stored = {
         name.id
         for node in ast.walk(tree)
-        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Tuple)
+        if isinstance(node, ast.Assign)
+        and isinstance(node.targets[0], ast.Tuple)
+        and not isinstance(node.value, ast.Tuple)
         for name in node.targets[0].elts
         if isinstance(name, ast.Name)
     }

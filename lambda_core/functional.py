@@ -130,21 +130,17 @@ def lambda_layer(
     It runs in float32 at least, also under autocast; y has the type of q. Raises ValueError where shapes do not fit.
     """
     _check_shapes(q, k, v, embeddings, mask)
+    dtype = q.dtype
     with without_autocast(q.device.type):
-        return _by_definition(wide(q), wide(k), wide(v), embeddings, mask, key_norm).to(q.dtype)
-
-
-def _by_definition(
-    q: Tensor, k: Tensor, v: Tensor, embeddings: Tensor | None, mask: Tensor | None, key_norm: str
-) -> Tensor:
-    if key_norm == "softmax_keys_queries":
-        q = q.softmax(-1)
-    if mask is None:
-        lambdas = einsum("bmku,bmvu->bkv", normalize_keys(k, key_norm), v)[:, None]  # one for all queries
-    else:
-        lambdas = einsum("bnmku,bmvu->bnkv", normalize_seen_keys(k, mask, key_norm), v)
-    if embeddings is not None:
-        pairs = wide(embeddings)[None]
-        pairs = pairs if mask is None else pairs * _over_pairs(mask)  # (b or 1, n, m, k, u)
-        lambdas = lambdas + einsum("bnmku,bmvu->bnkv", pairs, v)
-    return einsum("bhnk,bnkv->bhnv", q, lambdas)
+        q, k, v = wide(q), wide(k), wide(v)
+        if key_norm == "softmax_keys_queries":
+            q = q.softmax(-1)
+        if mask is None:
+            lambdas = einsum("bmku,bmvu->bkv", normalize_keys(k, key_norm), v)[:, None]  # one for all queries
+        else:
+            lambdas = einsum("bnmku,bmvu->bnkv", normalize_seen_keys(k, mask, key_norm), v)
+        if embeddings is not None:
+            pairs = wide(embeddings)[None]
+            pairs = pairs if mask is None else pairs * _over_pairs(mask)  # (b or 1, n, m, k, u)
+            lambdas = lambdas + einsum("bnmku,bmvu->bnkv", pairs, v)
+        return einsum("bhnk,bnkv->bhnv", q, lambdas).to(dtype)

@@ -68,6 +68,8 @@ packages() { python -m pip install --quiet --disable-pip-version-check -e '.[app
 
 # Two test processes with one thread each use two cores better than one process with two threads.
 unit() { OMP_NUM_THREADS=1 python -m pytest -m "not browser" -n 2 --dist loadfile; }
+# Each with a server and a browser of its own.
+pages() { python -m pytest -m browser -n 2 --dist loadfile --durations 12; }
 
 python - <<'PYTHON'
 import sys
@@ -83,6 +85,6 @@ part "Types" python -m mypy
 part "Unit tests" unit
 if [[ $browser == yes ]]; then
     part "Chromium" chromium
-    part "Browser tests" python -m pytest -m browser
+    part "Browser tests" pages
 fi
 printf '\nAll passed in %d s.\n' "$SECONDS"

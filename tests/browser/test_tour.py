@@ -78,8 +78,8 @@ def test_a_task_ticks_and_the_next_one_is_proposed(open_page: Callable[..., Page
         settle(page)
     expect(line).to_contain_text("1 of")
     line.get_by_role("link").click()
+    page.wait_for_url("**/lambda_layer*")
     settle(page)
-    assert "/lambda_layer" in page.url
 
 
 def test_the_line_can_be_hidden(open_page: Callable[..., Page]) -> None:
