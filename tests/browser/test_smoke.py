@@ -4,7 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page
+from playwright.sync_api import Page, expect
 
 from tests.browser.driver import ROOT, View, Watch
 
@@ -25,6 +25,7 @@ def test_a_page_opens(open_page: Callable[..., Page], file: Path, view: View, wa
     main = page.locator(SHEET)
     main.locator("h1, h2").first.wait_for()  # also a component's own, in its shadow root
     assert page.title()
+    expect(page.get_by_test_id("formula").get_by_text("Formula and code", exact=True)).to_be_visible()
     assert any("/_stcore/" in url for url in watch.requests), "the watch sees no requests"
     overflow = main.evaluate("sheet => sheet.scrollWidth - sheet.clientWidth")
     assert overflow <= 1, f"the page scrolls sideways by {overflow} px at {view}"
