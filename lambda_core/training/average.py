@@ -11,6 +11,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -22,18 +23,26 @@ from lambda_core.checkpoints import Checkpoint, CheckpointRefused, load_checkpoi
 def average(checkpoints: Sequence[Checkpoint]) -> Checkpoint:
     """θ = (θ_1 + ... + θ_N) / N, with the card of the last. Raises CheckpointRefused for unlike networks."""
     last = checkpoints[-1]
+    wanted = _likeness(last)
     for other in checkpoints:
-        for part in ("architecture", "classes", "preprocess"):
-            theirs, ours = (
-                c.card["architecture"] if part == "architecture" else getattr(c, part) for c in (other, last)
-            )
-            if theirs != ours:
-                raise CheckpointRefused(f"only like networks have a mean: their {part} differ, {theirs} and {ours}")
+        for part, theirs in _likeness(other).items():
+            if theirs != wanted[part]:
+                raise CheckpointRefused(
+                    f"only like networks have a mean: their {part} differ, {theirs} and {wanted[part]}"
+                )
     states = [checkpoint.model.state_dict() for checkpoint in checkpoints]
     for name, tensor in last.model.state_dict().items():
         if tensor.is_floating_point():
             tensor.copy_(torch.stack([state[name] for state in states]).mean(0))
     return last
+
+
+def _likeness(checkpoint: Checkpoint) -> dict[str, Any]:
+    return {
+        "architecture": checkpoint.card.get("architecture"),
+        "classes": checkpoint.classes,
+        "preprocess": checkpoint.preprocess,
+    }
 
 
 def main(arguments: list[str] | None = None) -> None:
