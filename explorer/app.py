@@ -9,7 +9,7 @@ from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from explorer import opening, serving
 
-app = st.App("main.py", lifespan=serving.lifespan, middleware=[Middleware(opening.Head), Middleware(serving.Client)])
+app = st.App("main.py", lifespan=serving.lifespan, middleware=[Middleware(opening.Opening), Middleware(serving.Client)])
 
 if get_script_run_ctx(suppress_warning=True):  # run as a script, as AppTest does: there is no server to start
     runpy.run_path(str(Path(__file__).with_name("main.py")))

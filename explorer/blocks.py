@@ -5,10 +5,9 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
-import torch
-
 from explorer.architecture import Architecture, block_options
-from lambda_core.cost import Cost, Row, profile
+from lambda_core.cost import Cost, Row, profile_in_place
+from lambda_core.meta import shapes_only
 from lambda_core.models import Config, ResNet, SanConfig, build
 from lambda_core.models.config import parse_stages
 
@@ -49,9 +48,9 @@ def _part(config: Config, path: str, side: int, batch: int, options: str) -> Cos
     """Rows of one part of a small network, paths below it."""
     if options:
         config = replace(config, layers={config.stages: json.loads(options)})
-    with torch.device("meta"):
+    with shapes_only():
         network = ResNet(config)
-    return _below(profile(network, side, batch=batch), path)
+    return _below(profile_in_place(network, side, batch=batch), path)
 
 
 def _below(cost: Cost, path: str) -> Cost:
@@ -115,9 +114,9 @@ def _resnet(architecture: Architecture, config: Config, batch: int) -> Costs:
 
 def _san(architecture: Architecture, config: SanConfig, batch: int) -> Costs:
     """As a whole: its blocks cannot be exchanged. A stage is a max-pool, a 1x1 convolution, its blocks and a norm."""
-    with torch.device("meta"):
+    with shapes_only():
         network = build(architecture.base)
-    whole = profile(network, architecture.size, batch=batch)
+    whole = profile_in_place(network, architecture.size, batch=batch)
     stages, side = [], architecture.size
     for index, (depth, width) in enumerate(zip(config.depths, config.widths, strict=True)):
         paths = [f"stages.{index}.{2 + number}" for number in range(depth)]

@@ -6,16 +6,21 @@ from pathlib import Path
 
 PAGES = Path(__file__).parent.parent / "pages"
 GROUPS = ("", "Understand", "Measure", "Inspect", "Train")
+KEYS = {"title", "group", "order", "about"}
 
 
 @dataclass(frozen=True)
 class PageInfo:
-    """What a page says of itself: PAGE = {"title": ..., "group": one of GROUPS, "order": within the group}."""
+    """What a page says of itself: PAGE = {"title": ..., "group": ..., "order": ..., "about": ...}.
+
+    group: one of GROUPS. order: within the group. about: a sentence for somebody who waits for the page.
+    """
 
     path: Path
     title: str
     group: str
     order: int
+    about: str
 
 
 def find(folder: Path = PAGES) -> list[PageInfo]:
@@ -27,7 +32,7 @@ def find(folder: Path = PAGES) -> list[PageInfo]:
             for node in ast.parse(path.read_text()).body
             if isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "") == "PAGE"
         ]
-        if len(values) != 1 or values[0].get("group") not in GROUPS:
-            raise ValueError(f"{path.name} needs one PAGE = {{'title', 'group', 'order'}} with a group of {GROUPS}")
+        if len(values) != 1 or values[0].keys() != KEYS or values[0]["group"] not in GROUPS:
+            raise ValueError(f"{path.name} needs one PAGE with {', '.join(sorted(KEYS))}, and a group of {GROUPS}")
         pages.append(PageInfo(path, **values[0]))
     return sorted(pages, key=lambda page: (GROUPS.index(page.group), page.order, page.title))

@@ -1,8 +1,15 @@
-"""What the first answer to a visitor carries, so that the page opens sooner: where the server is."""
+"""What the first answer to a visitor carries: where the server is, and a cover that stands until the page does."""
 
+from collections.abc import Callable
+from html import escape
+from pathlib import Path
+from string import Template
 from typing import Any
 
-from explorer import navigation
+from explorer import navigation, theme
+
+ASSETS = Path(__file__).with_name("assets")
+NAME = "Lambda explorer"  # on the cover of the home page
 
 
 def head() -> bytes:
@@ -16,21 +23,38 @@ def head() -> bytes:
     return f"<script>window.__streamlit = {{BACKEND_BASE_URL: {root}}}</script>".encode()
 
 
-class Head:
-    """Middleware that puts `head()` into the page of a visitor who asks for HTML."""
+def cover(page: navigation.PageInfo) -> bytes:
+    """HTML for the body: what the page is called and is for, in its colours, until its first heading stands.
+
+    The client takes most of a second to begin to draw; the cover is drawn with the first answer.
+    """
+    text = Template((ASSETS / "cover.html").read_text()).substitute(
+        light=theme.css_properties("light"),
+        dark=theme.css_properties("dark"),
+        logo=(ASSETS / "logo.svg").read_text(),
+        title=escape(page.title if page.group else NAME),
+        about=escape(page.about),
+    )
+    return text.encode()
+
+
+class Opening:
+    """Middleware that puts `head()` and `cover()` into the page of a visitor who asks for HTML."""
 
     def __init__(self, app: Any) -> None:
         self.app, self.head = app, head()
+        self.covers = {page.path.stem: cover(page) for page in navigation.find()}
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] == "http" and b"text/html" in dict(scope["headers"]).get(b"accept", b""):
             # Neither compressed, which could not be added to, nor "not modified", which would keep an old head.
             left = (b"accept-encoding", b"if-none-match", b"if-modified-since")
             scope = scope | {"headers": [pair for pair in scope["headers"] if pair[0] not in left]}
-            send = self._adding(send)
+            page = scope["path"].rstrip("/").rpartition("/")[2]
+            send = self._adding(send, self.covers.get(page, self.covers["home"]))
         await self.app(scope, receive, send)
 
-    def _adding(self, send: Any) -> Any:
+    def _adding(self, send: Any, cover: bytes) -> Callable[[dict[str, Any]], Any]:
         held: list[dict[str, Any]] = []  # the start of a page, until its body tells how long it is
 
         async def adding(message: dict[str, Any]) -> None:
@@ -38,6 +62,7 @@ class Head:
                 held.append(message)
             elif held and message["type"] == "http.response.body":
                 body = message["body"].replace(b"</head>", self.head + b"</head>", 1)
+                body = body.replace(b"<body>", b"<body>" + cover, 1)
                 start = held.pop()
                 headers = [pair for pair in start["headers"] if pair[0] not in (b"content-length", b"etag")]
                 if not message.get("more_body"):

@@ -27,6 +27,7 @@ from lambda_core.cost.terms import Terms, total
 from lambda_core.layers import AxialAttention, GlobalAttention, LambdaLayer, LocalAttention
 from lambda_core.layers.linear_attention import EfficientAttention
 from lambda_core.layers.relative import head_depth, split
+from lambda_core.meta import shapes_only
 
 GIB = 2**30
 REPEATS = 3  # timed steps; the one before, in which memory is counted, is not timed
@@ -265,7 +266,7 @@ def refusal(point: Point, ceiling: int) -> str | None:
     """Why a point cannot be measured under a ceiling in bytes; None where it can."""
     try:
         needed = point.needed
-        with torch.device("meta"):
+        with shapes_only():
             build(point)
     except ValueError as error:
         return f"{point.kind} has no such layer: {error}."

@@ -4,7 +4,10 @@ import streamlit as st
 
 from explorer import formula, paper_tables, speed, state, twins, workbench
 
-PAGE = {"title": "Architectures", "group": "Measure", "order": 2}
+PAGE = {
+    "title": "Architectures", "group": "Measure", "order": 2,
+    "about": "A network block by block: exchange one for a lambda layer, and see what it costs and saves.",
+}  # fmt: skip
 
 workbench.arrive()
 st.title("Which blocks should be lambda layers?")

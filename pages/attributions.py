@@ -13,7 +13,10 @@ from explorer import (
     state,
 )
 
-PAGE = {"title": "Attributions", "group": "Inspect", "order": 2}
+PAGE = {
+    "title": "Attributions", "group": "Inspect", "order": 2,
+    "about": "Which parts of the picture made the network say so.",
+}  # fmt: skip
 
 selection = places.fitted(sidebar.existing(needs_layer=False))
 picture = sidebar.picture(selection)

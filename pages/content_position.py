@@ -4,7 +4,10 @@ import streamlit as st
 
 from explorer import canvas, controls, exporting, formula, halves, loading, sidebar, state, switches
 
-PAGE = {"title": "Content against position", "group": "Understand", "order": 2}
+PAGE = {
+    "title": "Content against position", "group": "Understand", "order": 2,
+    "about": "What the whole picture says to every pixel, and what changes with its place.",
+}  # fmt: skip
 
 selection = sidebar.existing()
 picture = sidebar.picture(selection)

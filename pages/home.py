@@ -4,7 +4,10 @@ import streamlit as st
 
 from explorer import canvas, formula, loading, sidebar, state, tour
 
-PAGE = {"title": "Home", "group": "", "order": 0}
+PAGE = {
+    "title": "Home", "group": "", "order": 0,
+    "about": "What a lambda layer is, in one living picture.",
+}  # fmt: skip
 
 selection = sidebar.existing()
 picture = sidebar.picture(selection)

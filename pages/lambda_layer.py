@@ -4,7 +4,10 @@ import streamlit as st
 
 from explorer import canvas, controls, exporting, formula, loading, sidebar, state
 
-PAGE = {"title": "Step through a layer", "group": "Understand", "order": 1}
+PAGE = {
+    "title": "Step through a layer", "group": "Understand", "order": 1,
+    "about": "From the feature map to the output of one pixel, in eight steps, with every number.",
+}  # fmt: skip
 
 selection = sidebar.existing()
 picture = sidebar.picture(selection)

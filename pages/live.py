@@ -7,7 +7,10 @@ import streamlit as st
 from explorer import canvas, formula, live, loading, navigation, places, sidebar, state
 from explorer.look import OVERLAYS, PINNED
 
-PAGE = {"title": "Live", "group": "Inspect", "order": 3}
+PAGE = {
+    "title": "Live", "group": "Inspect", "order": 3,
+    "about": "Your camera through the network, frame by frame.",
+}  # fmt: skip
 
 FURTHER = {  # pages that show the frozen frame, by file
     "lambda_layer": "Step through the layer",

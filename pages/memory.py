@@ -4,7 +4,10 @@ import streamlit as st
 
 from explorer import formula, memory_paper, memory_view, state
 
-PAGE = {"title": "Memory and time", "group": "Measure", "order": 1}
+PAGE = {
+    "title": "Memory and time", "group": "Measure", "order": 1,
+    "about": "What attention and lambda layers store and compute as pictures grow, and what they take on this machine.",
+}  # fmt: skip
 
 memory_view.arrive()
 st.title("When does attention stop fitting?")

@@ -4,7 +4,10 @@ import streamlit as st
 
 from explorer import card, formula, networks, sidebar, state, verdict, whole_set
 
-PAGE = {"title": "Predictions", "group": "Inspect", "order": 1}
+PAGE = {
+    "title": "Predictions", "group": "Inspect", "order": 1,
+    "about": "What a network answers, how sure it is, and where it is wrong.",
+}  # fmt: skip
 
 selection = sidebar.existing(needs_layer=False)
 picture = sidebar.picture(selection)

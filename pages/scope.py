@@ -4,7 +4,10 @@ import streamlit as st
 
 from explorer import canvas, formula, loading, scope_exports, scope_kernels, scope_sections, scoping, sidebar, state
 
-PAGE = {"title": "Scope", "group": "Understand", "order": 3}
+PAGE = {
+    "title": "Scope", "group": "Understand", "order": 3,
+    "about": "How far a pixel sees: the window of a layer drawn, measured and cropped.",
+}  # fmt: skip
 
 selection = sidebar.existing()
 picture = sidebar.picture(selection)

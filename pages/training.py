@@ -4,7 +4,10 @@ import streamlit as st
 
 from explorer import classroom, formula, ordering, state
 
-PAGE = {"title": "Training", "group": "Train", "order": 0}
+PAGE = {
+    "title": "Training", "group": "Train", "order": 0,
+    "about": "Train a small lambda network here, and watch its kernels form.",
+}  # fmt: skip
 
 st.title("Train a small lambda network")
 job = classroom.current()

@@ -22,8 +22,12 @@ for option in "$@"; do
 done
 
 current="start"
+checker=
+report=$(mktemp)
 ended() {
     local status=$?
+    if [[ -n $checker ]]; then kill "$checker" 2>/dev/null || true; fi
+    rm -f "$report"
     if ((status)); then printf '\nFailed in: %s (status %d, %d s in all)\n' "$current" "$status" "$SECONDS" >&2; fi
 }
 trap ended EXIT
@@ -67,9 +71,22 @@ chromium() { # a Chromium that starts: the one that is there, else Playwright's,
 packages() { python -m pip install --quiet --disable-pip-version-check -e '.[app,train,test]'; }
 
 # Two test processes with one thread each use two cores better than one process with two threads.
-unit() { OMP_NUM_THREADS=1 python -m pytest -m "not browser" -n 2 --dist loadfile; }
+unit() { OMP_NUM_THREADS=1 python -m pytest -m "not browser" -n 2 --dist worksteal --durations 12; }
 # Each with a server and a browser of its own.
-pages() { python -m pytest -m browser -n 2 --dist loadfile --durations 12; }
+pages() { python -m pytest -m browser -n 2 --dist worksteal --durations 12; }
+
+# mypy reads all of PyTorch the first time, a minute and more on one core: beside the unit tests.
+begin_types() {
+    python -m mypy >"$report" 2>&1 &
+    checker=$!
+}
+end_types() {
+    local status=0
+    wait "$checker" || status=$?
+    checker=
+    cat "$report"
+    return "$status"
+}
 
 python - <<'PYTHON'
 import sys
@@ -81,8 +98,9 @@ PYTHON
 if [[ $install == yes ]]; then part "Install packages" packages; fi
 part "Lint" python -m ruff check .
 part "Format" python -m ruff format --check .
-part "Types" python -m mypy
+begin_types
 part "Unit tests" unit
+part "Types" end_types
 if [[ $browser == yes ]]; then
     part "Chromium" chromium
     part "Browser tests" pages

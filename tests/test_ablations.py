@@ -177,4 +177,9 @@ def test_a_published_run_is_recorded_once(short):
     (network,) = json.loads(results.read_text())["networks"]
     assert (network["name"], network["command"], len(network["runs"])) == ("twin", "as typed", 1)
     assert network["runs"][0]["history"][0]["val_loss"] < 10
+    publish.main(
+        [str(run / "last.safetensors"), "other", "--data", str(data), "--results", str(results), "--results-only"]
+    )
+    assert [row["name"] for row in json.loads(results.read_text())["networks"]] == ["twin", "other"]
+    assert not (short / "other.safetensors").exists()
     assert load_checkpoint("twin").card["metrics"]["val_top1"]["value"] == round(network["top1"], 2)

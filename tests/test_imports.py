@@ -12,7 +12,7 @@ ROOT = Path(__file__).parent.parent
 
 # In lambda_core a module may import those before it, and itself.
 ORDER = (
-    "arguments", "positions", "functional", "tracing", "engines", "layers", "switching", "surgery", "footprint",
+    "arguments", "meta", "positions", "functional", "tracing", "engines", "layers", "switching", "surgery", "footprint",
     "models", "pictures", "data", "checkpoints", "cost", "measuring", "attribution", "tables", "training", "evaluation",
     "benchmark", "predict",
 )  # fmt: skip

@@ -1,17 +1,18 @@
-"""The head that is added to Streamlit's page, and nothing else that is changed."""
+"""The head and the cover that are added to Streamlit's page, and nothing else that is changed."""
 
 import asyncio
 import re
+from pathlib import Path
 
 import pytest
 
 from explorer import navigation, opening
 
-PAGE = b"<html><head><title>Streamlit</title></head><body></head></body></html>"
+PAGE = b"<html><head><title>Streamlit</title></head><body></head><body></html>"
 HTML = (b"accept", b"text/html,application/xhtml+xml")
 
 
-def asked(headers, answer_headers, *bodies, status=200):
+def asked(headers, answer_headers, *bodies, status=200, path="/"):
     """(what Streamlit was asked with, what was sent) for one GET."""
     seen, sent = [], []
 
@@ -24,7 +25,8 @@ def asked(headers, answer_headers, *bodies, status=200):
     async def send(message):
         sent.append(message)
 
-    asyncio.run(opening.Head(streamlit)({"type": "http", "method": "GET", "path": "/", "headers": headers}, None, send))
+    scope = {"type": "http", "method": "GET", "path": path, "headers": headers}
+    asyncio.run(opening.Opening(streamlit)(scope, None, send))
     return seen, sent
 
 
@@ -32,11 +34,32 @@ def html_headers(length):
     return [(b"content-type", b"text/html"), (b"etag", b'"old"'), (b"content-length", str(length).encode())]
 
 
-def test_a_page_gets_the_head_once_and_its_length():
+def cover_of(name):
+    return opening.cover(next(page for page in navigation.find() if page.path.stem == name))
+
+
+def test_a_page_gets_the_head_and_the_cover_once_and_its_length():
     seen, (start, body) = asked([HTML, (b"accept-encoding", b"gzip"), (b"if-none-match", b"x")], html_headers(9), PAGE)
     assert seen == [HTML]
-    assert body["body"] == PAGE.replace(b"</title></head>", b"</title>" + opening.head() + b"</head>")
+    expected = PAGE.replace(b"</title></head>", b"</title>" + opening.head() + b"</head>")
+    assert body["body"] == expected.replace(b"<body></head>", b"<body>" + cover_of("home") + b"</head>")
     assert dict(start["headers"]) == {b"content-type": b"text/html", b"content-length": b"%d" % len(body["body"])}
+
+
+@pytest.mark.parametrize(
+    ("path", "name"),
+    [("/", "home"), ("/scope", "scope"), ("/scope/", "scope"), ("/proxy/app/memory", "memory"), ("/nothing", "home")],
+)
+def test_each_page_has_its_cover(path, name):
+    _, (_, body) = asked([HTML], html_headers(9), PAGE, path=path)
+    assert cover_of(name) in body["body"]
+
+
+def test_a_cover_says_what_the_page_is_and_escapes_it():
+    page = navigation.PageInfo(Path("new.py"), "A < B", "Measure", 1, "It's <i>new</i>.")
+    text = opening.cover(page).decode()
+    assert "<h1>A &lt; B</h1>" in text and "&lt;i&gt;new" in text and "<i>" not in text
+    assert f"<h1>{opening.NAME}</h1>" in cover_of("home").decode()
 
 
 def test_a_page_in_pieces_states_no_length():

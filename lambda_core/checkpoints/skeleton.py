@@ -5,23 +5,13 @@ from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
-from torch.overrides import TorchFunctionMode
 
 from lambda_core.checkpoints.fit import CheckpointRefused
+from lambda_core.meta import shapes_only
 from lambda_core.models import build
 
 MAX_BLOCKS = 1000  # a file may ask for any depth; no network of the family comes near this
 Module = TypeVar("Module", bound=nn.Module)
-
-
-class _Undrawn(TorchFunctionMode):
-    """Draws no normal numbers: the meta device has none, and PyTorch loads its compiler to say so, for seconds."""
-
-    def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        kwargs = kwargs or {}
-        if function in (Tensor.normal_, nn.init.normal_):
-            return args[0] if args else kwargs["tensor"]
-        return function(*args, **kwargs)
 
 
 def network(architecture: Mapping[str, Any]) -> nn.Module:
@@ -42,7 +32,7 @@ def network(architecture: Mapping[str, Any]) -> nn.Module:
 def on_meta(make: Callable[[], Module]) -> Module:
     """What `make` builds, on the meta device, which has shapes and no memory."""
     try:
-        with torch.device("meta"), _Undrawn():
+        with shapes_only():
             return make()
     except (KeyError, TypeError, ValueError, AttributeError, IndexError, ArithmeticError, RuntimeError) as error:
         reason = str(error).partition("; there are")[0]  # the choices are many

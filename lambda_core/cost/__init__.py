@@ -5,7 +5,19 @@ Every number carries its formula, with letters and with numbers for them.
 
 from lambda_core.cost.formulas import FORMULAS
 from lambda_core.cost.memory import MEMORY, Memory, memory
-from lambda_core.cost.profiling import Cost, Row, profile
+from lambda_core.cost.profiling import Cost, Row, profile, profile_in_place
 from lambda_core.cost.terms import Term, Terms, total
 
-__all__ = ["FORMULAS", "MEMORY", "Cost", "Memory", "Row", "Term", "Terms", "memory", "profile", "total"]
+__all__ = [
+    "FORMULAS",
+    "MEMORY",
+    "Cost",
+    "Memory",
+    "Row",
+    "Term",
+    "Terms",
+    "memory",
+    "profile",
+    "profile_in_place",
+    "total",
+]

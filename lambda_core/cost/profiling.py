@@ -85,23 +85,29 @@ def profile(model: nn.Module, image_size: int | tuple[int, ...] = 224, *, batch:
 
     Raises what the model raises for an image of that size.
     """
+    return profile_in_place(meta_copy(model), image_size, batch=batch, channels=channels)
+
+
+def profile_in_place(
+    network: nn.Module, image_size: int | tuple[int, ...] = 224, *, batch: int = 1, channels: int = 3
+) -> Cost:
+    """As `profile`, of a network on the meta device that was made for this alone: it is of no other use afterwards."""
     sides = (image_size, image_size) if isinstance(image_size, int) else tuple(image_size)
-    twin = meta_copy(model).eval()
     calls: dict[nn.Module, list[Call]] = {}
 
     def note(module: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
         if inputs and isinstance(inputs[0], Tensor) and isinstance(output, Tensor):
             calls.setdefault(module, []).append(Call(inputs[0].shape, output.shape))
 
-    for module in twin.modules():
+    for module in network.eval().modules():
         formula = _formula(module)
         if formula is not None:
             module.register_forward_hook(note)
         if formula is free:
             module.forward = nn.Identity().forward  # on the meta device norms take most of the time, and keep shapes
     with torch.no_grad():
-        twin(torch.empty(1, channels, *sides, device="meta"))
-    return Cost(tuple(_rows(twin, "", calls, batch, {})), batch)
+        network(torch.empty(1, channels, *sides, device="meta"))
+    return Cost(tuple(_rows(network, "", calls, batch, {})), batch)
 
 
 def meta_copy(model: nn.Module) -> nn.Module:

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from lambda_core import positions
-from lambda_core.engines.matmul import product, products
+from lambda_core.engines.matmul import product
 from lambda_core.engines.operator import CACHE, empty_output, operator, room
 
 PASSES = 128  # multiply-adds that take as long as the passes over one lambda entry
@@ -102,16 +102,16 @@ def _add_toeplitz(spectrum: Tensor, here: slice, there: slice, grad: Tensor) -> 
 
 
 def _pairs(signal: Tensor, there: slice, u: int) -> Tensor:
-    """What the Toeplitz matrices multiply: (f, 2 context u, 2 b v), the columns for real, then imaginary parts."""
+    """What the Toeplitz matrices multiply, for real, then imaginary parts: (2, f, 2 context u, b v)"""
     real, imaginary = signal[:, :, there.start * u : there.stop * u]
-    return torch.cat([torch.cat([real, imaginary], 2), torch.cat([-imaginary, real], 2)], 1)
+    return torch.stack([torch.cat([real, -imaginary], 1), torch.cat([imaginary, real], 1)])
 
 
 def _add_pairs(signal: Tensor, there: slice, u: int, grad: Tensor) -> None:
     """The adjoint of `_pairs`, added to the gradient of the signal."""
-    parts = grad.unflatten(2, (2, -1)).unflatten(1, (2, -1))  # (f, 2, context u, 2, b v)
-    signal[0, :, there.start * u : there.stop * u] += parts[:, 0, :, 0] + parts[:, 1, :, 1]
-    signal[1, :, there.start * u : there.stop * u] += parts[:, 0, :, 1] - parts[:, 1, :, 0]
+    parts = grad.unflatten(2, (2, -1))  # (2, f, 2, context u, b v)
+    signal[0, :, there.start * u : there.stop * u] += parts[0, :, 0] + parts[1, :, 1]
+    signal[1, :, there.start * u : there.stop * u] += parts[1, :, 0] - parts[0, :, 1]
 
 
 def _tile(x: Tensor, here: slice, size: positions.Size) -> Tensor:
@@ -125,12 +125,11 @@ def _put(tile: Tensor, place: Tensor, here: slice, size: positions.Size) -> None
 
 
 class _Examples:
-    """Some examples that are worked off together."""
+    """Some examples that are worked off together: their signal, and their lambdas."""
 
     def __init__(self, plan: _Plan, v: Tensor, content: Tensor) -> None:
         self.b, _, self.values, self.u = v.shape
         self.plan, self.content, self.columns = plan, content, self.b * self.values
-        self.width = plan.width(content.shape[1] * self.columns, 3 * room(v) // 2)
         self.signal = plan.values(v)
 
     def constant(self, spectrum: Tensor) -> Tensor:
@@ -138,24 +137,26 @@ class _Examples:
         return spectrum[0, 0].view(-1, self.content.shape[1], self.b, self.values).transpose(1, 2)
 
     def lambdas(self, matrices: Tensor, pairs: Tensor) -> Tensor:
-        """λc + λp -> (H, columns k b v)"""
+        """λc + λp -> (H, columns, k, b, v)"""
         spectrum = matrices.new_empty(2, *matrices.shape[:2], self.columns)
-        products(matrices, pairs, out=spectrum.permute(1, 2, 0, 3))
+        for part, place in zip(pairs, spectrum, strict=True):
+            torch.bmm(matrices, part, out=place)
         self.constant(spectrum).add_(self.content, alpha=self.plan.length)
-        return product(self.plan.synthesise, spectrum.view(2 * self.plan.f, -1))
+        found = product(self.plan.synthesise, spectrum.view(2 * self.plan.f, -1))
+        return found.view(self.plan.size[0], -1, self.content.shape[1], self.b, self.values)
 
 
 def output(q: Tensor, v: Tensor, table: Tensor, content: Tensor, size: positions.Size) -> Tensor:
     """y_n = (λc + λp_n)ᵀ q_n.  (b, h, n, k), (b, m, v, u), (k, u, R, C), (b, k, v) -> (b, h, n, v)"""
-    y, plan, k = empty_output(q, v), _Plan(table, size), q.shape[3]
-    spectrum = plan.spectrum(table)
-    for part_q, part_v, part_content, part_y in zip(*(x.split(_together(v)) for x in (q, v, content, y)), strict=True):
-        examples = _Examples(plan, part_v, part_content)
-        for here, there in plan.tiles(examples.width):
-            matrices, pairs = _toeplitz(spectrum, here, there), _pairs(examples.signal, there, examples.u)
-            lambdas = examples.lambdas(matrices, pairs).view(-1, k, examples.b, examples.values)
+    y, plan = empty_output(q, v), _Plan(table, size)
+    spectrum, together = plan.spectrum(table), _together(v)
+    groups = [_Examples(plan, *parts) for parts in zip(v.split(together), content.split(together), strict=True)]
+    for here, there in plan.tiles(_width(plan, v, content)):
+        matrices = _toeplitz(spectrum, here, there)
+        for group, part_q, part_y in zip(groups, q.split(together), y.split(together), strict=True):
+            lambdas = group.lambdas(matrices, _pairs(group.signal, there, group.u)).flatten(0, 1)
             queries = _tile(part_q, here, size)
-            heads = queries.new_empty(*queries.shape[:3], examples.values)
+            heads = queries.new_empty(*queries.shape[:3], group.values)
             for i, each in enumerate(queries):
                 torch.bmm(each, lambdas[:, :, i], out=heads[i])
             _put(heads, part_y, here, size)
@@ -166,7 +167,7 @@ def gradients(
     dy: Tensor, q: Tensor, v: Tensor, table: Tensor, content: Tensor, size: positions.Size
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Gradients of q, v, the table and λc for dy (b, h, n, v)."""
-    dq, dv, plan, k = torch.empty_like(q), torch.empty_like(v), _Plan(table, size), q.shape[3]
+    dq, dv, plan = torch.empty_like(q), torch.empty_like(v), _Plan(table, size)
     dcontent = torch.zeros_like(content)
     spectrum = plan.spectrum(table)
     dspectrum = torch.zeros_like(spectrum)
@@ -175,27 +176,27 @@ def gradients(
     ):
         examples = _Examples(plan, part_v, part_content)
         dsignal = torch.zeros_like(examples.signal)
-        for here, there in plan.tiles(examples.width):
+        for here, there in plan.tiles(_width(plan, v, content)):
             matrices, pairs = _toeplitz(spectrum, here, there), _pairs(examples.signal, there, examples.u)
-            lambdas = examples.lambdas(matrices, pairs).view(-1, k, examples.b, examples.values)
+            lambdas = examples.lambdas(matrices, pairs).flatten(0, 1)  # (H columns, k, b, v)
             queries, heads = _tile(part_q, here, size), _tile(part_dy, here, size)  # (b, H columns, h, k or v)
             dqueries = torch.empty_like(queries)
             for i, each in enumerate(heads):
                 torch.bmm(each, lambdas[:, :, i].transpose(1, 2), out=dqueries[i])
             _put(dqueries, part_dq, here, size)
             dlambdas = queries.flatten(0, 1).transpose(1, 2) @ heads.flatten(0, 1)
-            lambdas.copy_(dlambdas.view(examples.b, -1, k, examples.values).permute(1, 2, 0, 3))
+            lambdas.copy_(dlambdas.view(examples.b, *lambdas.shape[:2], -1).permute(1, 2, 0, 3))
             del dlambdas, queries, heads, dqueries  # the first lie where the lambdas were
             dtile = product(plan.synthesise.t(), lambdas.view(size[0], -1)).view(2, *matrices.shape[:2], -1)
             del lambdas
             part_dcontent += examples.constant(dtile).sum(0).mul(plan.length)
-            dparts = dtile.permute(1, 2, 0, 3).flatten(2)  # (f, columns k, 2 b v)
+            dmatrices = torch.bmm(dtile[0], pairs[0].mT).baddbmm_(dtile[1], pairs[1].mT)
+            torch.bmm(matrices.mT, dtile[0], out=pairs[0])  # the gradients lie where the pairs were
+            torch.bmm(matrices.mT, dtile[1], out=pairs[1])
             del dtile
-            dmatrices = products(dparts, pairs.transpose(1, 2), out=torch.empty_like(matrices))
-            dpairs = products(matrices.transpose(1, 2), dparts, out=torch.empty_like(pairs))
             _add_toeplitz(dspectrum, here, there, dmatrices)
-            _add_pairs(dsignal, there, examples.u, dpairs)
-            del matrices, pairs, dparts, dmatrices, dpairs  # or the next tile's come on top
+            _add_pairs(dsignal, there, examples.u, pairs)
+            del matrices, pairs, dmatrices  # or the next tile's come on top
         maps = (plan.analyse.t() @ dsignal.view(2 * plan.f, -1)).view(*size, examples.u, examples.b, -1)
         part_dv.copy_(maps.flip(1).permute(3, 0, 1, 4, 2).flatten(1, 2))
     return dq, dv, plan.table(dspectrum, table), dcontent
@@ -204,6 +205,11 @@ def gradients(
 def _together(v: Tensor) -> int:
     """Examples that are worked off together."""
     return max(1, COLUMNS // v.shape[2])
+
+
+def _width(plan: _Plan, v: Tensor, content: Tensor) -> int:
+    """Columns of a tile, for as many examples as are worked off together: its spectrum stays in a core's own cache."""
+    return plan.width(content.shape[1] * min(len(v), _together(v)) * v.shape[2], 3 * room(v) // 8)
 
 
 engine = operator("gemm", output, gradients)

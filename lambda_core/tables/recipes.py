@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-import torch
 from torch import nn
 
-from lambda_core.cost import Cost, Memory, memory, profile
+from lambda_core.cost import Cost, Memory, memory, profile_in_place
+from lambda_core.meta import shapes_only
 from lambda_core.models import build
 
 
@@ -26,12 +26,12 @@ class Network:
 
     def build(self) -> nn.Module:
         """The network on the meta device: shapes without numbers."""
-        with torch.device("meta"):
+        with shapes_only():
             return build(self.name, **self.options)
 
     @cached_property
     def cost(self) -> Cost:
-        return profile(self.build(), self.image_size)
+        return profile_in_place(self.build(), self.image_size)
 
     def figures(self) -> dict[str, float]:
         return {"params_m": self.cost.params / 1e6, "flops_b": self.cost.flops / 1e9}

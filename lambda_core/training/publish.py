@@ -1,9 +1,9 @@
 """Put a trained network into the zoo that ships:
 
-python -m lambda_core.training.publish FILE NAME --data DIR [--note TEXT] [--results FILE]
+python -m lambda_core.training.publish FILE NAME --data DIR [--note TEXT] [--results FILE [--results-only]]
 
 The weights go to half precision, and the figures on the card are measured on the file as it ships. The results file
-gets these and the history of the run, next to those of other networks.
+gets these and the history of the run, next to those of other networks; with --results-only it alone.
 """
 
 import argparse
@@ -63,8 +63,8 @@ def history(place: Path) -> list[dict[str, float]]:
 
 
 def record(results: Path, name: str, file: Path, figures: dict[str, float]) -> None:
-    """Add a published network to a results file, in place of what it said of the same name."""
-    loaded = load_checkpoint(name)
+    """Add the network of a run to a results file, in place of what it said of the same name."""
+    loaded = load_checkpoint(file)
     content = json.loads(results.read_text()) if results.exists() else {}
     others = [network for network in content.get("networks", ()) if network["name"] != name]
     run = {"seed": loaded.card["seed"], "top1": figures["top1"], "loss": figures["loss"]}
@@ -89,10 +89,16 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--data", help="folder of the data sets (else LAMBDA_DATA, else ./data)")
     parser.add_argument("--note", default="", help="what the command on the card does not tell")
     parser.add_argument("--results", type=Path, help="a JSON file of results to add it to")
+    parser.add_argument("--results-only", action="store_true", help="leave the zoo as it is")
     parser.add_argument("--workers", type=int, default=1)
     options = parser.parse_args(arguments)
+    if options.results_only and not options.results:
+        parser.error("--results-only needs --results FILE")
     try:
-        figures = publish(options.file, options.name, options.data, options.note, options.workers)
+        if options.results_only:
+            figures = measure(str(options.file), options.data, options.workers)
+        else:
+            figures = publish(options.file, options.name, options.data, options.note, options.workers)
         if options.results:
             record(options.results, options.name, options.file, figures)
         print(json.dumps(figures))

@@ -4,7 +4,6 @@ python -m tests.browser.driver    prints the Chromium that the tests would drive
 """
 
 import os
-import re
 import shutil
 import signal
 import socket
@@ -37,8 +36,6 @@ ARGUMENTS = (
     "--use-fake-ui-for-media-stream",
 )
 OWN_HOSTS = {"localhost", "127.0.0.1", "[::1]", "::1"}
-# On a page's own address Streamlit's client first asks below that address, then at the root: these 404s are its way.
-STREAMLIT_PROBE = re.compile(r"/[\w-]+/_stcore/(health|host-config)")
 IN_THE_PAGE = {"data", "blob", "about"}  # schemes that reach no network
 FINISHED = '[data-testid="stApp"][data-test-script-state="notRunning"][data-test-connection-state="CONNECTED"]'
 SOMETHING = '[data-testid="stMain"] [data-testid="stElementContainer"]'
@@ -153,10 +150,6 @@ class View:
         )
 
 
-def _is_probe(url: str) -> bool:
-    return STREAMLIT_PROBE.fullmatch(urlsplit(url).path) is not None
-
-
 @dataclass
 class Watch:
     """Everything a page did that it should not have done, and every address it asked for."""
@@ -174,11 +167,11 @@ class Watch:
         page.on("response", self._answered)
 
     def _said(self, message: ConsoleMessage) -> None:
-        if message.type == "error" and not _is_probe(message.location.get("url", "")):
+        if message.type == "error":
             self.console.append(f"{message.text} ({message.location.get('url', '')})")
 
     def _answered(self, response: Response) -> None:
-        if response.status >= 400 and not _is_probe(response.url):
+        if response.status >= 400:
             self.failed.append(f"{response.status} {response.url}")
 
     @property

@@ -10,8 +10,9 @@ Prints each figure beside its target; the status is 1 if one misses it. Takes ab
 - First picture: from the start of navigation to the canvas's first drawing. Warm: the server has shown the page before;
   once with an empty browser cache, once as a returning visitor. Cold: from starting the server process, in a browser
   that is already open. Beside it, for the same browser: how long an empty Streamlit app takes to show one line.
-- Of every page, the first paint: from the start of navigation to its first heading, warm. Of each page with a canvas,
-  the work of a move (its handlers, and the frame that shows it) and the time from a click until Streamlit has answered.
+- Of every page, from the start of navigation, warm: the first paint, as the browser tells it, of its name and what it
+  is for; and the first heading of the page itself, in its place. Of each page with a canvas, the work of a move (its
+  handlers, and the frame that shows it) and the time from a click until Streamlit has answered.
 - Heap after a garbage collection, and the server's resident memory: growth from 30 to 300 interactions.
 """
 

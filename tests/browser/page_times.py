@@ -1,4 +1,4 @@
-"""First paint of every page, and what a move and a click take on each page with a canvas. Part of `measure`."""
+"""First paint and heading of each page, and what a move and a click take where there is a canvas: part of `measure`."""
 
 import random
 import statistics
@@ -96,8 +96,8 @@ CANVASES: dict[str, tuple[str, Place, Place | None, str | None]] = {
 }
 
 
-def first_paint(browser: Browser, server: Server, path: str, repeats: int) -> float:
-    """Median milliseconds to the first heading, warm server, empty browser cache."""
+def first_paint(browser: Browser, server: Server, path: str, repeats: int) -> tuple[float, float]:
+    """Median milliseconds to the first contentful paint and to the page's first heading, warm server, empty cache."""
     found = []
     for _ in range(repeats + 1):  # the first warms the server
         context = View().context(browser)
@@ -105,15 +105,21 @@ def first_paint(browser: Browser, server: Server, path: str, repeats: int) -> fl
         page = context.new_page()
         page.goto(address(server, path))
         page.wait_for_function("() => times.first", timeout=120_000)
-        found.append(page.evaluate("() => times.first"))
+        paint = page.evaluate("() => performance.getEntriesByName('first-contentful-paint')[0].startTime")
+        found.append((paint, page.evaluate("() => times.first")))
         settle(page)
         context.close()
-    return statistics.median(found[1:])
+    painted, headed = zip(*found[1:], strict=True)
+    return statistics.median(painted), statistics.median(headed)
 
 
 def paints(browser: Browser, server: Server, repeats: int) -> dict[str, tuple[float, str]]:
-    """First paint of every page, by name: (value, unit)."""
-    return {f"{path}: first paint, median": (first_paint(browser, server, path, repeats), "ms") for path in ALL}
+    """First paint and heading of every page, by name: (value, unit)."""
+    found = {}
+    for path in ALL:
+        paint, heading = first_paint(browser, server, path, repeats)
+        found |= {f"{path}: first paint, median": (paint, "ms"), f"{path}: heading, median": (heading, "ms")}
+    return found
 
 
 def canvases(browser: Browser, server: Server, repeats: int, moves: int) -> dict[str, tuple[float, str]]:

@@ -40,22 +40,10 @@ def test_measuring_puts_a_dot_on_each_curve_and_can_be_cancelled(open_page: Call
     expect(page.locator(MEASURE).first).to_be_enabled()
 
 
-def test_what_does_not_fit_is_refused(open_page: Callable[..., Page]):
+@pytest.mark.parametrize("view", [View(width=400, height=860)], ids=str)
+def test_what_does_not_fit_is_refused(open_page: Callable[..., Page], view: View):
     page = open_page("memory", sizes="s512-b1024")
     page.locator(MEASURE).first.click()
     refusals = page.locator('[data-testid="stAlert"]', has_text="more than the")
     expect(refusals.first).to_be_visible(timeout=20_000)
     assert page.locator(CANCEL).count() == 0
-
-
-@pytest.mark.parametrize("view", [View(width=400, height=860), View(color_scheme="dark")], ids=str)
-def test_it_draws_at_every_width(open_page: Callable[..., Page], view: View):
-    page = open_page("memory")
-    expect(page.locator(".st-key-memory_chart_work .scatterlayer .trace").first).to_be_attached(timeout=20_000)
-    overflow = page.locator('[data-testid="stMain"]').evaluate("sheet => sheet.scrollWidth - sheet.clientWidth")
-    assert overflow <= 1
-    for group in page.get_by_test_id("stButtonGroup").all():  # no choice is cut off
-        left, right = group.evaluate("e => [e.getBoundingClientRect().left, e.getBoundingClientRect().right]")
-        for choice in group.get_by_role("radio").all():
-            place = choice.bounding_box()
-            assert place and left <= place["x"] and place["x"] + place["width"] <= right + 1

@@ -6,10 +6,11 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser.driver import ROOT, View, Watch
+from tests.browser.driver import ROOT, Server, View, Watch, address, settle
 
 PAGES = sorted(ROOT.glob("pages/*.py"))
 VIEWS = [View(), View(width=400, height=860, color_scheme="dark")]
+PAPER = {"light": "rgb(255, 255, 255)", "dark": "rgb(17, 20, 25)"}
 SHEET = '[data-testid="stMain"]'
 
 
@@ -18,32 +19,51 @@ def path_of(page: Path) -> str:
     return "/" if page.stem == "home" else f"/{page.stem}"
 
 
+def fits(page: Page) -> None:
+    """Nothing sticks out sideways, and no choice of a row of choices is cut off."""
+    overflow = page.locator(SHEET).evaluate("sheet => sheet.scrollWidth - sheet.clientWidth")
+    assert overflow <= 1, f"the page scrolls sideways by {overflow} px"
+    for group in page.get_by_test_id("stButtonGroup").all():
+        left, right = group.evaluate("e => [e.getBoundingClientRect().left, e.getBoundingClientRect().right]")
+        for choice in group.get_by_role("radio").all():
+            place = choice.bounding_box()
+            assert place and left <= place["x"] and place["x"] + place["width"] <= right + 1, choice.inner_text()
+
+
 @pytest.mark.parametrize("view", VIEWS, ids=str)
 @pytest.mark.parametrize("file", PAGES, ids=lambda file: file.stem)
 def test_a_page_opens(open_page: Callable[..., Page], file: Path, view: View, watch: Watch) -> None:
     page = open_page(path_of(file))
-    main = page.locator(SHEET)
-    main.locator("h1, h2").first.wait_for()  # also a component's own, in its shadow root
+    page.locator(SHEET).locator("h1, h2").first.wait_for()  # also a component's own, in its shadow root
     assert page.title()
+    expect(page.locator("#cover")).to_have_count(0)
     expect(page.get_by_test_id("formula").get_by_text("Formula and code", exact=True)).to_be_visible()
     assert any("/_stcore/" in url for url in watch.requests), "the watch sees no requests"
-    overflow = main.evaluate("sheet => sheet.scrollWidth - sheet.clientWidth")
-    assert overflow <= 1, f"the page scrolls sideways by {overflow} px at {view}"
+    paper, other = page.get_by_test_id("stApp"), "light" if view.color_scheme == "dark" else "dark"
+    expect(paper).to_have_css("background-color", PAPER[view.color_scheme])
+    fits(page)
+    page.emulate_media(color_scheme=other)  # as a system that turns dark in the evening
+    expect(paper).to_have_css("background-color", PAPER[other])
+    settle(page)
+    fits(page)
 
 
-def test_pages_follow_the_color_scheme(open_page: Callable[..., Page], page: Page) -> None:
-    shades = []
-    for scheme in ("light", "dark"):
-        page.emulate_media(color_scheme=scheme)
-        open_page("/")
-        shades.append(page.evaluate("getComputedStyle(document.querySelector('.stApp')).backgroundColor"))
-    assert shades == ["rgb(255, 255, 255)", "rgb(17, 20, 25)"]
+@pytest.mark.parametrize("view", VIEWS, ids=str)
+def test_a_cover_stands_while_the_client_loads(app: Server, page: Page, view: View) -> None:
+    page.route("**/static/js/**", lambda route: None)  # it never comes
+    page.goto(address(app, "scope"), wait_until="commit")
+    cover = page.locator("#cover")
+    expect(cover.get_by_role("heading", name="Scope")).to_be_visible()
+    expect(cover).to_have_css("background-color", PAPER[view.color_scheme])
+    box = cover.locator("p").bounding_box()
+    assert box and box["x"] >= 16 and box["x"] + box["width"] <= view.width - 16
+    page.unroute_all()
 
 
 def test_the_browsers_own_buttons_work(open_page: Callable[..., Page], page: Page) -> None:
     """Back and forward return to pages that still work."""
-    for file in PAGES[:2]:
-        open_page(path_of(file))
+    for path in ("/", "/lambda_layer"):
+        open_page(path)
     page.go_back()
     page.wait_for_selector(SHEET)
     page.go_forward()
