@@ -112,7 +112,7 @@ RECIPES: dict[str, Recipe] = {
         sizes=((0, 64), (7, 96)),
         epochs=20,
         lr=1.5e-3,
-        expects="1.7 h on one CPU core with bfloat16 (AVX-512), 2 h for the twin: 82.3 % top-1, the twin 80.5 %.",
+        expects="1.7 h on one CPU core with bfloat16 (AVX-512), 1.8 h for the twin: 82.3 % top-1, the twin 80.5 %.",
     ),
     # python -m lambda_core.training.ablations --data DIR
     # One short run for each of many small networks.
