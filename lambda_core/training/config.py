@@ -172,7 +172,7 @@ RECIPES: dict[str, Recipe] = {
         flip=False,
         precision="float32",
         keep=1,
-        expects="",
+        expects="2 minutes on one CPU core: 98 % top-1.",
     ),
     # python -m lambda_core.training.classify photographs --data DIR [--set data=imagefolder]
     # A small network, few photographs, 64 px: minutes on one CPU core, for watching a layer learn.
@@ -187,6 +187,6 @@ RECIPES: dict[str, Recipe] = {
         ema=0.99,
         precision="float32",
         keep=1,
-        expects="",
+        expects="3 minutes on one CPU core for Imagenette: 48 % top-1 of 500 pictures, after so few.",
     ),
 }  # fmt: skip
