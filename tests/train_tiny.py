@@ -44,4 +44,6 @@ try:
     )  # fmt: skip
 except TrainingStopped as error:
     sys.exit(str(error))
+threads = [task.read_text().strip() for task in Path("/proc/self/task").glob("*/comm")]
+out.joinpath(f"threads{os.environ.get('RANK', 0)}").write_text(" ".join(threads))
 sys.exit(classify.STOPPED if done.get("stopped") else 0)

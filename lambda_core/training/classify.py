@@ -95,8 +95,7 @@ def train(
                 for name in names:
                     export(run, out / name, init, command, len(pictures), len(val))
         accelerator.print(json.dumps(row), file=sys.stderr, flush=True)
-    accelerator.wait_for_everyone()
-    accelerator.end_training()  # processes that leave one by one would break each other's connections
+    run.close()
     if run.epoch < recipe.epochs:
         return {"stopped": True, "epoch": run.epoch, "step": run.step}
     return run.history[-1]

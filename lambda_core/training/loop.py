@@ -195,6 +195,17 @@ class Run:
         self.curve: list[tuple[int, float]] = []  # a point every few steps, as in curve.csv
         self.stop = False  # set by a signal: save and leave after the step at hand
 
+    def close(self) -> None:
+        """Leave the other processes, all at one time, with no thread of theirs left.
+
+        Who leaves early breaks the connections of the others. DistributedDataParallel holds its process group, and a
+        thread of gloo that is still there when the interpreter ends may abort the process.
+        """
+        self.accelerator.wait_for_everyone()
+        self.forward = self.model
+        self.accelerator.free_memory()
+        self.accelerator.end_training()
+
     def save(self) -> None:
         """Write state.pt, then log.csv from the same history: the log never misses a line that the state has."""
         if not self.accelerator.is_main_process:
