@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 
+from lambda_core.allocator import keep_memory
 from lambda_core.arguments import writable
 from lambda_core.benchmark import layers, models
 from lambda_core.benchmark.measuring import device_name
@@ -102,4 +103,5 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
+    keep_memory()
     main()

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from lambda_core import data
+from lambda_core.allocator import keep_memory
 from lambda_core.models import build
 from lambda_core.training.config import RECIPES, Recipe
 from lambda_core.training.faults import TrainingStopped, write_atomically
@@ -219,4 +220,5 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
+    keep_memory()
     main()

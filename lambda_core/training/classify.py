@@ -21,6 +21,7 @@ import torch
 from torch.utils.data import DataLoader, Subset
 
 from lambda_core import data
+from lambda_core.allocator import keep_memory
 from lambda_core.checkpoints import CheckpointRefused, load_checkpoint, save_checkpoint
 from lambda_core.models import build
 from lambda_core.training.config import RECIPES, Recipe, changed
@@ -237,4 +238,5 @@ def _command(given: list[str]) -> str:
 
 
 if __name__ == "__main__":
+    keep_memory()
     main()

@@ -11,6 +11,7 @@ from pathlib import Path
 from torch.utils.data import DataLoader
 
 from lambda_core import data
+from lambda_core.allocator import keep_memory
 from lambda_core.arguments import writable
 from lambda_core.checkpoints import CheckpointRefused, load_checkpoint
 from lambda_core.training.loop import evaluate
@@ -53,4 +54,5 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
+    keep_memory()
     main()

@@ -21,6 +21,7 @@ from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
 from lambda_core import data
+from lambda_core.allocator import keep_memory
 from lambda_core.arguments import writable
 from lambda_core.checkpoints import Checkpoint, CheckpointRefused, load_checkpoint, zoo
 from lambda_core.switching import HALVES, everywhere, switched
@@ -111,4 +112,5 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
+    keep_memory()
     main()

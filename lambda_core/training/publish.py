@@ -15,6 +15,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from lambda_core import data
+from lambda_core.allocator import keep_memory
 from lambda_core.checkpoints import CheckpointRefused, load_checkpoint, save_checkpoint
 from lambda_core.checkpoints.files import ZOO
 from lambda_core.training.evaluate import measure
@@ -107,4 +108,5 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
+    keep_memory()
     main()
