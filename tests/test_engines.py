@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.utils.flop_counter import FlopCounterMode
 
+from lambda_core.benchmark.measuring import peak_bytes
 from lambda_core.engines import (
     ENGINES,
     attention,
@@ -238,6 +239,24 @@ def test_auto_on_the_stages_of_a_resnet():
     chosen = [select(*shapes(width, side)) for width, side in STAGES]
     assert chosen[2:] == ["attention", "attention"]
     assert "einsum" not in chosen
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("problem", [(8, 4, 16, 32, 1, 23, 28), (8, 4, 16, 64, 1, 23, 14), (2, 4, 16, 16, 1, 63, 32)])
+def test_an_engine_stores_about_what_its_cost_says(engine, problem):
+    """In a training step, beside what comes in and goes out; the profiler of PyTorch is the witness."""
+    b, h, k, values, u, scope, side = problem
+    size, n = (side, side), side * side
+    shapes = (b, h, n, k), (b, n, values, u), (k, u, scope, scope)
+    tensors = [torch.randn(shape, requires_grad=True) for shape in shapes]
+
+    def step():
+        y = ENGINES[engine](*tensors, size)
+        return torch.autograd.grad(y, tensors, torch.ones_like(y))
+
+    around = 4 * (sum(t.numel() for t in tensors) + 2 * b * h * n * values)
+    stored = peak_bytes(step, torch.device("cpu")) - around
+    assert stored / 2 < 4 * auto.COSTS[engine](*shapes, size)[1] < 2 * stored
 
 
 def test_auto_minds_the_memory():

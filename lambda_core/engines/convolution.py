@@ -79,7 +79,8 @@ engine = operator("convolution", output, gradients)
 
 
 def cost(q: tuple[int, ...], v: tuple[int, ...], table: tuple[int, ...], size: positions.Size) -> tuple[int, int]:
-    """Multiply-adds, transforms counted as such, and numbers stored: the lambdas of some examples, in three layouts."""
+    """Multiply-adds, transforms counted as such, and numbers stored: the lambdas of some examples and their
+    gradients, in three layouts each."""
     b, h, n, k = q
     _, _, values, u = v
     rows, columns = positions.cropped_size(table[2:], size)
@@ -87,4 +88,4 @@ def cost(q: tuple[int, ...], v: tuple[int, ...], table: tuple[int, ...], size: p
     operations = b * lambdas * (rows * columns * u + h + PASSES)
     if rows * columns > LARGE:
         operations += TRANSFORM * fft.cost(q, v, table, size)[0]
-    return operations, 3 * lambdas * min(b, max(1, CACHE // lambdas))
+    return operations, 6 * lambdas * min(b, max(1, CACHE // lambdas))

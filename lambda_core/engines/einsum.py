@@ -20,7 +20,7 @@ def engine(q: Tensor, v: Tensor, table: Tensor, size: positions.Size, content: T
 
 
 def cost(q: tuple[int, ...], v: tuple[int, ...], table: tuple[int, ...], size: positions.Size) -> tuple[int, int]:
-    """Multiply-adds, and numbers stored: the gathered embeddings and the lambdas."""
+    """Multiply-adds, and numbers stored: the gathered embeddings and the lambdas, in two layouts."""
     b, h, n, k = q
     _, m, values, u = v
-    return b * n * k * values * (m * u + h), n * m * k * u + b * n * k * values
+    return b * n * k * values * (m * u + h), 2 * (n * m * k * u + b * n * k * values)

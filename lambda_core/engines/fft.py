@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from lambda_core import positions
-from lambda_core.engines.operator import empty_output, operator, room
+from lambda_core.engines.operator import CACHE, empty_output, operator, room
 
 PASSES = 32  # operations that take as long as the other passes over one lambda entry
 LOG = 12  # to base 2, of the points of a transform, about; torch.compile traces this sum
@@ -129,11 +129,12 @@ engine = operator("fft", output, gradients)
 
 
 def cost(q: tuple[int, ...], v: tuple[int, ...], table: tuple[int, ...], size: positions.Size) -> tuple[int, int]:
-    """Multiply-adds, n times LOG for each transform, and numbers stored: spectra, of V and of some lambdas."""
+    """Multiply-adds, n times LOG for each transform, and numbers stored: spectra, of V, of E and of some lambdas."""
     b, h, n, k = q
     _, _, values, u = v
     rows, columns = positions.cropped_size(table[2:], size)
     points = (size[0] + rows // 2) * (size[1] + columns // 2)
     transforms = b * values * (k + u) + k * u
     operations = transforms * points * (LOG + u) + b * n * k * values * (h + PASSES)
-    return operations, 2 * b * values * points * (u + 2)
+    signals, lambdas = b * values * points, min(b * values * k * points, max(b * values * points, CACHE))
+    return operations, 4 * (signals * u + lambdas) + 3 * k * u * points

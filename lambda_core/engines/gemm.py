@@ -80,11 +80,6 @@ class _Plan:
                 slice(width - min(width, stop + self.half), width - max(0, start - self.half)),
             )
 
-    def width(self, numbers: int, room: int) -> int:
-        """Columns of a tile, all about as wide, for `numbers` lambda entries a position."""
-        most = max(4, room // (2 * self.f * numbers))
-        return math.ceil(self.size[1] / math.ceil(self.size[1] / most))
-
 
 def _toeplitz(spectrum: Tensor, here: slice, there: slice) -> Tensor:
     """(2, f, k, 2W - 1, u) -> (f, columns k, 2 context u)"""
@@ -209,7 +204,14 @@ def _together(v: Tensor) -> int:
 
 def _width(plan: _Plan, v: Tensor, content: Tensor) -> int:
     """Columns of a tile, for as many examples as are worked off together: its spectrum stays in a core's own cache."""
-    return plan.width(content.shape[1] * min(len(v), _together(v)) * v.shape[2], 3 * room(v) // 8)
+    numbers = content.shape[1] * min(len(v), _together(v)) * v.shape[2]
+    return _tile_columns(plan.size[1], 2 * plan.f * numbers, room(v))
+
+
+def _tile_columns(width: int, numbers: int, room: int) -> int:
+    """Columns of a tile, all about as wide, where the spectrum of one column has so many numbers."""
+    most = max(4, 3 * room // (8 * numbers))
+    return -(-width // -(-width // most))
 
 
 engine = operator("gemm", output, gradients)
@@ -221,8 +223,9 @@ def cost(q: tuple[int, ...], v: tuple[int, ...], table: tuple[int, ...], size: p
     _, _, values, u = v
     rows, columns = positions.cropped_size(table[2:], size)
     height, width = size
-    parts, lambdas = 2 * ((height + rows // 2) // 2 + 1), b * n * k * values
-    reach = min(width, columns + 12)  # of a tile, which is some columns wide
-    operations = lambdas * (parts * (2 * reach * u + height) // height + h + PASSES)
-    matrices = 2 * parts * k * reach * width * u
-    return operations, parts * width * u * (2 * k + b * values) + matrices + 3 * min(lambdas, CACHE)
+    parts, together = 2 * ((height + rows // 2) // 2 + 1), min(b, max(1, COLUMNS // values)) * values
+    tile = _tile_columns(width, parts * k * together, CACHE)
+    reach = min(width, tile + 2 * (columns // 2))
+    operations = b * n * k * values * (parts * (2 * reach * u + height) // height + h + PASSES)
+    spectra = 2 * parts * width * u * (2 * k + b * values)
+    return operations, spectra + 2 * parts * reach * u * (tile * k + 2 * together) + 2 * parts * tile * k * together

@@ -15,6 +15,7 @@ from typing import Any
 
 import torch
 
+from lambda_core.allocator import keep_memory
 from lambda_core.arguments import writable
 from lambda_core.engines import ENGINES
 from lambda_core.engines.auto import COSTS
@@ -31,10 +32,14 @@ PROBLEMS = (
     (4, 8, 16, 16, 4, 7, 14),
     (16, 2, 8, 64, 1, 3, 20),
     (1, 4, 16, 32, 1, 31, 16),
+    (2, 4, 16, 16, 1, 95, 48),
+    (2, 4, 16, 16, 1, 127, 64),
+    (2, 4, 16, 16, 1, 191, 96),
     (1, 1, 4, 4, 1, 3, 4),
     (2, 2, 4, 4, 1, 3, 2),
 )  # fmt: skip
 LARGEST = 2**29  # bytes stored; a larger run says nothing new
+LONGEST = 2**33  # multiply-adds; a longer run takes minutes
 
 
 def seconds(name: str, problem: tuple[int, ...], device: torch.device, repeats: int) -> float:
@@ -80,7 +85,7 @@ def measure(device: torch.device, repeats: int = 5) -> dict[str, Any]:
             b, h, k, values, u, scope, side = problem
             n = side * side
             operations, numbers = cost((b, h, n, k), (b, n, values, u), (k, u, scope, scope), (side, side))
-            if 4 * numbers > LARGEST:
+            if 4 * numbers > LARGEST or operations > LONGEST:
                 continue
             rows.append([1.0, operations, 4 * numbers])
             problems.append(problem)
@@ -130,4 +135,5 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
+    keep_memory()
     main()
