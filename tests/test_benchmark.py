@@ -40,6 +40,7 @@ def test_layers(tiny, tmp_path, monkeypatch, capsys, there):
     command.main(["layers", "--repeats", "1", "--batch", "2", "--device", "cpu", "--json", str(path)])
     found, printed = json.loads(path.read_text()), capsys.readouterr().out
     assert set(found) >= {"command", "device", "date", "stages", "limits"}
+    assert found["command"] == "python -m lambda_core.benchmark layers --repeats 1 --batch 2 --device cpu"
     assert [row["side"] for row in found["stages"]] == [6, 3]
     for row in found["stages"]:
         for what in ("step", "inference", "memory"):

@@ -69,6 +69,12 @@ def _models(options: argparse.Namespace, device: torch.device) -> dict[str, Any]
 WHAT = {"layers": _layers, "global": _global, "models": _models}
 
 
+def _without_json(arguments: list[str]) -> list[str]:
+    """Where the figures were written is no part of how they were measured."""
+    pairs = zip(["", *arguments], arguments, strict=False)
+    return [each for before, each in pairs if before != "--json" and not each.startswith("--json")]
+
+
 def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(
         prog="python -m lambda_core.benchmark",
@@ -83,7 +89,8 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--peers", action="store_true", help="models: also networks made of the peers' layers, slow")
     parser.add_argument("--note", help="what a reader of the figures should know, kept with them")
-    options = parser.parse_args(arguments)
+    given = sys.argv[1:] if arguments is None else arguments
+    options = parser.parse_args(given)
     if options.threads:
         torch.set_num_threads(options.threads)
     device = torch.device(options.device)
@@ -91,7 +98,7 @@ def main(arguments: list[str] | None = None) -> None:
     if missing:
         print(f"not installed, so not compared: {', '.join(missing)}")
     found = {
-        "command": " ".join(["python -m lambda_core.benchmark", *(sys.argv[1:] if arguments is None else arguments)]),
+        "command": " ".join(["python -m lambda_core.benchmark", *_without_json(given)]),
         "device": device_name(device),
         "torch": torch.__version__,
         "date": date.today().isoformat(),
