@@ -61,8 +61,8 @@ def widths(field: np.ndarray, share: float = 0.95) -> float:
     return float((np.searchsorted(sizes.cumsum(), share * total) + 1) / sizes.size) if total else 0.0
 
 
-def _fields(model: Any, x: Any, paths: Sequence[str]) -> dict[str, np.ndarray]:
-    found = {}
+def _fields(loaded: Any, image: Image.Image, paths: Sequence[str]) -> dict[str, np.ndarray]:
+    found, model, x = {}, loaded.model, prepare(image, loaded.preprocess)
     for path in paths:  # one by one: between two, other sessions may use the network
         with loading.LOCK:
             found[path] = receptive_field(model, x, [path])[path].numpy()
@@ -79,25 +79,29 @@ def depth(picture: images.Picture) -> None:
         "picture (Luo et al. 2016), on this picture."
     )
     loaded, mine = loading.checkpoint(), loading.brought()
-    model, seen = loaded.model, square(picture.image, 192, loaded.preprocess.get("crop", 1.0))
-    chosen = places(model)
-    work = partial(_fields, model, prepare(picture.image, loaded.preprocess), [place.path for place in chosen])
-    key = f"depth {picture.key} {mine.key if mine else loading.HOME}"
-    later.show(key, work, partial(_draw_depth, chosen, seen), "Differentiating layer by layer …")
+    chosen, key = places(loaded.model), f"depth {picture.key} {mine.key if mine else loading.HOME}"
+    work = partial(_fields, loaded, picture.image, [place.path for place in chosen])
+
+    def draw(fields: dict[str, np.ndarray]) -> None:
+        st.html(_figures(key, st.context.theme.type or "light", chosen, loaded, picture.image, fields))
+
+    later.show(key, work, draw, "Differentiating layer by layer …")
 
 
-def _draw_depth(chosen: list[Place], photo: Image.Image, found: dict[str, np.ndarray]) -> None:
-    scheme = st.context.theme.type or "light"
-    figures = []
-    for place in chosen:
-        field, title = found[place.path], escape(place.title)
+@st.cache_data(max_entries=32, show_spinner=False)
+def _figures(
+    key: str, scheme: str, _chosen: list[Place], _loaded: Any, _image: Image.Image, _found: dict[str, np.ndarray]
+) -> str:
+    figures, photo = [], square(_image, 192, _loaded.preprocess.get("crop", 1.0))
+    for place in _chosen:
+        field, title = _found[place.path], escape(place.title)
         png = heat.on_photo(photo, field, "output", scheme=scheme)
         figures.append(
             f'<figure><img src="data:image/png;base64,{png}" alt="Receptive field of {title}"><figcaption>{title}'
             f"<small>{place.kind}</small><small>95 % of it in {_percent(widths(field))} of the picture</small>"
             "</figcaption></figure>"
         )
-    st.html(GRID + f'<div class="depth">{"".join(figures)}</div>')
+    return GRID + f'<div class="depth">{"".join(figures)}</div>'
 
 
 def _percent(share: float) -> str:

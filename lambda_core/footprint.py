@@ -10,6 +10,8 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
+from lambda_core import positions
+from lambda_core.functional import wide
 from lambda_core.layers import LambdaLayer
 
 PARTS = ("position", "content", "both")
@@ -24,7 +26,7 @@ def implied_weights(layer: LambdaLayer, x: Tensor, n: int) -> Tensor:
     Zeros for a layer without a position part.
     """
     heads = range(layer.heads)
-    with _watched(layer) as seen, torch.enable_grad():
+    with _watched(layer, "v", "position_output") as seen, _plainly(layer, x), torch.enable_grad():
         layer(x.detach().clone().requires_grad_())
         if "position_output" not in seen:
             return x.new_zeros(layer.heads, *x.shape[2:])
@@ -75,18 +77,33 @@ def footprints(
         raise ValueError(f"part must be one of {', '.join(PARTS)}, not {part!r}")
     layer = cast(LambdaLayer, model.get_submodule(path))
     image = x.detach().clone().requires_grad_()
-    wanted = [f"{name}_output" for name in PARTS[:2] if part in (name, "both")]
-    with _watched(layer) as seen, torch.enable_grad():
+    with _watched(layer, "input", "q", "keys", "v", "output") as seen, torch.enable_grad():
         answer = model(image)
-    units = [seen[name][0, head, n] for name in wanted if name in seen]
+        unit = _unit(layer, seen, n, head, part)
     maps = {"layer": seen["input"].new_zeros(seen["input"].shape[2:]), "image": image.new_zeros(image.shape[2:])}
-    if units:
-        unit = torch.stack(units).sum(0)  # (v,)
+    if unit is not None:
         maps = {
             "layer": _rounded(footprint(unit, seen["input"], limits[0])),
             "image": footprint(unit, image, limits[1]),
         }
     return maps, seen["output"].detach(), answer.detach()
+
+
+def _unit(layer: LambdaLayer, seen: dict[str, Tensor], n: int, head: int, part: str) -> Tensor | None:
+    """y_n^h (v,) as the definition has it, from the layer's own q, keys and values: None without the part asked for.
+
+    An engine gives the same number for all pixels at once, and its backward pass would be the dearest step here.
+    """
+    q, v = wide(seen["q"][0, head, n]), wide(seen["v"][0])  # (k,), (m, v, u)
+    found = []
+    if layer.content and part != "position":
+        found.append(torch.einsum("k,mku,mvu->v", q, wide(seen["keys"][0]), v))
+    if layer.position and part != "content":
+        size = (seen["input"].shape[2], seen["input"].shape[3])
+        found.append(torch.einsum("k,kum,mvu->v", q, positions.around(wide(layer._table()), size, n), v))
+        if layer.position_bias is not None:
+            found.append((q @ wide(layer.position_bias)).expand(layer.dim_v))
+    return sum(found[1:], found[0]) if found else None
 
 
 def receptive_field(model: nn.Module, x: Tensor, paths: list[str], limit: int = 4) -> dict[str, Tensor]:
@@ -111,11 +128,16 @@ def _rounded(sizes: Tensor) -> Tensor:
     return sizes.masked_fill(sizes < ROUNDING * sizes.max(), 0.0)
 
 
-def _plainly(layer: LambdaLayer, args: tuple[Tensor, ...]) -> None:
-    """Forward pre-hook: the engine whose sums leave out what is out of scope, if its pairs fit into memory."""
-    positions = args[0].shape[2:].numel()
-    if layer.embeddings is not None and positions**2 * layer.dim_k * layer.dim_u <= PAIRS:
+@contextmanager
+def _plainly(layer: LambdaLayer, x: Tensor) -> Iterator[None]:
+    """The engine whose sums leave out what is out of scope, if its pairs fit into memory."""
+    engine, pairs = layer.engine, x.shape[2:].numel() ** 2
+    if layer.position and pairs * layer.dim_k * layer.dim_u <= PAIRS:
         layer.engine = "einsum"
+    try:
+        yield
+    finally:
+        layer.engine = engine
 
 
 def _middle(output: Tensor) -> Tensor:
@@ -131,16 +153,12 @@ def _keep(seen: dict[str, Tensor], name: str) -> Callable[[nn.Module, Any, Tenso
 
 
 @contextmanager
-def _watched(layer: LambdaLayer) -> Iterator[dict[str, Tensor]]:
-    """The tensors of a layer's taps with their graph, for one forward pass."""
+def _watched(layer: LambdaLayer, *names: str) -> Iterator[dict[str, Tensor]]:
+    """The tensors of some of a layer's taps with their graph, for one forward pass."""
     seen: dict[str, Tensor] = {}
-    engine = layer.engine
-    names = ("input", "v", "content_output", "position_output", "output")
     handles = [layer.get_submodule(name).register_forward_hook(_keep(seen, name)) for name in names]
-    handles.append(layer.register_forward_pre_hook(_plainly))
     try:
         yield seen
     finally:
-        layer.engine = engine
         for handle in handles:
             handle.remove()

@@ -67,6 +67,12 @@ def gather(table: Tensor, size: Size) -> Tensor:
     return padded(table, size).flatten(-2)[..., index.flatten()].unflatten(-1, index.shape)
 
 
+def around(table: Tensor, size: Size, n: int) -> Tensor:
+    """`gather` for one query: (..., rows, columns) -> (..., m)"""
+    y, x = size[0] - 1 - n // size[1], size[1] - 1 - n % size[1]
+    return padded(table, size)[..., y : y + size[0], x : x + size[1]].flatten(-2)
+
+
 def windows(table: Tensor, size: Size) -> Tensor:
     """`gather` as a view, with the context **in reverse order**: (..., rows, columns) -> (..., H, W, H, W).
 

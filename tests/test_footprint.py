@@ -5,7 +5,7 @@ import torch
 
 from lambda_core import LambdaLayer
 from lambda_core.engines import ENGINES
-from lambda_core.footprint import directions, footprint, footprints, implied_weights, receptive_field
+from lambda_core.footprint import _unit, _watched, directions, footprint, footprints, implied_weights, receptive_field
 from lambda_core.models import build
 from lambda_core.surgery import cropped_scope
 from lambda_core.tracing import trace
@@ -66,6 +66,23 @@ def test_the_size_is_that_of_the_whole_jacobian(part):
     torch.testing.assert_close(answer, y)
     assert not layer.output._forward_hooks and not layer._forward_pre_hooks
     assert layer.engine == "auto" and layer.to_q.weight.grad is None
+
+
+@pytest.mark.parametrize("options", [*LAYERS.values(), {"scope": 3, "key_norm": "softmax_keys_queries"}])
+def test_the_unit_is_the_output_of_the_layer(options):
+    layer, x = randomised(**options), torch.randn(1, 8, 6, 5)
+    if layer.position_bias is not None:
+        torch.nn.init.normal_(layer.position_bias)
+    halves, n, head = outputs(layer, x), 13, 1
+    with torch.no_grad(), _watched(layer, "input", "q", "keys", "v") as seen:
+        layer(x)
+        for part, names in {"position": ["position"], "content": ["content"], "both": [*halves]}.items():
+            expected = [halves[name][0, head, n] for name in names if name in halves]
+            unit = _unit(layer, seen, n, head, part)
+            if not expected:
+                assert unit is None
+            else:
+                torch.testing.assert_close(unit, sum(expected).detach())
 
 
 def outputs(layer, x):

@@ -31,6 +31,8 @@ def test_gather_and_windows(rows, columns, height, width):
     table, size = torch.randn(2, 3, rows, columns), (height, width)
     expected = gather_by_hand(table, size)
     assert torch.equal(positions.gather(table, size), expected)
+    for n in range(height * width):
+        assert torch.equal(positions.around(table, size, n), expected[..., n, :])
     windows = positions.windows(table, size).flatten(2, 3).flatten(3)
     assert torch.equal(windows.flip(-1), expected)
     assert positions.crop(table, size).shape[2:] == positions.cropped_size((rows, columns), size)
