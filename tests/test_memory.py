@@ -33,7 +33,10 @@ def test_what_is_kept_a_pair_is_within_15_per_cent_of_the_formula(kind):
     assert found["peak"] < 1.2 * point.needed
 
 
-@pytest.mark.parametrize(("kind", "side"), [("global attention", 5), ("axial attention", 5), ("local attention", 10)])
+@pytest.mark.parametrize(
+    ("kind", "side"),
+    [("global attention", 5), ("axial attention", 5), ("local attention", 10), ("local attention", 3)],
+)
 def test_maps_of_one_image_are_told_from_projections(kind, side):
     point = Point(kind, side, batch=1, heads=4, dim=64, scope=7)  # queries, keys and values lie in one tensor
     assert measure(point)["pairs"] == pytest.approx(4 * total(point.pairs), rel=0.15)

@@ -16,6 +16,7 @@ from lambda_core.layers.global_attention import GlobalAttention
 from lambda_core.layers.linear_attention import DoubleAttention, EfficientAttention
 from lambda_core.layers.local_attention import LocalAttention
 from lambda_core.layers.local_relation import LocalRelation
+from lambda_core.layers.neighbours import reached
 from lambda_core.layers.patchwise_attention import PatchwiseAttention
 from lambda_core.layers.squeeze_excite import SqueezeExcite
 
@@ -63,7 +64,7 @@ def axis_attention(layer: AxisAttention, x: Size, y: Size, b: int) -> Counts:
 
 def local_attention(layer: LocalAttention, x: Size, y: Size, b: int) -> Counts:
     depth = layer.rows.shape[1] + layer.columns.shape[1]
-    sizes = {"b": b, "h": layer.heads, "k": depth, "n": x[2:].numel(), "m": layer.window**2}
+    sizes = {"b": b, "h": layer.heads, "k": depth, "n": x[2:].numel(), "m": reached(layer.window, x) ** 2}
     return Counts(
         (
             Term("queries times keys", "2·h·n·m·k", sizes),

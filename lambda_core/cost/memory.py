@@ -1,7 +1,7 @@
 """Memory of a layer that mixes positions, as a function of its sizes: what training keeps, and what it peaks at.
 
 Letters: l layers of one resolution, b batch, h heads, k depth of queries and keys, v depth of values a head,
-u intra-depth, s side of the square map, n = s² queries, m = min(r, s)² context positions of a local scope r.
+u intra-depth, s side of the square map, n = s² queries, m = min(r, 2s − 1)² places of a local window of side r.
 """
 
 from collections.abc import Mapping
@@ -116,7 +116,7 @@ def memory(
     sizes = {"s": side, "b": batch, "h": heads, "k": k, "v": v, "u": u, "r": scope, "l": layers}
     if small := [letter for letter, size in sizes.items() if size < 1]:
         raise ValueError(f"{small[0]} must be at least 1, not {sizes[small[0]]}")
-    sizes |= {"n": side**2, "m": min(scope, side) ** 2}
+    sizes |= {"n": side**2, "m": min(scope, 2 * side - 1) ** 2}
 
     needs, once = MEMORY[kind], {"gathered embeddings"} if shared else set()
 

@@ -36,16 +36,17 @@ def operations(
     """FLOPs of a forward pass through `layers` layers of one kind, an entry of MEMORY, on `batch` side x side maps.
 
     dim: channels of all heads; v = dim / heads, and k too but for lambda layers. scope: r; of local attention the
-    window, all of whose places are computed, also those outside the map. λc meets the queries on its own.
+    window, whose places are computed also outside the map. λc meets the queries on its own.
     """
     if kind not in MEMORY:
         raise ValueError(f"no formula of operations is called {kind!r}; there are {', '.join(MEMORY)}")
     v, n = dim // heads, side**2
-    sizes = {"l": layers, "b": batch, "h": heads, "n": n, "s": side, "d": dim, "v": v, "k": v, "m": scope**2}
+    r = min(scope, 2 * side - 1)
+    sizes = {"l": layers, "b": batch, "h": heads, "n": n, "s": side, "d": dim, "v": v, "k": v, "m": r**2}
     formulas = OPERATIONS.get(kind, LAMBDA)
     if kind in OPERATIONS:
         return _terms(formulas, sizes)
-    engine, r = kind.removeprefix("lambda, "), min(scope, 2 * side - 1)
+    engine = kind.removeprefix("lambda, ")
     sizes |= {"k": k, "u": u}
     x, _ = COSTS[engine]((batch, heads, n, k), (batch, n, v, u), (k, u, r, r), (side, side))
     position = Term(f"position part, {engine} engine", "l·2·x", sizes | {"x": x})

@@ -5,7 +5,7 @@ from torch import Tensor, einsum, nn
 
 from lambda_core.layers import relative
 from lambda_core.layers.face import check_counts, check_map
-from lambda_core.layers.neighbours import check_window, inside, neighbours, offsets
+from lambda_core.layers.neighbours import check_window, inside, neighbours, offsets, reached
 
 
 class LocalAttention(nn.Module):
@@ -13,7 +13,8 @@ class LocalAttention(nn.Module):
 
     Half the channels of r hold an embedding of the row offset, the others one of the column offset; each head has its
     own. d = dim_out / heads, window = 7 and heads = 8 in the source; projections without bias. Places outside the map
-    have no weight. stride: average pooling of the output. Stores window² keys and values a position. (Ramachandran et
+    have no weight. stride: average pooling of the output. Stores window² keys and values a position,
+    places outside the map among them, but no row or column that no position reaches. (Ramachandran et
     al. 2019, "Stand-Alone Self-Attention in Vision Models"; it has no 1/√d.)
     """
 
@@ -35,10 +36,11 @@ class LocalAttention(nn.Module):
         check_map(self, x, self.to_qkv.in_channels)
         q, k, v = self.to_qkv(x).chunk(3, 1)
         q = q.flatten(2).unflatten(1, (self.heads, -1))  # (b, h, d, n)
-        k, v = (neighbours(part, self.window).unflatten(1, (self.heads, -1)) for part in (k, v))  # (b, h, d, m, n)
-        places = offsets(self.window, x.device) + self.window // 2
+        window = reached(self.window, x.shape)
+        k, v = (neighbours(part, window).unflatten(1, (self.heads, -1)) for part in (k, v))  # (b, h, d, m, n)
+        places = offsets(window, x.device) + self.window // 2
         embeddings = torch.cat([self.rows[:, :, places[0]], self.columns[:, :, places[1]]], 1)  # (h, d, m)
         logits = einsum("bhdn,bhdmn->bhmn", q, k) + einsum("bhdn,hdm->bhmn", q, embeddings)
-        logits = (logits * q.shape[2] ** -0.5).masked_fill(~inside(x, self.window), float("-inf"))
+        logits = (logits * q.shape[2] ** -0.5).masked_fill(~inside(x, window), float("-inf"))
         y = einsum("bhmn,bhdmn->bhdn", logits.softmax(2).to(v.dtype), v)
         return self.pool(y.flatten(1, 2).unflatten(2, x.shape[2:]))

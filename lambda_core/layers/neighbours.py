@@ -19,6 +19,11 @@ def neighbours(x: Tensor, window: int, mode: str = "constant") -> Tensor:
     return F.unfold(F.pad(x, (reach,) * 4, mode=mode), window).unflatten(1, (x.shape[1], -1))
 
 
+def reached(window: int, shape: torch.Size) -> int:
+    """The side of the middle of a window beyond which no place lies on a map (b, c, H, W) for any position."""
+    return min(window, 2 * max(shape[2:]) - 1)
+
+
 def inside(x: Tensor, window: int) -> Tensor:
     """(window², n), True where a neighbour lies on the map."""
     return neighbours(x.new_ones((1, 1, *x.shape[2:])), window)[0, 0] > 0
