@@ -6,10 +6,11 @@ from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
 from typing import Any
 
+from lambda_core import step_time
 from lambda_core.cost import Memory, Terms, total
 from lambda_core.cost.operations import operations
 from lambda_core.engines import select
-from lambda_core.engines.auto import CONSTANTS, Shape, estimate
+from lambda_core.engines.auto import CONSTANTS, Shape
 from lambda_core.measuring import Point
 
 AUTO = "lambda, auto"
@@ -147,20 +148,8 @@ def flop_terms(kind: str, sizes: Sizes) -> Terms:
 
 @lru_cache(maxsize=20_000)
 def seconds(kind: str, sizes: Sizes, count: str = "kept") -> float:
-    """Estimated on one core: of a training step, or of its forward third.
-
-    The position part of lambda layers by the measured constants of its engine. All else is matrix products, with or
-    without a weight a pair, so it has the constants of the `attention` engine, which does the same.
-    """
-    fixed, operation, byte = CONSTANTS["cpu"]["attention"]
-    taken = sizes.point(kind).kind.removeprefix("lambda, ")
-    own = [term for term in flop_terms(kind, sizes) if not term.name.startswith("position part")]
-    found = total(tuple(own)) / 2 * operation
-    if kind.startswith("lambda"):
-        found += sizes.layers * estimate(*_shapes(sizes))[taken].seconds
-    else:
-        found += sizes.layers * fixed + size_of(kind, replace(sizes, entry=4), "kept") * byte
-    return found / 3 if count == "forward" else found
+    """Estimated on one core: of a training step, or of its forward third. By constants of each kind of layer."""
+    return step_time.seconds(sizes.point(kind)) / (3 if count == "forward" else 1)
 
 
 def along(sizes: Sizes, axis: str) -> list[Sizes]:

@@ -161,7 +161,7 @@ def _caption(now: Sizes, here: Machine) -> str:
     if st.session_state[BESIDE] == "time":
         words.append(
             "Seconds are estimates for one core, from operations and bytes and constants that were measured "
-            "(`python -m lambda_core.engines.measure`); a dot is what a step took here, "
+            "(`python -m lambda_core.step_time`); a dot is what a step took here, "
             "beside all else that this machine did."
         )
     if not here.total:

@@ -14,9 +14,9 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from explorer import budget, memory_charts, memory_exports, memory_here, navigation
 from explorer.budget import AUTO, KINDS, Sizes
+from lambda_core import step_time
 from lambda_core.cost import MEMORY, profile, total
 from lambda_core.cost.operations import OPERATIONS, operations
-from lambda_core.engines.auto import CONSTANTS, estimate
 from lambda_core.measuring import GIB, Machine, Point, build, machine, measure, refusal
 
 MACHINE = Machine(24 * GIB, 12 * GIB)
@@ -167,20 +167,10 @@ def test_a_dot_is_on_a_curve_only_with_its_other_sizes():
     assert budget.dots([dot], Sizes(), "batch") == budget.dots([dot], Sizes(batch=1), "side") == []
 
 
-def test_seconds_are_those_of_the_engines_and_of_their_products():
-    sizes, layer = Sizes(layers=1), Sizes().point("lambda, gemm")
-    fixed, operation, byte = CONSTANTS["cpu"]["attention"]
-    products = sum(term.value for term in budget.flop_terms("global attention", sizes)) / 2
-    kept = budget.size_of("global attention", sizes, "kept")
-    assert budget.seconds("global attention", sizes) == pytest.approx(fixed + products * operation + kept * byte)
-    n, v, r = layer.side**2, layer.dim // layer.heads, layer.scope
-    q, values = (layer.batch, layer.heads, n, layer.k), (layer.batch, n, v, layer.u)
-    position = estimate(q, values, (layer.k, layer.u, r, r), (layer.side, layer.side))["gemm"].seconds
-    rest = [term for term in budget.flop_terms("lambda, gemm", sizes) if "engine" not in term.name]
-    products = sum(term.value for term in rest) / 2
-    assert budget.seconds("lambda, gemm", sizes) == pytest.approx(position + products * operation)
-    assert budget.seconds(AUTO, sizes, "forward") == pytest.approx(budget.seconds(AUTO, sizes) / 3)
-    assert min(budget.seconds(kind, Sizes(side=8)) for kind in budget.KINDS) > 0
+def test_seconds_are_those_of_a_step():
+    for kind in budget.KINDS:
+        assert budget.seconds(kind, Sizes()) == step_time.seconds(Sizes().point(kind)) > 0
+        assert budget.seconds(kind, Sizes(), "forward") == pytest.approx(budget.seconds(kind, Sizes()) / 3)
 
 
 @pytest.mark.parametrize(
