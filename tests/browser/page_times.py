@@ -72,6 +72,9 @@ const painted = setInterval(() => {
     clearInterval(painted);
 }, 20);
 """
+# What a page makes beside itself the first time that it is opened (`explorer.later`) is there.
+COMPLETE = """() => ![...document.querySelectorAll("[data-testid=stCaptionContainer]")].some(
+    caption => caption.textContent.trim().endsWith("…"))"""
 FRAME = "() => new Promise(done => requestAnimationFrame(() => setTimeout(done)))"
 
 Place = Callable[[Page, random.Random], dict]
@@ -123,7 +126,7 @@ def paints(browser: Browser, server: Server, repeats: int) -> dict[str, tuple[fl
 
 
 def canvases(browser: Browser, server: Server, repeats: int, moves: int) -> dict[str, tuple[float, str]]:
-    """Moves and clicks on every page with a canvas, by name: (value, unit)."""
+    """Moves and clicks on every page with a canvas that stands, by name: (value, unit)."""
     figures = {}
     for name, (path, hover, press, summary) in CANVASES.items():
         chance = random.Random(0)
@@ -132,6 +135,7 @@ def canvases(browser: Browser, server: Server, repeats: int, moves: int) -> dict
         page = context.new_page()
         page.goto(f"{server.url}{path}")
         settle(page)
+        page.wait_for_function(COMPLETE, timeout=120_000)
         if summary:
             page.get_by_text(summary, exact=True).click()
             page.get_by_test_id("formula").scroll_into_view_if_needed()
