@@ -210,7 +210,7 @@ def _width(plan: _Plan, v: Tensor, content: Tensor) -> int:
 
 def _tile_columns(width: int, numbers: int, room: int) -> int:
     """Columns of a tile, all about as wide, where the spectrum of one column has so many numbers."""
-    most = max(4, 3 * room // (8 * numbers))
+    most = max(4, 3 * room // (8 * max(1, numbers)))  # none in an empty batch
     return -(-width // -(-width // most))
 
 
