@@ -8,9 +8,8 @@ from typing import Any
 
 from lambda_core import step_time
 from lambda_core.cost import Memory, Terms, total
-from lambda_core.cost.operations import operations
 from lambda_core.engines import select
-from lambda_core.engines.auto import CONSTANTS, Shape
+from lambda_core.engines.auto import CONSTANTS
 from lambda_core.measuring import Point
 
 AUTO = "lambda, auto"
@@ -103,14 +102,7 @@ def read(text: str) -> Sizes:
 
 def engine(sizes: Sizes) -> str:
     """The engine that a lambda layer of these sizes takes by itself, on a CPU."""
-    return select(*_shapes(sizes))
-
-
-def _shapes(sizes: Sizes) -> tuple[Shape, Shape, Shape, tuple[int, int]]:
-    """Of q, v and E of a lambda layer, and of the map, as engines take them."""
-    n, v, r = sizes.side**2, sizes.dim // sizes.heads, min(sizes.scope, 2 * sizes.side - 1)
-    q, values = (sizes.batch, sizes.heads, n, sizes.k), (sizes.batch, n, v, sizes.u)
-    return q, values, (sizes.k, sizes.u, r, r), (sizes.side, sizes.side)
+    return select(*sizes.point("lambda, einsum").shapes)  # which are those of every engine
 
 
 @lru_cache(maxsize=20_000)
@@ -142,8 +134,7 @@ def flops(kind: str, sizes: Sizes, count: str = "kept") -> int:
 
 def flop_terms(kind: str, sizes: Sizes) -> Terms:
     """Of a forward pass."""
-    fields = asdict(sizes.point(kind))
-    return operations(fields.pop("kind"), **fields)
+    return sizes.point(kind).operations
 
 
 @lru_cache(maxsize=20_000)

@@ -12,7 +12,7 @@ import os
 import sys
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from statistics import median
 from time import perf_counter
@@ -23,7 +23,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from lambda_core.cost import Memory, memory
+from lambda_core.cost.operations import operations
 from lambda_core.cost.terms import Terms, total
+from lambda_core.engines.auto import Shape
 from lambda_core.layers import AxialAttention, GlobalAttention, LambdaLayer, LocalAttention
 from lambda_core.layers.linear_attention import EfficientAttention
 from lambda_core.layers.relative import head_depth, split
@@ -60,6 +62,19 @@ class Point:
             self.kind, side=self.side, batch=self.batch, heads=self.heads, v=depth, u=self.u, scope=self.scope,
             k=self.k if self.kind.startswith("lambda") else depth, layers=self.layers, bytes_an_entry=bytes_an_entry,
         )  # fmt: skip
+
+    @property
+    def operations(self) -> Terms:
+        """FLOPs of a forward pass."""
+        fields = asdict(self)
+        return operations(fields.pop("kind"), **fields)
+
+    @property
+    def shapes(self) -> tuple[Shape, Shape, Shape, tuple[int, int]]:
+        """Of q, v and E of a lambda layer, and of the map, as engines take them."""
+        n, v, r = self.side**2, self.dim // self.heads, min(self.scope, 2 * self.side - 1)
+        q, values = (self.batch, self.heads, n, self.k), (self.batch, n, v, self.u)
+        return q, values, (self.k, self.u, r, r), (self.side, self.side)
 
     @property
     def pairs(self) -> Terms:

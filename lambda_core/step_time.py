@@ -4,7 +4,8 @@ python -m lambda_core.step_time [--json FILE]
 
 Every kind of layer in `lambda_core.cost.MEMORY` runs forward and backward at some sizes. Its constants are the ones
 that fit these times best, in relative terms, none of them negative. They describe the machine that measured them;
-another is faster or slower, and the ratios between layers change less.
+another is faster or slower, and the ratios between layers change less. They weight the engines' estimates: measure
+them again after `lambda_core.engines.measure`.
 """
 
 import argparse
@@ -20,7 +21,6 @@ import torch
 
 from lambda_core.arguments import writable
 from lambda_core.cost import MEMORY
-from lambda_core.cost.operations import operations
 from lambda_core.engines.auto import estimate
 from lambda_core.engines.measure import fit
 from lambda_core.measuring import Point, measure
@@ -40,17 +40,11 @@ def counts(point: Point) -> list[float]:
     For lambda layers the multiply-adds are those outside the position part, and the last number is its estimate by its
     engine, seconds (`engines.auto`). For the others it is the bytes that training keeps.
     """
-    terms = operations(
-        point.kind, side=point.side, dim=point.dim, batch=point.batch, heads=point.heads, k=point.k, u=point.u,
-        scope=point.scope, layers=point.layers,
-    )  # fmt: skip
-    products = sum(term.value for term in terms if not term.name.startswith("position part")) / 2
+    products = sum(term.value for term in point.operations if not term.name.startswith("position part")) / 2
     if not point.kind.startswith("lambda, "):
         return [point.layers, products, float(point.expected().bytes)]
-    n, v, r = point.side**2, point.dim // point.heads, min(point.scope, 2 * point.side - 1)
-    q, values = (point.batch, point.heads, n, point.k), (point.batch, n, v, point.u)
-    engine = estimate(q, values, (point.k, point.u, r, r), (point.side, point.side))
-    return [point.layers, products, point.layers * engine[point.kind.removeprefix("lambda, ")].seconds]
+    engine = estimate(*point.shapes)[point.kind.removeprefix("lambda, ")]
+    return [point.layers, products, point.layers * engine.seconds]
 
 
 @cache
