@@ -2,14 +2,15 @@
 
 All but `einsum` keep nothing: the backward pass computes λp, or the weights of the pairs, again, some at a time.
 Letters besides those of `lambda_core.cost.memory`: t examples or c of the k that are worked off together, p points of a
-map's Fourier transform, f frequencies of one along the rows, w columns of a tile, a columns that these reach.
+map's Fourier transform, f frequencies of one along the rows, w columns of a tile, a columns that these reach, g rows
+of a band, j rows that these reach.
 """
 
 from math import ceil
 
 from torch import Size
 
-from lambda_core.engines import convolution, fft, gemm, operator
+from lambda_core.engines import convolution, fft, gemm, operator, toeplitz
 
 # Engine -> what the position part keeps besides queries, values and the table, in numbers. The sums run over all pairs
 # of the map, in scope or not.
@@ -17,6 +18,7 @@ KEEPS: dict[str, dict[str, str]] = {
     "einsum": {"gathered embeddings": "n²·k·u", "position lambdas": "b·n·k·v"},
     "convolution": {},
     "gemm": {},
+    "toeplitz": {},
     "fft": {},
     "attention": {},
 }
@@ -31,6 +33,11 @@ WORKS: dict[str, dict[str, str]] = {
         "spectra of a tile": "4·f·w·k·t·v",
         "position lambdas of a tile": "2·s·w·k·t·v",
         "Toeplitz matrices": "4·f·w·k·a·u",
+    },
+    "toeplitz": {
+        "Toeplitz matrix of a band": "5·g·j·s²·k·u",
+        "position lambdas of a band": "4·g·s·k·b·v",
+        "values and their gradient": "3·n·b·v·u",
     },
     "fft": _FFT,
     "attention": {"embeddings of all pairs": "2·n²·k·u", "weights of the pairs": "t·h·n²·u + 2·h·n²·u"},
@@ -55,6 +62,8 @@ def work(engine: str, sizes: dict[str, int], room: int = operator.CACHE) -> tupl
         t, f = min(b, max(1, gemm.COLUMNS // v)), (s + r // 2) // 2 + 1
         w = ceil(s / ceil(s / max(4, 3 * room // 2 // (2 * f * k * t * v))))
         letters |= {"t": t, "f": f, "w": w, "a": min(s, w + 2 * (r // 2))}
+    elif engine == "toeplitz":
+        letters |= toeplitz.band(r, (s, s), s * k * b * v)._asdict()
     elif engine != "einsum":
         letters["t"] = _pieces(room, n * k * v if engine == "convolution" else h * n * n * u, b)
     return formulas, letters

@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 from torch import Tensor
 
-from lambda_core.engines import attention, convolution, einsum, fft, gemm
+from lambda_core.engines import attention, convolution, einsum, fft, gemm, toeplitz
 from lambda_core.engines.auto import explain, select
 
 Engine = Callable[..., Tensor]
@@ -19,6 +19,7 @@ ENGINES: dict[str, Engine] = {
     "einsum": einsum.engine,
     "convolution": convolution.engine,
     "gemm": gemm.engine,
+    "toeplitz": toeplitz.engine,
     "fft": fft.engine,
     "attention": attention.engine,
 }

@@ -9,7 +9,7 @@ import json
 from importlib.resources import files
 from typing import NamedTuple
 
-from lambda_core.engines import attention, convolution, einsum, fft, gemm
+from lambda_core.engines import attention, convolution, einsum, fft, gemm, toeplitz
 from lambda_core.positions import Size
 
 Shape = tuple[int, ...]
@@ -18,12 +18,18 @@ COSTS = {
     "einsum": einsum.cost,
     "convolution": convolution.cost,
     "gemm": gemm.cost,
+    "toeplitz": toeplitz.cost,
     "fft": fft.cost,
     "attention": attention.cost,
 }
 
 # What a cost counts beside multiply-adds, for an entry of the lambdas.
-PASSES = {"convolution": convolution.PASSES, "gemm": gemm.PASSES, "fft": fft.PASSES}
+PASSES = {
+    "convolution": convolution.PASSES,
+    "gemm": gemm.PASSES,
+    "toeplitz": toeplitz.PASSES,
+    "fft": fft.PASSES,
+}
 
 # Device type -> engine -> (fixed seconds, seconds a multiply-add, seconds a byte). Devices not measured count as a CPU.
 CONSTANTS: dict[str, dict[str, tuple[float, float, float]]] = {

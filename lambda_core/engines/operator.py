@@ -37,9 +37,11 @@ def empty_output(q: Tensor, v: Tensor) -> Tensor:
 
 def narrows(dtype: torch.dtype, device: torch.device) -> bool:
     """Whether products of bfloat16, summed in float32, are quicker here than those of float32."""
-    if dtype != torch.bfloat16 or device.type != "cpu" or not torch.backends.mkldnn.is_available():
+    if dtype != torch.bfloat16 or device.type not in ("cpu", "cuda"):
         return False
-    return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    return torch.backends.mkldnn.is_available() and bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
 
 
 def operator(name: str, output: Output, gradients: Gradients, narrow: bool = False) -> Callable[..., Tensor]:

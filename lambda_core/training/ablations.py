@@ -1,6 +1,6 @@
 """The paper's ablations on small networks, all under one recipe:
 
-python -m lambda_core.training.ablations --data DIR [--only NAME ...] [--seeds N] [--out FOLDER]
+python -m lambda_core.training.ablations --data DIR [--only NAME ...] [--seeds N] [--jobs N] [--out FOLDER]
 python -m lambda_core.training.ablations --table
 
 What has been trained is in the results and is not trained again: the same command goes on after a stop, in the middle
@@ -10,16 +10,23 @@ Markdown; it needs nothing of what training needs.
 
 import argparse
 import json
+import os
+import signal
 import statistics
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass, field, replace
 from datetime import date
+from multiprocessing import active_children, get_context
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from lambda_core import data
 from lambda_core.allocator import keep_memory
+from lambda_core.checkpoints import load_checkpoint
 from lambda_core.models import build
 from lambda_core.training.config import RECIPES, Recipe
 from lambda_core.training.faults import TrainingStopped, write_atomically
@@ -180,13 +187,39 @@ def train(name: str, seed: int, out: Path, folder: str | None, device: str | Non
     if done.get("stopped"):
         return None
     file = place / "last.safetensors"
-    figures = publish(file, name, folder, workers=0) if seed == 0 else measure(str(file), folder, 0)
+    figures = publish(file, name, folder, workers=0) if seed == 0 else measure(str(file), folder, 0, device or "cpu")
     return {
         "seed": seed,
         "top1": figures["top1"],
         "loss": figures["loss"],
+        "machine": load_checkpoint(file).card["machine"],
         "history": history(place),
     }
+
+
+def train_all(
+    jobs: Iterable[tuple[int, str]], at_once: int, out: Path, folder: str | None, device: str | None = None
+) -> Iterator[tuple[str, dict[str, Any] | None]]:
+    """(name, what `train` returns) of each (seed, name) as it is done, so many in processes of their own at a time."""
+    if at_once == 1:
+        for seed, name in jobs:
+            print(f"{name}, seed {seed}", file=sys.stderr, flush=True)
+            yield name, train(name, seed, out, folder, device)
+        return
+    threads = max(1, (os.cpu_count() or 1) // at_once)
+    with ProcessPoolExecutor(at_once, get_context("spawn"), _begin, (threads,)) as pool:
+        signal.signal(signal.SIGTERM, lambda *_: [child.terminate() for child in active_children()])
+        waiting = {pool.submit(train, name, seed, out, folder, device): name for seed, name in jobs}
+        try:
+            for done in as_completed(waiting):
+                yield waiting[done], done.result()
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def _begin(threads: int) -> None:
+    keep_memory()
+    torch.set_num_threads(threads)
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -196,8 +229,11 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--out", type=Path, default=Path("runs/ablations"))
     parser.add_argument("--device", choices=["cpu", "cuda"])
+    parser.add_argument("--jobs", type=int, default=1, help="networks that are trained at a time, each in a process")
     parser.add_argument("--table", action="store_true", help="print the results as Markdown, and train nothing")
     options = parser.parse_args(arguments)
+    if options.jobs < 1:
+        parser.error(f"--jobs must be at least 1, not {options.jobs}")
     if options.table:
         from lambda_core.training.ablation_table import markdown
 
@@ -206,15 +242,14 @@ def main(arguments: list[str] | None = None) -> None:
         return
     from lambda_core.training import classify
 
+    jobs = missing(options.only, options.seeds, trained())
     try:
-        for seed, name in missing(options.only, options.seeds, trained()):
-            print(f"{name}, seed {seed}", file=sys.stderr, flush=True)
-            row = train(name, seed, options.out, options.data, options.device)
+        for name, row in train_all(jobs, options.jobs, options.out, options.data, options.device):
             if row is None:
                 sys.exit(classify.STOPPED)
             found = trained()  # read again: another process may have added to it
-            found.setdefault(name, {})[seed] = row
-            write(found)
+            found.setdefault(name, {})[row["seed"]] = row
+            write({each: dict(sorted(runs.items())) for each, runs in found.items()})
     except (data.DataMissing, data.DataBroken, TrainingStopped, ValueError) as error:
         sys.exit(str(error).strip().splitlines()[-1])
 

@@ -73,7 +73,7 @@ def train(
         accelerator.print(f"going on from epoch {run.epoch} of {recipe.epochs}", file=sys.stderr)
     elif init:
         run.start_from(load_checkpoint(init).model)
-    val = data.Repeatable(held_out, data.eval_transform(recipe.size))
+    val = data.Repeatable(held_out, data.eval_transform(recipe.size), cache=known.cache)
     mine = Subset(val, range(accelerator.process_index, len(val), accelerator.num_processes))
     val_loader = DataLoader(mine, 100, num_workers=workers, worker_init_fn=outlive_stop)
     curve = _tensorboard(out, run.step) if accelerator.is_main_process else None
@@ -87,7 +87,7 @@ def train(
         run.history.append(row)
         run.save()
         kept = recipe.keep and run.epoch % recipe.keep == 0
-        if kept or run.epoch % 4 == 0 or run.epoch == 1 or run.epoch > recipe.epochs - 3:
+        if kept or run.epoch % recipe.validate == 0 or run.epoch == 1 or run.epoch > recipe.epochs - 3:
             scores = evaluate(run.average.module, val_loader, len(classes), run.device)
             row |= {f"val_{name}": value for name, value in scores.items()}
             run.save()
@@ -131,8 +131,7 @@ def export(run: Run, file: Path, init: str | None, command: str, pictures: int, 
         "seed": recipe.seed,
         "epochs": run.epoch,
         "hours": round(sum(row["seconds"] for row in run.history) / 3600, 2),
-        "machine": f"{platform.machine()}, {run.accelerator.num_processes} x {torch.get_num_threads()} threads, "
-        f"{run.device.type}, torch {torch.__version__}",
+        "machine": _machine(run),
         "metrics": {
             name: {
                 "value": round(row[name], 2),
@@ -151,6 +150,12 @@ def export(run: Run, file: Path, init: str | None, command: str, pictures: int, 
         preprocess={"size": recipe.size, "mean": data.IMAGENET_MEAN, "std": data.IMAGENET_STD},
         card=card,
     )
+
+
+def _machine(run: Run) -> str:
+    threads, device = f"{run.accelerator.num_processes} x {torch.get_num_threads()} threads", run.device.type
+    device = torch.cuda.get_device_name(run.device) if device == "cuda" else device
+    return f"{platform.machine()}, {threads}, {device}, torch {torch.__version__}"
 
 
 def leave_when_asked(run: Run) -> None:

@@ -18,7 +18,8 @@ class Recipe:
     30); `mixup` and `cutmix`: the alpha of their Beta distribution, 0 for none. The last `ending` epochs do without
     RandAugment, mixup and cutmix. ema: decay of the averaged weights a
     step. clip: largest gradient norm. precision: float32 | bfloat16 | float16. checkpoint_blocks: recompute blocks in
-    the backward pass in place of storing them. keep: every so many epochs the averaged weights stay in the folder, as
+    the backward pass in place of storing them. validate: the pictures held out are looked at after the first epoch,
+    the last three, and every so many. keep: every so many epochs the averaged weights stay in the folder, as
     epoch_NNN.safetensors; 0 keeps the last alone. expects: duration and result, as measured or as published.
     """
 
@@ -50,6 +51,7 @@ class Recipe:
     channels_last: bool = True
     compile: bool = False
     checkpoint_blocks: bool = False
+    validate: int = 4
     keep: int = 0
     seed: int = 0
     expects: str = ""
@@ -113,6 +115,25 @@ RECIPES: dict[str, Recipe] = {
         epochs=20,
         lr=1.5e-3,
         expects="1.7 h on one CPU core with bfloat16 (AVX-512), 1.8 h for the twin: 82.3 % top-1, the twin 80.5 %.",
+    ),
+    # python -m lambda_core.training.classify imagenette-gpu --data DIR --workers 8
+    # The same network on a GPU, from random weights; its twin of convolutions: --set model=resnet_small
+    "imagenette-gpu": Recipe(
+        model="lambda_resnet_small",
+        overrides={"num_classes": 10, "drop_path": 0.05},
+        sizes=((0, 96), (70, 112), (150, 128)),
+        epochs=200,
+        batch=128,
+        lr=2e-3,
+        warmup=0.05,
+        scale=(0.25, 1.0),
+        randaugment=(2, 9),
+        mixup=0.2,
+        cutmix=1.0,
+        ending=20,
+        ema=0.999,
+        validate=10,
+        expects="Made for a GPU; not run by us.",
     ),
     # python -m lambda_core.training.ablations --data DIR
     # One short run for each of many small networks.

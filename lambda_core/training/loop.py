@@ -39,8 +39,8 @@ except ImportError as error:
 CURVE = ("step", "loss")  # curve.csv: the mean loss of the steps since the line before
 COLUMNS = ("epoch", "size", "train_loss", "seconds", "val_loss", "val_top1", "val_top5")  # log.csv; the last at times
 OPTIMIZERS = {
-    "adamw": lambda groups, lr: torch.optim.AdamW(groups, lr=lr),
-    "sgd": lambda groups, lr: torch.optim.SGD(groups, lr=lr, momentum=0.9, nesterov=True),
+    "adamw": lambda groups, lr, fused: torch.optim.AdamW(groups, lr=lr, fused=fused),
+    "sgd": lambda groups, lr, fused: torch.optim.SGD(groups, lr=lr, momentum=0.9, nesterov=True, fused=fused),
 }
 CHECK_EVERY = 10  # steps between looks at the loss and at requests to stop: each look waits for the device
 
@@ -184,7 +184,9 @@ class Run:
             recompute_blocks(self.model)
         if accelerator.num_processes > 1:
             self.model = share_norms(self.model, self.device)
-        optimizer = OPTIMIZERS[recipe.optimizer](parameter_groups(self.model, recipe.weight_decay), recipe.lr)
+        groups = parameter_groups(self.model, recipe.weight_decay)
+        # On a GPU a small network is as fast as its kernels are launched: one for all parameters.
+        optimizer = OPTIMIZERS[recipe.optimizer](groups, recipe.lr, self.device.type == "cuda" or None)
         self.optimizer = accelerator.prepare_optimizer(optimizer)
         wrapped = accelerator.prepare_model(self.model)
         self.forward = torch.compile(wrapped, dynamic=False) if recipe.compile else wrapped
