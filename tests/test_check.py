@@ -11,7 +11,7 @@ from lambda_core.engines import ENGINES, check
 @pytest.fixture
 def small(monkeypatch):
     """Two problems, the lambda layer and the convolution, a dozen steps."""
-    monkeypatch.setattr(check, "PROBLEMS", check.PROBLEMS[:1] + ((2, 2, 4, 8, 1, (7, 7), (10, 6)),))
+    monkeypatch.setattr(check, "PROBLEMS", (*check.PROBLEMS[:1], (2, 2, 4, 8, 1, (7, 7), (10, 6))))
     monkeypatch.setattr(check, "LAYERS", {letter: check.LAYERS[letter] for letter in "CL"})
     monkeypatch.setattr(check, "STEPS", 12)
 

@@ -26,6 +26,16 @@ def test_one_graph_and_the_same_gradients(engine):
             torch.testing.assert_close(found, expected)
 
 
+@pytest.mark.parametrize("engine", ["auto", *ENGINES])
+def test_one_graph_in_mixed_precision(engine):
+    torch._dynamo.reset()
+    torch.manual_seed(0)
+    layer, x = LambdaLayer(8, dim_k=4, heads=2, scope=5, engine=engine), torch.randn(2, 8, 6, 5)
+    compiled = torch.compile(layer, backend="aot_eager", fullgraph=True)
+    with torch.autocast("cpu", torch.bfloat16):
+        torch.testing.assert_close(compiled(x), layer(x), rtol=2e-2, atol=2e-2)
+
+
 def test_other_layers_are_one_graph_too():
     torch._dynamo.reset()
     torch.manual_seed(0)

@@ -1,18 +1,30 @@
-"""Whole networks: a training step of LambdaResNet-50 beside that of ResNet-50."""
+"""Whole networks: a training step and inference of LambdaResNet-50 beside those of ResNet-50."""
 
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import Any
 
 import torch
 from torch import nn
-from torch.nn import functional as F
 
-from lambda_core.benchmark.measuring import milliseconds, peak_bytes
-from lambda_core.benchmark.peers import peer
+from lambda_core.benchmark.contest import compiled_name
+from lambda_core.benchmark.measuring import release
+from lambda_core.benchmark.peers import check_safe, peer
+from lambda_core.benchmark.race import WHAT, Race
 from lambda_core.layers.lambda_layer import LambdaLayer
 from lambda_core.models import build
+from lambda_core.tables.figures import published
 
-NETWORKS = {"ResNet-50": "CCCC", "LambdaResNet-50 CCLL": "CCLL", "LambdaResNet-50 LLLL": "LLLL"}
+BASE = "ResNet-50"
+NETWORKS = {BASE: "CCCC", "LambdaResNet-50 CCLL": "CCLL", "LambdaResNet-50 LLLL": "LLLL"}
+ALL = {BASE: "CCCC"} | {f"LambdaResNet-50 {stages}": stages for stages in ("CCCL", "CCLL", "CLLL", "LLLL")}
+
+
+def paper() -> dict[str, Any]:
+    """The paper's examples a second of each network over those of its ResNet-50, from its table "placement"."""
+    rows = {row["row"]: row["throughput"] for row in published()["tables"]["placement"]["rows"]}
+    relative = {name: rows[stages] / rows["CCCC"] for name, stages in ALL.items()}
+    return {"source": f"{published()['source']} Table: placement.", "relative_throughput": relative}
 
 
 def with_peers(name: str, network: nn.Module) -> nn.Module:
@@ -24,27 +36,59 @@ def with_peers(name: str, network: nn.Module) -> nn.Module:
     return network
 
 
-def compare(batch: int, side: int, repeats: int, peers: list[str], device: torch.device) -> dict[str, Any]:
-    """Milliseconds and peak memory of forward and backward, and the ratio to ResNet-50."""
+def _made_by(name: str, precision: str, device: torch.device) -> nn.Module:
+    check_safe(name, precision, device, 23, 7)
+    return with_peers(name, build("lambda_resnet50", stages="LLLL"))
+
+
+def compare(
+    batch: int,
+    side: int,
+    repeats: int,
+    peers: Iterable[str],
+    device: torch.device,
+    *,
+    networks: Mapping[str, str] = NETWORKS,
+    precision: str = "float32",
+    compile_too: bool = False,
+) -> dict[str, Any]:
+    """Milliseconds and peak memory of forward and backward, milliseconds of inference, and what ResNet-50 takes.
+
+    to_resnet50: the time of a step over that of ResNet-50. relative_throughput: the inverse, for step and inference;
+    a compiled network is compared with the compiled ResNet-50. On a CPU networks take turns; on CUDA one is built,
+    timed and deleted before the next, since not all have room together.
+    """
     torch.manual_seed(0)
-    networks: dict[str, nn.Module] = {
-        name: build("lambda_resnet50", stages=stages).to(device) for name, stages in NETWORKS.items()
+    race = Race(batch, side, repeats, device, precision)
+    makers: dict[str, Callable[[], nn.Module]] = {
+        name: partial(build, "lambda_resnet50", stages=stages) for name, stages in networks.items()
     }
-    for name in peers:
-        networks[f"LambdaResNet-50 LLLL, {name}"] = with_peers(name, build("lambda_resnet50", stages="LLLL")).to(device)
-    x = torch.randn(batch, 3, side, side, device=device)
-    labels = torch.zeros(batch, dtype=torch.long, device=device)
+    makers |= {f"LambdaResNet-50 LLLL, {name}": partial(_made_by, name, precision, device) for name in peers}
+    for names in [[name] for name in makers] if device.type == "cuda" else [list(makers)]:
+        group = race.built({name: makers[name] for name in names})
+        race.run(group)
+        if compile_too:
+            race.run_compiled(group)
+        del group
+        release(device)
+    return {"batch": batch, "side": side, **_figures(race, batch), "failed": race.reasons(), "paper": paper()}
 
-    def step(network: nn.Module) -> None:
-        torch.autograd.grad(F.cross_entropy(network(x), labels), [p for p in network.parameters() if p.requires_grad])
 
-    steps = {name: partial(step, network) for name, network in networks.items()}
-    times = milliseconds(steps, repeats, device)
-    base = times["ResNet-50"]
-    return {
-        "batch": batch,
-        "side": side,
-        "step": times,
-        "to_resnet50": {name: time / base for name, time in times.items()},
-        "memory": {name: peak_bytes(run, device) / 2**20 for name, run in steps.items()},
-    }
+def _figures(race: Race, batch: int) -> dict[str, Any]:
+    """A number for every network that was asked for, None for one that could not run."""
+    times = {what: {name: race.times[what].get(name) for name in race.names} for what in WHAT}
+    found: dict[str, Any] = {**times, "images_per_second": {}, "relative_throughput": {}}
+    for what in ("step", "inference"):
+        each = times[what]
+        found["images_per_second"][what] = {name: 1e3 * batch / time if time else None for name, time in each.items()}
+        found["relative_throughput"][what] = {name: _over(each.get(_base(name)), each[name]) for name in race.names}
+    found["to_resnet50"] = {name: _over(times["step"][name], times["step"].get(_base(name))) for name in race.names}
+    return found
+
+
+def _base(name: str) -> str:
+    return compiled_name(BASE) if name.endswith(compiled_name("")) else BASE
+
+
+def _over(a: float | None, b: float | None) -> float | None:
+    return a / b if a and b else None

@@ -56,6 +56,16 @@ def installed() -> list[str]:
     return [name for name, (package, _) in PEERS.items() if importlib.util.find_spec(package)]
 
 
+def check_safe(name: str, precision: str, device: torch.device, scope: int | None, side: int) -> None:
+    """RuntimeError where a step of that layer would end the process.
+
+    On a CPU the gradient of a Conv3d kernel of bfloat16 that is larger than the map is NaN, or lands beyond its memory,
+    for the layout that timm's has (seen in torch 2.14.1). Numbers of another type are right there.
+    """
+    if name == "timm" and device.type == "cpu" and precision == "bfloat16" and scope is not None and scope > side:
+        raise RuntimeError("on a CPU, PyTorch's Conv3d in bfloat16 fails for kernels larger than the map")
+
+
 @torch.no_grad()
 def peer(name: str, layer: LambdaLayer) -> nn.Module:
     """The layer of that name with u = 1 and the weights of ours, on its device."""

@@ -37,11 +37,15 @@ def empty_output(q: Tensor, v: Tensor) -> Tensor:
 
 def narrows(dtype: torch.dtype, device: torch.device) -> bool:
     """Whether products of bfloat16, summed in float32, are quicker here than those of float32."""
-    if dtype != torch.bfloat16 or device.type not in ("cpu", "cuda"):
-        return False
-    if device.type == "cuda":
+    return dtype == torch.bfloat16 and _made_for_bfloat16(device.type)
+
+
+@torch.compiler.assume_constant_result  # it asks what torch.compile cannot trace
+def _made_for_bfloat16(device: str) -> bool:
+    if device == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)
-    return torch.backends.mkldnn.is_available() and bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+    mkldnn = device == "cpu" and torch.backends.mkldnn.is_available()
+    return mkldnn and bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
 
 
 def operator(name: str, output: Output, gradients: Gradients, narrow: bool = False) -> Callable[..., Tensor]:
