@@ -20,6 +20,7 @@ STYLES: dict[str, tuple[str, float, str]] = {
     AUTO: ("lambda", 4, "solid"),
     "lambda, convolution": ("lambda", 1.5, "dash"),
     "lambda, gemm": ("lambda", 1.5, "dot"),
+    "lambda, toeplitz": ("lambda", 1.0, "solid"),
     "lambda, fft": ("lambda", 1.5, "dashdot"),
     "lambda, attention": ("lambda", 1.5, "longdash"),
 }

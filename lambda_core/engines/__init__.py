@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 from torch import Tensor
 
-from lambda_core.engines import attention, convolution, einsum, fft, gemm, toeplitz
+from lambda_core.engines import attention, convolution, einsum, fft, fused, gemm, toeplitz
 from lambda_core.engines.auto import explain, select
 
 Engine = Callable[..., Tensor]
@@ -20,6 +20,7 @@ ENGINES: dict[str, Engine] = {
     "convolution": convolution.engine,
     "gemm": gemm.engine,
     "toeplitz": toeplitz.engine,
+    "fused": fused.engine,
     "fft": fft.engine,
     "attention": attention.engine,
 }

@@ -9,7 +9,7 @@ import json
 from importlib.resources import files
 from typing import NamedTuple
 
-from lambda_core.engines import attention, convolution, einsum, fft, gemm, toeplitz
+from lambda_core.engines import attention, convolution, einsum, fft, fused, gemm, toeplitz
 from lambda_core.positions import Size
 
 Shape = tuple[int, ...]
@@ -19,6 +19,7 @@ COSTS = {
     "convolution": convolution.cost,
     "gemm": gemm.cost,
     "toeplitz": toeplitz.cost,
+    "fused": fused.cost,
     "fft": fft.cost,
     "attention": attention.cost,
 }
@@ -28,8 +29,12 @@ PASSES = {
     "convolution": convolution.PASSES,
     "gemm": gemm.PASSES,
     "toeplitz": toeplitz.PASSES,
+    "fused": fused.PASSES,
     "fft": fft.PASSES,
 }
+
+# Engines that are another one everywhere but on this type of device.
+MADE_FOR = {"fused": "cuda"}
 
 # Device type -> engine -> (fixed seconds, seconds a multiply-add, seconds a byte). Devices not measured count as a CPU.
 CONSTANTS: dict[str, dict[str, tuple[float, float, float]]] = {

@@ -20,7 +20,6 @@ from torch.nn import functional as F
 from lambda_core import positions
 from lambda_core.engines import toeplitz
 from lambda_core.engines.operator import empty_output, operator
-from lambda_core.functional import wide
 
 ROWS = 128  # queries times k of a program: what two instructions of a tensor core hold
 DEPTHS = 16, 32, 64, 128
@@ -28,6 +27,7 @@ DEEPEST = 32  # k of float32: its products are unrolled, and those with λc grow
 HEADS = 16  # the queries of each are held in registers
 CAPABILITIES = (8, 0), (9, 0), (10, 0)  # devices with the 160 KiB next to the tensor cores that a tiling may fill
 LARGEST = 2**31  # the kernels count in 32 bits
+PASSES = 256  # multiply-adds that take as long as the passes over one lambda entry
 
 
 class Tiling(NamedTuple):
@@ -41,13 +41,13 @@ class Tiling(NamedTuple):
     registers: int | None = None
 
 
-# Kernel, bytes of a number, v
+# Kernel, bytes of a number, v; the best of a dozen on an H100
 TILINGS: dict[tuple[str, int, int], Tiling] = {
     (kernel, size, v): Tiling(128, 32, 8, 4) if size == 2 else Tiling(128, 16, 8, 2)
     for kernel in ("output", "gradients")
     for size in (2, 4)
     for v in DEPTHS
-}
+} | {("output", 2, v): Tiling(256, 32, 8, 4) for v in (16, 32)}
 
 
 @functools.cache
@@ -90,7 +90,7 @@ class _Problem:
     """What both kernels are given: values, weights and the content lambdas as matrices, and the tiling's numbers."""
 
     def __init__(self, heads: int, v: Tensor, table: Tensor, content: Tensor, size: positions.Size) -> None:
-        self.plan = toeplitz._Plan(v, table, size)
+        self.plan = toeplitz.Plan(v, table, size)
         self.table, self.size = self.plan.table[:, 0], size
         k, rows, columns = self.table.shape
         self.pixels = ROWS // k
@@ -166,8 +166,7 @@ def gradients(
     plan, weights = problem.plan, problem.weights(False)
     dcontent = (q.mT @ dy).sum(1)
     matrix = plan.matrix()
-    # What the bands give is added up in float32.
-    dmatrix, dvalues = (torch.zeros_like(x, dtype=wide(x).dtype) for x in (matrix, problem.values))
+    sums = toeplitz.Sums(plan, matrix)
     buffer = v.new_empty(plan.high * size[1] * q.shape[3], problem.values.shape[2])
     for band in plan.bands:
         rows = band.stop - band.start
@@ -175,13 +174,15 @@ def gradients(
         tensors = dy, q, problem.values, weights, problem.content, dq, dlambdas
         strides = *dy.stride(), *q.stride(), *dq.stride()
         problem.launch("gradients", rows, *tensors, band.start, *problem.counts, *strides)
-        values = problem.values[band.first : band.last].flatten(0, 1)
-        into = plan.part(dmatrix, band)
-        into += dlambdas @ values.mT
-        dvalues[band.first : band.last].flatten(0, 1).add_(plan.part(matrix, band).mT @ dlambdas)
-    dv = torch.empty_like(v)
-    dv.copy_(dvalues.view(-1, 1, len(v), v.shape[2]).permute(2, 0, 3, 1))
-    return dq, dv, plan.adjoint(dmatrix, table), dcontent
+        sums.add(band, dlambdas)
+    return dq, sums.values(v), sums.table(table), dcontent
 
 
 engine = operator("fused", output, gradients, narrow=True)
+
+
+def cost(q: tuple[int, ...], v: tuple[int, ...], table: tuple[int, ...], size: positions.Size) -> tuple[int, int]:
+    """Multiply-adds, passes over the lambdas counted as such, and numbers stored: those of `toeplitz`, whose products
+    the backward pass takes."""
+    operations, numbers = toeplitz.cost(q, v, table, size)
+    return operations + q[0] * q[2] * q[3] * v[2] * (PASSES - toeplitz.PASSES), numbers

@@ -2,6 +2,7 @@
 
 Every engine that fits runs forward and backward on the position part of LambdaResNet-50's four stages and a few more
 shapes. Its constants are the ones that fit the fastest of its runs best, in relative terms, none of them negative.
+A GPU is measured as it is used: in bfloat16, on sixteen times as many examples.
 """
 
 import argparse
@@ -18,7 +19,7 @@ import torch
 from lambda_core.allocator import keep_memory
 from lambda_core.arguments import writable
 from lambda_core.engines import ENGINES
-from lambda_core.engines.auto import COSTS
+from lambda_core.engines.auto import COSTS, MADE_FOR
 
 # (b, h, k, v, u, scope, side), the stages of LambdaResNet-50 first; scope 2 side - 1 is global.
 PROBLEMS = (
@@ -43,15 +44,17 @@ PROBLEMS = (
     (2, 2, 4, 4, 1, 3, 2),
 )  # fmt: skip
 LARGEST = 2**29  # bytes stored; a larger run says nothing new
-LONGEST = 2**33  # multiply-adds of a convolution; a longer run takes a minute
+LONGEST = {"cpu": 2**33, "cuda": 2**37}  # multiply-adds of a convolution; a longer run takes a minute
+TYPES = {"cpu": torch.float32, "cuda": torch.bfloat16}
+EXAMPLES = {"cpu": 1, "cuda": 16}  # times those of PROBLEMS
 
 
 def seconds(name: str, problem: tuple[int, ...], device: torch.device, repeats: int) -> float:
     """The fastest of some runs of one engine, forward and backward. On a CPU: processor time, whatever else runs."""
     b, h, k, values, u, scope, side = problem
-    q = torch.randn(b, h, side * side, k, device=device, requires_grad=True)
-    v = torch.randn(b, side * side, values, u, device=device, requires_grad=True)
-    table = torch.randn(k, u, scope, scope, device=device, requires_grad=True)
+    shapes = (b, h, side * side, k), (b, side * side, values, u), (k, u, scope, scope)
+    dtype = TYPES.get(device.type, torch.float32)
+    q, v, table = (torch.randn(shape, device=device, dtype=dtype, requires_grad=True) for shape in shapes)
     clock = process_time if device.type == "cpu" else perf_counter
     runs = []
     for _ in range(repeats):
@@ -84,13 +87,16 @@ def measure(device: torch.device, repeats: int = 5) -> dict[str, Any]:
     """Each engine's runs and the constants that describe them."""
     engines: dict[str, Any] = {}
     for name, cost in COSTS.items():
+        if MADE_FOR.get(name, device.type) != device.type:
+            continue
         rows, problems, times = [], [], []
-        for problem in PROBLEMS:
-            b, h, k, values, u, scope, side = problem
+        for b, *rest in PROBLEMS:
+            problem = (b := b * EXAMPLES.get(device.type, 1), *rest)
+            h, k, values, u, scope, side = rest
             n = side * side
             operations, numbers = cost((b, h, n, k), (b, n, values, u), (k, u, scope, scope), (side, side))
             direct = b * n * k * values * u * scope**2
-            if 4 * numbers > LARGEST or (name == "convolution" and direct > LONGEST):
+            if 4 * numbers > LARGEST or (name == "convolution" and direct > LONGEST.get(device.type, 2**33)):
                 continue
             rows.append([1.0, operations, 4 * numbers])
             problems.append(problem)

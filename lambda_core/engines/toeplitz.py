@@ -52,7 +52,7 @@ def band(rows: int, size: positions.Size, numbers: int) -> Matrix:
     return Matrix(bands[0].stop, max(b.last - b.start for b in bands) - min(b.first - b.start for b in bands))
 
 
-class _Plan:
+class Plan:
     """The bands of a map, and E as the matrix of a band."""
 
     def __init__(self, v: Tensor, table: Tensor, size: positions.Size) -> None:
@@ -76,10 +76,13 @@ class _Plan:
         """The gradient of the table for that of `matrix`."""
         k, u = like.shape[:2]
         grid = matrix.view(self.high, self.size[1], k, -1, self.size[1], u)
-        rows = _along_diagonals(grid.permute(2, 5, 1, 4, 0, 3))  # (k, u, W, W, offsets)
+        rows = _along_diagonals(wide(grid.permute(2, 5, 1, 4, 0, 3)))  # (k, u, W, W, offsets)
         found = _along_diagonals(rows.permute(0, 1, 4, 2, 3))
+        inside = F.pad(found, [-edge for edge in self.edges])
+        if inside.shape == like.shape:
+            return torch.empty_like(like).copy_(inside)
         result = torch.zeros_like(like)
-        positions.crop(result, self.size).copy_(F.pad(found, [-edge for edge in self.edges]))
+        positions.crop(result, self.size).copy_(inside)
         return result
 
     def part(self, matrix: Tensor, band: _Band) -> Tensor:
@@ -104,9 +107,39 @@ def _along_diagonals(x: Tensor) -> Tensor:
     return sheared.unflatten(-1, (q, c + q - 1)).sum(-2)
 
 
+class Sums:
+    """The gradients of the values and of the matrix, to which every band adds; in float32 where there are several."""
+
+    def __init__(self, plan: Plan, matrix: Tensor) -> None:
+        self.plan, self.matrix = plan, matrix
+        self.dvalues = self.dmatrix = torch.empty(0)
+        if len(plan.bands) > 1:
+            self.dvalues, self.dmatrix = (x.new_zeros(x.shape, dtype=wide(x).dtype) for x in (plan.values, matrix))
+
+    def add(self, band: _Band, dlambdas: Tensor) -> None:
+        """The gradient of the lambdas of a band, (n k, b v)."""
+        plan = self.plan
+        dmatrix = dlambdas @ plan.values[band.first : band.last].flatten(0, 1).mT
+        dvalues = plan.part(self.matrix, band).mT @ dlambdas
+        if len(plan.bands) == 1:
+            self.dmatrix, self.dvalues = dmatrix, dvalues
+        else:
+            plan.part(self.dmatrix, band).add_(dmatrix)
+            self.dvalues[band.first : band.last].flatten(0, 1).add_(dvalues)
+
+    def values(self, like: Tensor) -> Tensor:
+        """(b, m, v, u)"""
+        b, _, depth, u = like.shape
+        return torch.empty_like(like).copy_(self.dvalues.view(-1, u, b, depth).permute(2, 0, 3, 1))
+
+    def table(self, like: Tensor) -> Tensor:
+        """(k, u, R, C)"""
+        return self.plan.adjoint(self.dmatrix, like)
+
+
 def output(q: Tensor, v: Tensor, table: Tensor, content: Tensor, size: positions.Size) -> Tensor:
     """y_n = (λc + λp_n)ᵀ q_n.  (b, h, n, k), (b, m, v, u), (k, u, R, C), (b, k, v) -> (b, h, n, v)"""
-    plan, y = _Plan(v, table, size), empty_output(q, v)
+    plan, y = Plan(v, table, size), empty_output(q, v)
     matrix = plan.matrix()
     y.copy_(q @ content[:, None])
     for band in plan.bands:
@@ -119,24 +152,17 @@ def gradients(
     dy: Tensor, q: Tensor, v: Tensor, table: Tensor, content: Tensor, size: positions.Size
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Gradients of q, v, the table and λc for dy (b, h, n, v)."""
-    plan, dq = _Plan(v, table, size), torch.empty_like(q)
+    plan, dq = Plan(v, table, size), torch.empty_like(q)
     matrix = plan.matrix()
     dq.copy_(dy @ content[:, None].mT)
     dcontent = (q.mT @ dy).sum(1)
-    # What the bands give is added up in float32.
-    dmatrix, dvalues = (x.new_zeros(x.shape, dtype=wide(x).dtype) for x in (matrix, plan.values))
+    sums = Sums(plan, matrix)
     for band in plan.bands:
         here = plan.here(band)
         queries, heads = (x[:, :, here].transpose(1, 2) for x in (q, dy))  # (b, n, h, k or v)
         dq[:, :, here] += (heads @ plan.lambdas(matrix, band).mT).transpose(1, 2)
-        dlambdas = (queries.mT @ heads).permute(1, 2, 0, 3).flatten(2).flatten(0, 1)  # (n k, b v)
-        values = plan.values[band.first : band.last].flatten(0, 1)
-        into = plan.part(dmatrix, band)
-        into += dlambdas @ values.mT
-        dvalues[band.first : band.last].flatten(0, 1).add_(plan.part(matrix, band).mT @ dlambdas)
-    dv = torch.empty_like(v)
-    dv.copy_(dvalues.view(-1, v.shape[3], len(v), v.shape[2]).permute(2, 0, 3, 1))
-    return dq, dv, plan.adjoint(dmatrix, table), dcontent
+        sums.add(band, (queries.mT @ heads).permute(1, 2, 0, 3).flatten(2).flatten(0, 1))
+    return dq, sums.values(v), sums.table(table), dcontent
 
 
 engine = operator("toeplitz", output, gradients, narrow=True)

@@ -121,8 +121,8 @@ RECIPES: dict[str, Recipe] = {
     "imagenette-gpu": Recipe(
         model="lambda_resnet_small",
         overrides={"num_classes": 10, "drop_path": 0.05},
-        sizes=((0, 96), (70, 112), (150, 128)),
-        epochs=200,
+        sizes=((0, 96), (120, 128)),
+        epochs=300,
         batch=128,
         lr=2e-3,
         warmup=0.05,
@@ -130,9 +130,9 @@ RECIPES: dict[str, Recipe] = {
         randaugment=(2, 9),
         mixup=0.2,
         cutmix=1.0,
-        ending=20,
+        ending=30,
         ema=0.999,
-        validate=10,
+        validate=25,
         expects="Made for a GPU; not run by us.",
     ),
     # python -m lambda_core.training.ablations --data DIR

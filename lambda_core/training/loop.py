@@ -189,7 +189,8 @@ class Run:
         optimizer = OPTIMIZERS[recipe.optimizer](groups, recipe.lr, self.device.type == "cuda" or None)
         self.optimizer = accelerator.prepare_optimizer(optimizer)
         wrapped = accelerator.prepare_model(self.model)
-        self.forward = torch.compile(wrapped, dynamic=False) if recipe.compile else wrapped
+        mode = "reduce-overhead" if self.device.type == "cuda" else "default"  # launches as one graph
+        self.forward = torch.compile(wrapped, dynamic=False, mode=mode) if recipe.compile else wrapped
         self.mixed = _mix(recipe, len(classes))  # of the epoch at hand
         self.epoch, self.step, self.begun = 0, 0, 0  # whole epochs, steps in all, steps of this epoch
         self.loss_sum, self.seconds = 0.0, 0.0  # of this epoch
