@@ -17,7 +17,7 @@ Network = Mapping[str, Any]  # "name", "parameters", "top1", "spread", "runs" of
 def networks() -> dict[str, Network]:
     """Those that were trained, by name, small and large."""
     found = {}
-    for file in (ablations.RESULTS, ablations.RESULTS.with_name("twins.json")):
+    for file in (ablations.RESULTS, ablations.RESULTS.with_name("flagship.json")):
         if file.exists():
             found.update({network["name"]: network for network in json.loads(file.read_text())["networks"]})
     return found

@@ -54,7 +54,7 @@ def show() -> None:
     if there:
         st.caption(
             "Both of a pair were trained by one recipe, on Imagenette; a line is a run, from one seed. The page "
-            "Predictions opens them, and a lambda_resnet_small that was trained for longer."
+            "Predictions opens them."
         )
     else:
         st.markdown(ablated.missing(PAIRS[-1]))

@@ -38,7 +38,7 @@ def test_curves_are_those_of_every_run(results):
 def test_the_large_pair_joins_where_it_was_trained(results):
     assert not set(twins.PAIRS[0]) & set(ablated.networks())
     networks = [{**ablated.networks()["micro_ccll"], "name": name} for name in twins.PAIRS[0]]
-    (results / "twins.json").write_text(json.dumps({"networks": networks}))
+    (results / "flagship.json").write_text(json.dumps({"networks": networks}))
     assert set(twins.PAIRS[0]) <= set(ablated.networks())
 
 

@@ -24,12 +24,7 @@ KEEPS: dict[str, dict[str, str]] = {
     "attention": {},
 }
 
-# Engine -> numbers it works with, forward and backward, at most; in practice down to half of that.
-_TOEPLITZ = {
-    "Toeplitz matrix of a band": "5·g·j·s²·k·u",
-    "position lambdas of a band": "4·g·s·k·b·v",
-    "values and their gradient": "3·n·b·v·u",
-}
+# Engine -> numbers it works with on a CPU, forward and backward, at most; in practice down to half of that.
 _FFT = {"spectra of the values": "4·b·v·u·p", "position lambdas of c": "5·b·c·v·p"}
 WORKS: dict[str, dict[str, str]] = {
     "einsum": {"copy of the embeddings": "n²·k·u", "gradient of the position lambdas": "b·n·k·v"},
@@ -40,8 +35,11 @@ WORKS: dict[str, dict[str, str]] = {
         "position lambdas of a tile": "2·s·w·k·t·v",
         "Toeplitz matrices": "4·f·w·k·a·u",
     },
-    "toeplitz": _TOEPLITZ,
-    "fused": _TOEPLITZ,
+    "toeplitz": {
+        "Toeplitz matrix of a band": "5·g·j·s²·k·u",
+        "position lambdas of a band": "4·g·s·k·b·v",
+        "values and their gradient": "3·n·b·v·u",
+    },
     "fft": _FFT,
     "attention": {"embeddings of all pairs": "2·n²·k·u", "weights of the pairs": "t·h·n²·u + 2·h·n²·u"},
 }
@@ -65,7 +63,7 @@ def work(engine: str, sizes: dict[str, int], room: int = operator.CACHE) -> tupl
         t, f = min(b, max(1, gemm.COLUMNS // v)), (s + r // 2) // 2 + 1
         w = ceil(s / ceil(s / max(4, 3 * room // 2 // (2 * f * k * t * v))))
         letters |= {"t": t, "f": f, "w": w, "a": min(s, w + 2 * (r // 2))}
-    elif engine in ("toeplitz", "fused"):
+    elif engine == "toeplitz":
         letters |= toeplitz.band(r, (s, s), s * k * b * v)._asdict()
     elif engine != "einsum":
         letters["t"] = _pieces(room, n * k * v if engine == "convolution" else h * n * n * u, b)

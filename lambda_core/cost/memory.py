@@ -13,6 +13,7 @@ from lambda_core.cost import engines
 from lambda_core.cost.engines import KEEPS
 from lambda_core.cost.terms import Term, Terms, total
 from lambda_core.engines import operator
+from lambda_core.engines.auto import MADE_FOR
 
 ATTENTION = {"queries": "b·h·n·k", "keys": "b·h·n·k", "values": "b·h·n·v", "output": "b·h·n·v"}
 LAMBDA = {"queries": "b·h·n·k", "keys": "b·n·k·u", "values": "b·n·v·u", "output": "b·h·n·v", "content lambda": "b·k·v"}
@@ -55,7 +56,7 @@ MEMORY: dict[str, Needs] = {
     "linear attention": _attention({}, {"context": "b·h·k·v"}),
     # A fused kernel (FlashAttention, PyTorch's SDPA) keeps one number a query and computes the map again.
     "flash attention": _attention({}, {"log-sum-exp": "b·h·n"}),
-    **{f"lambda, {engine}": _lambda(engine) for engine in KEEPS},
+    **{f"lambda, {engine}": _lambda(engine) for engine in KEEPS if engine not in MADE_FOR},
 }
 
 

@@ -100,10 +100,11 @@ def layers(device: torch.device) -> list[dict[str, Any]]:
     rows = []
     for letter, kind in LAYERS.items():
         torch.manual_seed(0)
-        layer = kind(32, 32, stride=2).double()
+        layer: nn.Module = kind(32, 32, stride=2)
+        layer.double()
         x, dy = torch.randn(4, 32, 14, 12), torch.randn(4, 32, 7, 6)
         expected = _layer(copy.deepcopy(layer), x.double(), dy.double())
-        there = copy.deepcopy(layer).float().to(device)
+        there: nn.Module = copy.deepcopy(layer).float().to(device)
         for dtype in (None, torch.bfloat16, torch.float16):
             found = _layer(copy.deepcopy(there), x.to(device), dy.to(device), dtype)
             # Under autocast a gradient may round twice, and a batch norm makes small gradients of large ones.
@@ -127,20 +128,26 @@ def _large(layer: LambdaLayer) -> None:
         layer.norm_q.weight.fill_(2.0**-18)
 
 
+def _subject(name: str) -> tuple[nn.Module, tuple[int, ...], Tensor]:
+    """A layer with that engine, or the network of that name; the shape of its input; what it shall give."""
+    if name in ENGINES:
+        layer = LambdaLayer(16, dim_k=4, scope=15, engine=name)
+        _large(layer)
+        return layer, (2, 16, 9, 9), torch.randn(2, 16, 9, 9)
+    return build(name, num_classes=10), (16, 3, 64, 64), torch.arange(16) % 10
+
+
 def training(device: torch.device) -> list[dict[str, Any]]:
     """A row for each engine and type: a layer with lambdas beyond float16, and a network, in mixed precision."""
     rows = []
     for dtype in (torch.bfloat16, torch.float16):
         for name in (*ENGINES, "lambda_resnet_micro"):
             torch.manual_seed(0)
-            if name in ENGINES:
-                layer = LambdaLayer(16, dim_k=4, scope=15, engine=name)
-                _large(layer)
-                model, shape, target = layer.to(device), (2, 16, 9, 9), torch.randn(2, 16, 9, 9, device=device)
-                groups = [{"params": [p], "lr": 0.003 * float(p.detach().abs().mean())} for p in model.parameters()]
-            else:
-                model, shape = build(name, num_classes=10).to(device), (16, 3, 64, 64)
-                target = torch.arange(16, device=device) % 10
+            model, shape, target = _subject(name)
+            model, target = model.to(device), target.to(device)
+            # Parameters of very different size move by their own.
+            groups = [{"params": [p], "lr": 0.003 * float(p.detach().abs().mean())} for p in model.parameters()]
+            if name not in ENGINES:
                 groups = [{"params": list(model.parameters()), "lr": 1e-3}]
             optimizer, x = torch.optim.AdamW(groups, weight_decay=0), torch.randn(shape, device=device)
             scaler = torch.amp.GradScaler(device.type, enabled=dtype == torch.float16 and device.type == "cuda")

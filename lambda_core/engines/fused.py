@@ -182,7 +182,19 @@ engine = operator("fused", output, gradients, narrow=True)
 
 
 def cost(q: tuple[int, ...], v: tuple[int, ...], table: tuple[int, ...], size: positions.Size) -> tuple[int, int]:
-    """Multiply-adds, passes over the lambdas counted as such, and numbers stored: those of `toeplitz`, whose products
-    the backward pass takes."""
+    """Multiply-adds of the forward kernel, passes over the lambdas counted as such, and numbers stored: those of
+    `toeplitz`, whose products the backward pass takes."""
+    b, h, n, k = q
+    _, _, values, u = v
     operations, numbers = toeplitz.cost(q, v, table, size)
-    return operations + q[0] * q[2] * q[3] * v[2] * (PASSES - toeplitz.PASSES), numbers
+    if u > 1 or k not in DEPTHS:
+        return operations, numbers
+    rows, columns = positions.cropped_size(table[2:], size)
+    pairs = size[1] * min(size[1], columns + ROWS // k - 1) * reached(size[0], rows)
+    return b * values * k * (pairs + n * (h + PASSES)), numbers
+
+
+def reached(height: int, rows: int) -> int:
+    """Pairs of a row of the map and one that it reaches, with so many rows of the table."""
+    half = min(rows // 2, height)
+    return height * (2 * half + 1) - half * (half + 1)

@@ -208,13 +208,19 @@ def train_all(
         return
     threads = max(1, (os.cpu_count() or 1) // at_once)
     with ProcessPoolExecutor(at_once, get_context("spawn"), _begin, (threads,)) as pool:
-        signal.signal(signal.SIGTERM, lambda *_: [child.terminate() for child in active_children()])
+        signal.signal(signal.SIGTERM, _stop_children)
         waiting = {pool.submit(train, name, seed, out, folder, device): name for seed, name in jobs}
         try:
             for done in as_completed(waiting):
                 yield waiting[done], done.result()
         finally:
             pool.shutdown(cancel_futures=True)
+
+
+def _stop_children(*_: object) -> None:
+    """Each saves its run and leaves."""
+    for child in active_children():
+        child.terminate()
 
 
 def _begin(threads: int) -> None:

@@ -116,24 +116,23 @@ RECIPES: dict[str, Recipe] = {
         lr=1.5e-3,
         expects="1.7 h on one CPU core with bfloat16 (AVX-512), 1.8 h for the twin: 82.3 % top-1, the twin 80.5 %.",
     ),
-    # python -m lambda_core.training.classify imagenette-gpu --data DIR --workers 8
+    # python -m lambda_core.training.classify imagenette-gpu --data DIR --compile --workers 6
     # The same network on a GPU, from random weights; its twin of convolutions: --set model=resnet_small
     "imagenette-gpu": Recipe(
         model="lambda_resnet_small",
         overrides={"num_classes": 10, "drop_path": 0.05},
-        sizes=((0, 96), (120, 128)),
-        epochs=300,
+        sizes=((0, 96), (100, 128)),
+        epochs=240,
         batch=128,
         lr=2e-3,
         warmup=0.05,
         scale=(0.25, 1.0),
-        randaugment=(2, 9),
         mixup=0.2,
         cutmix=1.0,
-        ending=30,
+        ending=24,
         ema=0.999,
-        validate=25,
-        expects="Made for a GPU; not run by us.",
+        validate=20,
+        expects="10 minutes on one H100, the twin beside it on the same GPU: 92.0 % top-1, the twin 91.0 %.",
     ),
     # python -m lambda_core.training.ablations --data DIR
     # One short run for each of many small networks.

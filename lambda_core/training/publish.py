@@ -21,6 +21,8 @@ from lambda_core.checkpoints.files import ZOO
 from lambda_core.training.evaluate import measure
 from lambda_core.training.faults import TrainingStopped, write_atomically
 
+TRAINING_ALONE = ("drop_path", "dropout")  # no weights, and nothing to do once a network has been trained
+
 
 def publish(file: Path, name: str, folder: str | Path | None, note: str = "", workers: int = 1) -> dict[str, float]:
     """Copy a checkpoint of ours to the zoo under a name, measured again; what `evaluate.measure` found.
@@ -34,7 +36,9 @@ def publish(file: Path, name: str, folder: str | Path | None, note: str = "", wo
     card = {key: value for key, value in found.card.items() if key != "architecture"} | ({"note": note} if note else {})
 
     def save(path: Path) -> None:
-        architecture = found.card["architecture"]
+        built = found.card["architecture"]
+        kept = {name: value for name, value in built["overrides"].items() if name not in TRAINING_ALONE}
+        architecture = built | {"overrides": kept}
         save_checkpoint(
             path, found.model, architecture=architecture, classes=found.classes, preprocess=found.preprocess, card=card
         )
