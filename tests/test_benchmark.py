@@ -153,6 +153,7 @@ def test_compiled_and_attention(monkeypatch):
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 def test_precision_reaches_layers_and_engines(tiny, tmp_path, dtype):
     path = tmp_path / "layers.json"
+    torch.set_float32_matmul_precision("highest")  # a training before leaves it lower
     command.main(
         ["layers", "--repeats", "1", "--batch", "2", "--device", "cpu", "--precision", dtype, "--json", str(path)]
     )

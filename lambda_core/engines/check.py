@@ -100,11 +100,10 @@ def layers(device: torch.device) -> list[dict[str, Any]]:
     rows = []
     for letter, kind in LAYERS.items():
         torch.manual_seed(0)
-        layer: nn.Module = kind(32, 32, stride=2)
-        layer.double()
+        layer = kind(32, 32, stride=2).double()
         x, dy = torch.randn(4, 32, 14, 12), torch.randn(4, 32, 7, 6)
         expected = _layer(copy.deepcopy(layer), x.double(), dy.double())
-        there: nn.Module = copy.deepcopy(layer).float().to(device)
+        there = copy.deepcopy(layer).float().to(device)
         for dtype in (None, torch.bfloat16, torch.float16):
             found = _layer(copy.deepcopy(there), x.to(device), dy.to(device), dtype)
             # Under autocast a gradient may round twice, and a batch norm makes small gradients of large ones.
@@ -124,8 +123,8 @@ def _large(layer: LambdaLayer) -> None:
     assert layer.embeddings is not None
     with torch.no_grad():
         layer.embeddings.uniform_(0, 500)
-        layer.norm_v.bias.fill_(4.0)
-        layer.norm_q.weight.fill_(2.0**-18)
+        layer.norm_v.get_parameter("bias").fill_(4.0)
+        layer.norm_q.get_parameter("weight").fill_(2.0**-18)
 
 
 def _subject(name: str) -> tuple[nn.Module, tuple[int, ...], Tensor]:
