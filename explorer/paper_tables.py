@@ -21,6 +21,7 @@ NAMES = {
 }  # fmt: skip
 UNITS = {"params_m": "M", "flops_b": "B", "memory_gib": "GiB"}
 PUBLISHED_ALONE = ("top1", "throughput")
+OURS = {"top1": ("measured", "ours, %", ".1f"), "throughput": ("measured_speed", "ours, /s", ",.0f")}  # beside theirs
 VERDICTS = {
     "match": "It comes out as printed.",
     "erratum": "It does not come out as printed, and it cannot: the printed figure contradicts others of the paper.",
@@ -70,13 +71,15 @@ def as_data(table: str, found: list[Figure]) -> dict[str, Any]:
                 "verdict": figure.verdict,
             }
         )  # fmt: skip
-    known = measured()
-    ours = {row: known[table, row, "top1"][0] for row in rows if (table, row, "top1") in known}
-    for row, top1 in ours.items():
-        rows[row].append({"metric": "measured", "published": f"{top1:.1f}", "here": "", "verdict": "data"})
-    shown = [[name, METRICS[name].label, METRICS[name].tolerance is not None] for name in columns(table)]
-    if ours:
-        shown.insert(columns(table).index("top1") + 1, ["measured", "ours, %", False])
+    known, shown = measured(), []
+    for name in columns(table):
+        shown.append([name, METRICS[name].label, METRICS[name].tolerance is not None])
+        ours = {row: known[table, row, name][0] for row in rows if (table, row, name) in known and name in OURS}
+        if ours:
+            key, label, written = OURS[name]
+            shown.append([key, label, False])
+            for row, value in ours.items():
+                rows[row].append({"metric": key, "published": f"{value:{written}}", "here": "", "verdict": "data"})
     return {
         "title": published()["tables"][table]["title"],
         "columns": shown,
@@ -124,13 +127,20 @@ def _draw(table: str, found: list[Figure]) -> None:
     )
 
 
+def _conditions(table: str, metric: str) -> str:
+    """Under which our own figures of a metric were measured; empty where there are none."""
+    return "; ".join(sorted({data for (of, _, name), (_, data) in measured().items() if (of, name) == (table, metric)}))
+
+
 def of_ours(table: str) -> str:
-    """What our own accuracies in a table are, or that there are none yet where networks for it are foreseen."""
-    on = sorted({data for (of, _, metric), (_, data) in measured().items() if (of, metric) == (table, "top1")})
-    if on:
-        return f" Ours: small networks, {'; '.join(on)}: compare differences within a column, not its level."
+    """What our own figures in a table are, or that there are none yet where networks for it are foreseen."""
+    said = ""
+    if speed := _conditions(table, "throughput"):
+        said = f" Our examples a second: training steps, {speed}: compare ratios."
+    if top1 := _conditions(table, "top1"):
+        return f"{said} Our accuracies: small networks, {top1}: compare differences within a column, not its level."
     foreseen = [name for name, ablation in ABLATIONS.items() if table in dict(ablation.rows)]
-    return f" {ablated.missing(foreseen)}" if foreseen else ""
+    return said + (f" {ablated.missing(foreseen)}" if foreseen else "")
 
 
 def _derive(figure: Figure) -> None:

@@ -42,11 +42,22 @@ def test_the_large_pair_joins_where_it_was_trained(results):
     assert set(twins.PAIRS[0]) <= set(ablated.networks())
 
 
+def test_ours_stand_beside_the_papers_speed(results):
+    row = {"table": "placement", "row": "CCLL", "metric": "throughput", "value": 2130, "data": "a GPU, batch 128"}
+    (results / "speed.json").write_text(json.dumps({"paper_rows": [row]}))
+    data = paper_tables.as_data("placement", paper_tables.figures("placement"))
+    assert [name for name, *_ in data["columns"]][-2:] == ["throughput", "measured_speed"]
+    cells = {row["row"]: {c["metric"]: c["published"] for c in row["cells"]} for row in data["rows"]}
+    assert cells["CCLL"]["measured_speed"] == "2,130" and "measured_speed" not in cells["CCCC"]
+    assert "a GPU, batch 128: compare ratios" in paper_tables.of_ours("placement")
+
+
 def test_ours_stand_beside_the_papers_accuracy(results):
     data = paper_tables.as_data("placement", paper_tables.figures("placement"))
     assert [name for name, *_ in data["columns"]] == ["params_m", "top1", "measured", "throughput"]
     ours = {row["row"]: c["published"] for row in data["rows"] for c in row["cells"] if c["metric"] == "measured"}
     assert ours == {"CCLL": "80.5", "CCCC": "78.5"}
+    assert not any(name == "measured_speed" for name, *_ in data["columns"])
     assert "Imagenette" in paper_tables.of_ours("placement") and paper_tables.of_ours("khu") == ""
     top1 = {figure.row: figure for figure in compare("complexity") if figure.metric == "top1"}
     assert "75.0" in memory_paper._accuracy(top1["global self-attention"])

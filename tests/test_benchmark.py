@@ -287,6 +287,9 @@ def test_throughput_beside_that_of_the_paper(monkeypatch, capsys):
         assert relative["ResNet-50"] == relative["ResNet-50, compiled"] == 1
         assert time[lost] is relative[lost] is found["images_per_second"][what][lost] is None
     assert found["to_resnet50"][kept] == pytest.approx(1 / found["relative_throughput"]["step"][kept])
+    rows = {row["row"]: row["value"] for row in found["paper_rows"]}
+    assert rows.keys() == {"CCCC", "CCCL", "CCLL", "LLLL"}
+    assert rows["LLLL"] == round(found["images_per_second"]["step"]["LambdaResNet-50 LLLL"])
     assert found["memory"][lost] is found["to_resnet50"][lost] is None
     published = {name: round(value, 2) for name, value in found["paper"]["relative_throughput"].items()}
     assert list(published.values()) == [1, 0.99, 0.69, 0.30, 0.16]

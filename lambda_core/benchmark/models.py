@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from lambda_core.benchmark.contest import compiled_name
-from lambda_core.benchmark.measuring import release
+from lambda_core.benchmark.measuring import device_name, release
 from lambda_core.benchmark.peers import check_safe, peer
 from lambda_core.benchmark.race import WHAT, Race
 from lambda_core.layers.lambda_layer import LambdaLayer
@@ -71,7 +71,18 @@ def compare(
             race.run_compiled(group)
         del group
         release(device)
-    return {"batch": batch, "side": side, **_figures(race, batch), "failed": race.reasons(), "paper": paper()}
+    found = {"batch": batch, "side": side, **_figures(race, batch), "failed": race.reasons(), "paper": paper()}
+    return found | {"paper_rows": paper_rows(found, f"{device_name(device)}, {precision}")}
+
+
+def paper_rows(found: Mapping[str, Any], where: str) -> list[dict[str, Any]]:
+    """Examples a second of a training step, for `lambda_core.tables` to put beside the paper's. where: device, type."""
+    data = f"{where}, {found['side']} px, batch {found['batch']}"
+    return [
+        {"table": "placement", "row": ALL[name], "metric": "throughput", "value": round(speed), "data": data}
+        for name, speed in found["images_per_second"]["step"].items()
+        if name in ALL and speed is not None
+    ]
 
 
 def _figures(race: Race, batch: int) -> dict[str, Any]:

@@ -1,10 +1,11 @@
 """Fixtures of the browser tests: one server, one browser, and for each test a page that is watched to its end."""
 
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
 from tests.browser.driver import EXCEPTION, Server, View, Watch, address, launch, running_app, settle
 
@@ -34,6 +35,13 @@ def browser() -> Iterator[Browser]:
         chromium.close()
 
 
+@pytest.fixture(scope="session")
+def contexts(browser: Browser) -> Iterator[Callable[[View], BrowserContext]]:
+    """One context for each kind of window: with its cache a page is there a second sooner."""
+    yield (remembered := cache(lambda view: view.context(browser)))
+    remembered.cache_clear()
+
+
 @pytest.fixture
 def view() -> View:
     """The window; a test asks for others with @pytest.mark.parametrize("view", [View(width=400)], ids=str)."""
@@ -47,15 +55,18 @@ def watch() -> Watch:
 
 
 @pytest.fixture
-def page(app: Server, browser: Browser, view: View, watch: Watch) -> Iterator[Page]:
+def page(app: Server, contexts: Callable[[View], BrowserContext], view: View, watch: Watch) -> Iterator[Page]:
     """A fresh page. The test fails at its end on any error, in the browser or on the server."""
     log_start = app.log.stat().st_size
-    context = view.context(browser)
+    context = contexts(view)
     page = context.new_page()
     watch.follow(page)
     yield page
     problems = [f"exception block: {block.inner_text()}" for block in page.locator(EXCEPTION).all()]
-    context.close()
+    page.evaluate("() => localStorage.clear()")  # nothing but the cache is for the next test
+    context.clear_cookies()
+    for each in context.pages:
+        each.close()
     problems += watch.problems()
     said = app.errors(log_start)
     if "Traceback (most recent call last)" in said:
