@@ -5,7 +5,8 @@ import json
 import pytest
 import torch
 
-from lambda_core.engines import ENGINES, check
+from lambda_core import check
+from lambda_core.engines import ENGINES
 
 
 @pytest.fixture

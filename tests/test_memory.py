@@ -109,7 +109,7 @@ def test_a_run_is_followed_cancelled_and_one_at_a_time():
         memory_here.start(asked, 4)
     run.stop()
     assert run.process.poll() is not None and len(run.lines) < 20
-    again = memory_here.start([("flash attention", Sizes(side=4, batch=1))], 1, seconds=0.05)
+    again = memory_here.start([("flash attention", Sizes(side=4, batch=1))], 1, seconds=0.001)
     assert again.ended.wait(60) and again.process.returncode == 3 and not again.lines
 
 

@@ -20,6 +20,8 @@ Gradients = Callable[[Tensor, Tensor, Tensor, Tensor, Tensor, Size], tuple[Tenso
 
 CACHE = 2**20  # numbers: small enough to stay in the cache of a CPU
 MEMORY = 2**26
+# Asked once, here: torch.compile does not see through the question.
+CPU_HAS_BFLOAT16 = torch.backends.mkldnn.is_available() and bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
 
 
 def room(x: Tensor) -> int:
@@ -37,15 +39,7 @@ def empty_output(q: Tensor, v: Tensor) -> Tensor:
 
 def narrows(dtype: torch.dtype, device: torch.device) -> bool:
     """Whether products of bfloat16, summed in float32, are quicker here than those of float32."""
-    return dtype == torch.bfloat16 and _made_for_bfloat16(device.type)
-
-
-@torch.compiler.assume_constant_result  # it asks what torch.compile cannot trace
-def _made_for_bfloat16(device: str) -> bool:
-    if device == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
-    mkldnn = device == "cpu" and torch.backends.mkldnn.is_available()
-    return mkldnn and bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+    return dtype == torch.bfloat16 and (device.type == "cuda" or (device.type == "cpu" and CPU_HAS_BFLOAT16))
 
 
 def operator(name: str, output: Output, gradients: Gradients, narrow: bool = False) -> Callable[..., Tensor]:

@@ -1,4 +1,4 @@
-"""Check this device against the definition: python -m lambda_core.engines.check [--device cuda] [--json FILE]
+"""Check this device against the definition: python -m lambda_core.check [--device cuda] [--json FILE]
 
 Every engine in every precision, output and gradients, against `einsum` in float64; every layer, plain and under
 autocast, against itself in float64 on the CPU; two hundred steps of mixed precision. Prints what it found, the largest
@@ -193,7 +193,7 @@ def run(device: torch.device) -> dict[str, Any]:
 
 def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(
-        prog="python -m lambda_core.engines.check",
+        prog="python -m lambda_core.check",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -202,7 +202,7 @@ def main(arguments: list[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     device = torch.device(options.device)
     report = {
-        "command": f"python -m lambda_core.engines.check --device {device.type}",
+        "command": f"python -m lambda_core.check --device {device.type}",
         "device": device_name(device),
         "torch": torch.__version__,
         "date": date.today().isoformat(),
