@@ -70,10 +70,10 @@ chromium() { # a Chromium that starts: the one that is there, else Playwright's,
 
 packages() { python -m pip install --quiet --disable-pip-version-check -e '.[app,train,test]'; }
 
-# Two test processes with one thread each use two cores better than one process with two threads.
-unit() { OMP_NUM_THREADS=1 python -m pytest -m "not browser" -n 2 --dist worksteal --durations 12; }
+# Processes with one thread each use cores better than threads; one more than two cores, since tests also wait.
+unit() { OMP_NUM_THREADS=1 python -m pytest -m "not browser" -n 3 --dist worksteal --durations 12; }
 # Each with a server and a browser of its own.
-pages() { python -m pytest -m browser -n 2 --dist worksteal --durations 12; }
+pages() { python -m pytest -m browser -n 3 --dist worksteal --durations 12; }
 
 # mypy reads all of PyTorch the first time, a minute and more on one core: beside the unit tests.
 begin_types() {

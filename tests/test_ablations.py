@@ -1,6 +1,7 @@
 """The networks of the ablations, and what of them is kept."""
 
 import json
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -183,3 +184,22 @@ def test_a_published_run_is_recorded_once(short):
     assert [row["name"] for row in json.loads(results.read_text())["networks"]] == ["twin", "other"]
     assert not (short / "other.safetensors").exists()
     assert load_checkpoint("twin").card["metrics"]["val_top1"]["value"] == round(network["top1"], 2)
+
+
+def elsewhere(name: str, seed: int, word: str) -> tuple[str, int, str, int]:
+    return name, seed, word, os.getpid()
+
+
+def test_several_at_a_time_each_in_a_process_of_its_own():
+    jobs = [(0, "one"), (0, "two"), (1, "one")]
+    found = list(ablations.each(jobs, 2, elsewhere, "word"))
+    assert sorted(row[:3] for _, row in found) == [("one", 0, "word"), ("one", 1, "word"), ("two", 0, "word")]
+    assert all(name == row[0] and row[3] != os.getpid() for name, row in found)
+    assert [row[3] for _, row in ablations.each(jobs, 1, elsewhere, "word")] == [os.getpid()] * 3
+
+
+def test_fewer_than_one_at_a_time_is_refused(capsys):
+    with pytest.raises(SystemExit) as stopped:
+        ablations.main(["--jobs", "0"])
+    assert stopped.value.code == 2
+    assert "--jobs must be at least 1, not 0" in capsys.readouterr().err

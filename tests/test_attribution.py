@@ -283,6 +283,7 @@ def test_twenty_threads_get_what_one_would(model):
     assert hooks(model) == 0
 
 
+@pytest.mark.long
 def test_memory_is_flat_over_500_attributions(model):
     methods = ("saliency", "grad_cam", "deeplift", "input_x_gradient", "layer_activation")
 

@@ -98,6 +98,7 @@ def test_a_run_can_be_ordered_left_found_again_and_stopped_on_the_page():
     assert any(button.label == "Train" for button in app.button)
 
 
+@pytest.mark.long
 def test_a_run_pauses_goes_on_and_leaves_when_its_server_is_gone():
     job = jobs.create("digits", 400, (SMALL, "batch=64"))
     try:

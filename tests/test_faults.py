@@ -80,6 +80,7 @@ def equal_but_for_roundings(one, two):
         torch.testing.assert_close(value, weights(two)[name], rtol=2e-3, atol=2e-4)
 
 
+@pytest.mark.long
 def test_two_processes_equal_one_and_a_lost_one_ends_the_other(folder, whole, tmp_path):
     with launched(tmp_path, folder, processes=2, slow=0.2) as process:
         wait_for(lambda: (tmp_path / "state.pt").exists(), process)
@@ -96,6 +97,7 @@ def test_two_processes_equal_one_and_a_lost_one_ends_the_other(folder, whole, tm
         assert "gloo" not in (tmp_path / f"threads{rank}").read_text()
 
 
+@pytest.mark.long
 def test_torchrun_starts_all_again_when_a_worker_is_lost(folder, whole, tmp_path):
     with launched(tmp_path, folder, processes=2, restarts=3, slow=0.2) as process:  # gloo may need a second try
         wait_for(lambda: (tmp_path / "state.pt").exists(), process)

@@ -14,7 +14,7 @@ import os
 import signal
 import statistics
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass, field, replace
 from datetime import date
@@ -197,19 +197,20 @@ def train(name: str, seed: int, out: Path, folder: str | None, device: str | Non
     }
 
 
-def train_all(
-    jobs: Iterable[tuple[int, str]], at_once: int, out: Path, folder: str | None, device: str | None = None
-) -> Iterator[tuple[str, dict[str, Any] | None]]:
-    """(name, what `train` returns) of each (seed, name) as it is done, so many in processes of their own at a time."""
+def each(
+    jobs: Iterable[tuple[int, str]], at_once: int, one: Callable[..., Any], *arguments: Any
+) -> Iterator[tuple[str, Any]]:
+    """(name, one(name, seed, *arguments)) of each (seed, name) as it is done, so many in processes of their own at a
+    time."""
     if at_once == 1:
         for seed, name in jobs:
             print(f"{name}, seed {seed}", file=sys.stderr, flush=True)
-            yield name, train(name, seed, out, folder, device)
+            yield name, one(name, seed, *arguments)
         return
     threads = max(1, (os.cpu_count() or 1) // at_once)
     with ProcessPoolExecutor(at_once, get_context("spawn"), _begin, (threads,)) as pool:
         signal.signal(signal.SIGTERM, _stop_children)
-        waiting = {pool.submit(train, name, seed, out, folder, device): name for seed, name in jobs}
+        waiting = {pool.submit(one, name, seed, *arguments): name for seed, name in jobs}
         try:
             for done in as_completed(waiting):
                 yield waiting[done], done.result()
@@ -250,12 +251,12 @@ def main(arguments: list[str] | None = None) -> None:
 
     jobs = missing(options.only, options.seeds, trained())
     try:
-        for name, row in train_all(jobs, options.jobs, options.out, options.data, options.device):
+        for name, row in each(jobs, options.jobs, train, options.out, options.data, options.device):
             if row is None:
                 sys.exit(classify.STOPPED)
             found = trained()  # read again: another process may have added to it
             found.setdefault(name, {})[row["seed"]] = row
-            write({each: dict(sorted(runs.items())) for each, runs in found.items()})
+            write({of: dict(sorted(runs.items())) for of, runs in found.items()})
     except (data.DataMissing, data.DataBroken, TrainingStopped, ValueError) as error:
         sys.exit(str(error).strip().splitlines()[-1])
 

@@ -112,6 +112,7 @@ def test_a_row_of_the_paper_is_a_preset_and_its_number_opens_its_derivation(open
     page.wait_for_selector(".derivation", state="detached")
 
 
+@pytest.mark.long
 def test_a_measurement_runs_to_its_end(open_page: Callable[..., Page]):
     page = open_page(PATH, net="lambda_resnet_mini~CCLL~px64")
     page.locator('[data-testid="stMain"]').get_by_role("button", name="Measure").first.click()

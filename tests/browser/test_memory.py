@@ -26,6 +26,7 @@ def test_a_slider_moves_the_sentence_the_chart_and_the_link(open_page: Callable[
     expect(row).to_contain_text("2·8·8·6,400²")
 
 
+@pytest.mark.long
 def test_measuring_puts_a_dot_on_each_curve_and_can_be_cancelled(open_page: Callable[..., Page]):
     page = open_page("memory", sizes="s20-b1-l1-d64-h4")
     page.locator(MEASURE).first.click()

@@ -70,6 +70,7 @@ def other(app: Server, browser: Browser) -> Iterator[Page]:
     context.close()
 
 
+@pytest.mark.long
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="looks for processes in /proc")
 def test_the_whole_life_of_a_run(open_page: Callable[..., Page], other: Page, app: Server, tmp_path: Path) -> None:
     page = open_page(PATH)
