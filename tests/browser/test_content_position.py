@@ -100,6 +100,7 @@ def test_a_switch_changes_the_answer(open_page: Callable[..., Page], network):
     with switched(checkpoint.model, everywhere(checkpoint.model, "position")):
         best = checkpoint.classes[checkpoint.model(x)[0].argmax()]
     page = open_page(PAGE)
+    canvas(page, "c.state()")  # the page is whole
     answer = page.get_by_test_id("answer")
     assert "nothing switched off" in answer.inner_text()
     page.get_by_role("button", name="Content only").click()
