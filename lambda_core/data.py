@@ -247,10 +247,8 @@ class Repeatable(Dataset):
                 return str(files[index][0])
         return f"picture {index} of {type(source).__name__}"
 
-    def __getitem__(self, index: int | tuple[int, int]) -> tuple[Tensor, int]:
-        """A number, of `self.epoch`; or an epoch and a number, for processes that live longer than an epoch."""
-        epoch, index = index if isinstance(index, tuple) else (self.epoch, index)
+    def __getitem__(self, index: int) -> tuple[Tensor, int]:
         image, label = self._load(index) if self.cache is None else self.cache[index]
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed((self.seed * 1_000_003 + epoch) * 1_000_003 + index)
+            torch.manual_seed((self.seed * 1_000_003 + self.epoch) * 1_000_003 + index)
             return self.transform(image), label

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from lambda_core import build, data, load_checkpoint
-from lambda_core.training import classify, evaluate, loop
+from lambda_core.training import classify, evaluate
 from lambda_core.training.config import RECIPES
 from lambda_core.training.loop import accelerator_for, recompute_blocks
 from tests.tiny import TINY, equal, losses, weights
@@ -145,21 +145,6 @@ def test_recomputed_blocks_give_the_same_gradients_and_statistics():
     for name, value in plain.items():
         if not name.endswith("num_batches_tracked"):
             torch.testing.assert_close(again[name], value)
-
-
-def test_processes_that_load_stay_and_change_nothing(folder, whole, tmp_path, monkeypatch):
-    made, plain = [], loop.DataLoader
-
-    def counted(*arguments, **options):
-        made.append(options)
-        return plain(*arguments, **options)
-
-    monkeypatch.setattr(loop, "DataLoader", counted)
-    classify.train(TINY, tmp_path, folder, workers=1, device="cpu")
-    assert equal(whole, tmp_path)
-    sides = {TINY.side(epoch) for epoch in range(TINY.epochs)}
-    assert len(made) == len(sides) < TINY.epochs
-    assert all(options["persistent_workers"] for options in made)
 
 
 def test_transforms_depend_on_seed_epoch_and_index_alone(folder):

@@ -23,16 +23,3 @@ def batches(
         parts = order[step * batch : (step + 1) * batch].view(accumulate, world, -1)
         for part in parts:
             yield part[rank].tolist()
-
-
-class Lists:
-    """Index lists in an order that is set anew each epoch, for a DataLoader that lives longer."""
-
-    def __init__(self) -> None:
-        self.lists: list[list[tuple[int, int]]] = []  # of (epoch, index)
-
-    def __iter__(self) -> Iterator[list[tuple[int, int]]]:
-        return iter(self.lists)
-
-    def __len__(self) -> int:
-        return len(self.lists)

@@ -13,7 +13,7 @@ import signal
 import sys
 from collections.abc import Callable
 from dataclasses import asdict, replace
-from functools import cache, partial
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -103,14 +103,10 @@ def train(
 
 
 def _augmented(recipe: Recipe, epoch: int) -> Callable:
-    """The transform of an epoch, the same object for as long as nothing changes."""
     now = recipe.at(epoch)
-    return _transform(recipe.side(epoch), tuple(now.scale), now.pad, now.flip, now.randaugment)
-
-
-@cache
-def _transform(side: int, scale: Any, pad: int, flip: bool, randaugment: Any) -> Callable:
-    return data.train_transform(side, scale, pad=pad, flip=flip, randaugment=randaugment)
+    return data.train_transform(
+        recipe.side(epoch), now.scale, pad=now.pad, flip=now.flip, randaugment=now.randaugment
+    )  # fmt: skip
 
 
 def _tensorboard(out: Path, step: int) -> Callable[[int, float], None] | None:

@@ -23,7 +23,7 @@ from lambda_core.checkpoints import CheckpointRefused
 from lambda_core.data import IMAGENET_MEAN, IMAGENET_STD, Repeatable, normalize
 from lambda_core.models.blocks import Bottleneck
 from lambda_core.models.widening import CannotWiden, widen
-from lambda_core.training.batches import Lists, batches
+from lambda_core.training.batches import batches
 from lambda_core.training.config import Recipe
 from lambda_core.training.faults import TrainingStopped, write_atomically
 from lambda_core.training.norms import share_norms
@@ -197,8 +197,6 @@ class Run:
         self.history: list[dict[str, float]] = []  # a row an epoch, as in log.csv
         self.curve: list[tuple[int, float]] = []  # a point every few steps, as in curve.csv
         self.stop = False  # set by a signal: save and leave after the step at hand
-        self._order = Lists()
-        self._loads: tuple[DataLoader, Repeatable, Callable, int] | None = None
 
     def close(self) -> None:
         """Leave the other processes, all at one time, with no thread of theirs left.
@@ -207,7 +205,6 @@ class Run:
         thread of gloo that is still there when the interpreter ends may abort the process.
         """
         self.accelerator.wait_for_everyone()
-        self._loads = None
         self.forward = self.model
         self.accelerator.free_memory()
         self.accelerator.end_training()
@@ -282,19 +279,13 @@ class Run:
         self.model.load_state_dict(self.average.module.state_dict())
 
     def loader(self, data: Repeatable, workers: int, start: int = 0) -> tuple[DataLoader, int]:
-        """This process's batches of the epoch at hand from a step on, and how many whole steps remain.
-
-        The processes that load stay for as long as the transforms of the data do: to start them takes as long as many
-        steps of a GPU.
-        """
-        if self._loads is None or self._loads[1:] != (data, data.transform, workers):
-            loader = DataLoader(
-                data, batch_sampler=self._order, num_workers=workers, pin_memory=self.device.type == "cuda",
-                worker_init_fn=outlive_stop, persistent_workers=workers > 0,
-            )  # fmt: skip
-            self._loads = loader, data, data.transform, workers
-        self._order.lists = [[(self.epoch, index) for index in each] for each in self._lists(len(data), start)]
-        return self._loads[0], len(self._order) // self.recipe.accumulate
+        """This process's batches of the epoch at hand from a step on, and how many whole steps remain."""
+        lists = list(self._lists(len(data), start))
+        pinned = self.device.type == "cuda"
+        loader = DataLoader(
+            data, batch_sampler=lists, num_workers=workers, pin_memory=pinned, worker_init_fn=outlive_stop
+        )
+        return loader, len(lists) // self.recipe.accumulate
 
     def _lists(self, count: int, start: int) -> Iterator[list[int]]:
         return batches(
@@ -305,6 +296,7 @@ class Run:
 
     def train_epoch(self, data: Repeatable, workers: int, total: int, log: Any = None) -> dict[str, float] | None:
         """The rest of the epoch at hand; its mean loss and seconds, or None if the run was asked to stop."""
+        data.epoch = self.epoch
         self.mixed = _mix(self.recipe.at(self.epoch), len(self.classes))
         if self.accelerator.is_main_process:
             self.folder.mkdir(parents=True, exist_ok=True)
