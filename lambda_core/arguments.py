@@ -4,6 +4,19 @@ import argparse
 import os
 from pathlib import Path
 
+import torch
+
+
+def device(text: str) -> str:
+    """For argparse: a device that this machine has, which is asked before the work and not after."""
+    try:
+        torch.zeros(1, device=text).item()
+    except (RuntimeError, AssertionError):  # also for one without numbers, as meta
+        raise argparse.ArgumentTypeError(
+            f"this machine has no device {text!r}: take cpu, or cuda with an NVIDIA GPU"
+        ) from None
+    return text
+
 
 def writable(text: str) -> Path:
     """For argparse: a file that can be written, which is asked before the figures are measured and not after."""

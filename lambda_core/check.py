@@ -9,8 +9,6 @@ import argparse
 import copy
 import json
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import date
 from typing import Any
 
@@ -18,8 +16,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from lambda_core.arguments import device as usable
 from lambda_core.arguments import writable
 from lambda_core.benchmark.measuring import device_name
+from lambda_core.benchmark.precision import full_float32
 from lambda_core.engines import ENGINES
 from lambda_core.layers import LAYERS, LambdaLayer
 from lambda_core.models import build
@@ -37,19 +37,6 @@ PROBLEMS = (
 TOLERANCES = {torch.float64: 1e-10, torch.float32: 1e-4, torch.bfloat16: 2e-2, torch.float16: 2e-3}
 PARTS = ("output", "dq", "dv", "dE", "dλc")
 STEPS = 200
-
-
-@contextmanager
-def exact() -> Iterator[None]:
-    """Products of float32 in float32: TF32, where a device has it, keeps ten bits of each factor."""
-    before = torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32
-    torch.set_float32_matmul_precision("highest")
-    torch.backends.cudnn.allow_tf32 = False
-    try:
-        yield
-    finally:
-        torch.set_float32_matmul_precision(before[0])
-        torch.backends.cudnn.allow_tf32 = before[1]
 
 
 def error(found: Tensor, expected: Tensor) -> float:
@@ -187,7 +174,7 @@ def failures(report: dict[str, Any]) -> list[str]:
 def run(device: torch.device) -> dict[str, Any]:
     """All three parts."""
     torch.manual_seed(0)
-    with exact():
+    with full_float32():
         return {"engines": engines(device), "layers": layers(device), "training": training(device)}
 
 
@@ -197,7 +184,7 @@ def main(arguments: list[str] | None = None) -> None:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    parser.add_argument("--device", type=usable, default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--json", type=writable, help="write the figures here")
     options = parser.parse_args(arguments)
     device = torch.device(options.device)

@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from lambda_core.arguments import device as usable
 from lambda_core.checkpoints import Checkpoint, CheckpointRefused, load_checkpoint
 from lambda_core.data import prepare
 from lambda_core.pictures import as_rgb
@@ -94,9 +95,9 @@ def run(options: argparse.Namespace) -> int:
     results: list[dict[str, Any]] = []
     code = 0
     try:
-        torch.zeros(1, device=options.device).item()
-    except (RuntimeError, AssertionError):  # also for one without numbers, as meta
-        return _refuse(f"this machine has no device {options.device!r}: take cpu, or cuda with an NVIDIA GPU")
+        usable(options.device)
+    except argparse.ArgumentTypeError as error:
+        return _refuse(str(error))
     try:
         checkpoint = load_checkpoint(options.checkpoint, options.device)
         for path in options.images:

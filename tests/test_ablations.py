@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from lambda_core.checkpoints import files
 from lambda_core.tables import compare, figures
 from lambda_core.training import ablation_table, ablations, classify, publish
 from lambda_core.training.ablations import ABLATIONS
+from lambda_core.training.faults import TrainingStopped
 from tests import ablation_results, imagenette
 
 
@@ -196,6 +198,17 @@ def test_several_at_a_time_each_in_a_process_of_its_own():
     assert sorted(row[:3] for _, row in found) == [("one", 0, "word"), ("one", 1, "word"), ("two", 0, "word")]
     assert all(name == row[0] and row[3] != os.getpid() for name, row in found)
     assert [row[3] for _, row in ablations.each(jobs, 1, elsewhere, "word")] == [os.getpid()] * 3
+
+
+def lost(name: str, seed: int) -> None:
+    os._exit(9)
+
+
+def test_a_lost_process_ends_in_a_sentence():
+    before = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(TrainingStopped, match="the same command goes on"):
+        list(ablations.each([(0, "one")], 2, lost))
+    assert signal.getsignal(signal.SIGTERM) is before
 
 
 def test_fewer_than_one_at_a_time_is_refused(capsys):

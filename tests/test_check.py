@@ -54,12 +54,9 @@ def test_a_loss_that_is_not_a_number_fails():
     assert not check.failures({"engines": [], "layers": [], "training": [row | {"finite": True, "last": 0.5}]})
 
 
-def test_products_are_exact_within_and_as_before_afterwards():
-    torch.backends.cudnn.allow_tf32, before = True, torch.backends.cudnn.allow_tf32
-    try:
-        with check.exact():
-            assert not torch.backends.cudnn.allow_tf32
-            assert torch.get_float32_matmul_precision() == "highest"
-        assert torch.backends.cudnn.allow_tf32
-    finally:
-        torch.backends.cudnn.allow_tf32 = before
+def test_a_device_that_is_not_there_ends_in_a_sentence(capsys):
+    for name in ("nothing", "meta"):
+        with pytest.raises(SystemExit) as stopped:
+            check.main(["--device", name])
+        assert stopped.value.code == 2
+        assert f"this machine has no device '{name}'" in capsys.readouterr().err

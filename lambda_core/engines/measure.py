@@ -17,6 +17,7 @@ from typing import Any
 import torch
 
 from lambda_core.allocator import keep_memory
+from lambda_core.arguments import device as usable
 from lambda_core.arguments import writable
 from lambda_core.engines import ENGINES
 from lambda_core.engines.auto import COSTS, MADE_FOR
@@ -120,7 +121,7 @@ def device_name(device: torch.device) -> str:
 
 def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m lambda_core.engines.measure", description=__doc__)
-    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    parser.add_argument("--device", type=usable, default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--json", type=writable, help="write here, beside what it holds on other devices (else print)")
     options = parser.parse_args(arguments)

@@ -16,6 +16,7 @@ import statistics
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass, field, replace
 from datetime import date
 from multiprocessing import active_children, get_context
@@ -26,6 +27,7 @@ import torch
 
 from lambda_core import data
 from lambda_core.allocator import keep_memory
+from lambda_core.arguments import device as usable
 from lambda_core.checkpoints import load_checkpoint
 from lambda_core.models import build
 from lambda_core.training.config import RECIPES, Recipe
@@ -201,7 +203,7 @@ def each(
     jobs: Iterable[tuple[int, str]], at_once: int, one: Callable[..., Any], *arguments: Any
 ) -> Iterator[tuple[str, Any]]:
     """(name, one(name, seed, *arguments)) of each (seed, name) as it is done, so many in processes of their own at a
-    time."""
+    time. Raises TrainingStopped if one of them is lost."""
     if at_once == 1:
         for seed, name in jobs:
             print(f"{name}, seed {seed}", file=sys.stderr, flush=True)
@@ -209,13 +211,16 @@ def each(
         return
     threads = max(1, (os.cpu_count() or 1) // at_once)
     with ProcessPoolExecutor(at_once, get_context("spawn"), _begin, (threads,)) as pool:
-        signal.signal(signal.SIGTERM, _stop_children)
+        before = signal.signal(signal.SIGTERM, _stop_children)
         waiting = {pool.submit(one, name, seed, *arguments): name for seed, name in jobs}
         try:
             for done in as_completed(waiting):
                 yield waiting[done], done.result()
+        except BrokenProcessPool:
+            raise TrainingStopped("a process was lost or stopped: the same command goes on where each was") from None
         finally:
             pool.shutdown(cancel_futures=True)
+            signal.signal(signal.SIGTERM, before)
 
 
 def _stop_children(*_: object) -> None:
@@ -235,7 +240,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--only", nargs="+", choices=ABLATIONS, default=list(ABLATIONS), metavar="NAME")
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--out", type=Path, default=Path("runs/ablations"))
-    parser.add_argument("--device", choices=["cpu", "cuda"])
+    parser.add_argument("--device", type=usable, choices=["cpu", "cuda"])
     parser.add_argument("--jobs", type=int, default=1, help="networks that are trained at a time, each in a process")
     parser.add_argument("--table", action="store_true", help="print the results as Markdown, and train nothing")
     options = parser.parse_args(arguments)

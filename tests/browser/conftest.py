@@ -36,10 +36,9 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture(scope="session")
-def contexts(browser: Browser) -> Iterator[Callable[[View], BrowserContext]]:
+def contexts(browser: Browser) -> Callable[[View], BrowserContext]:
     """One context for each kind of window: with its cache a page is there a second sooner."""
-    yield (remembered := cache(lambda view: view.context(browser)))
-    remembered.cache_clear()
+    return cache(lambda view: view.context(browser))
 
 
 @pytest.fixture
