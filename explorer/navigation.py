@@ -2,6 +2,7 @@
 
 import ast
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 PAGES = Path(__file__).parent.parent / "pages"
@@ -25,14 +26,18 @@ class PageInfo:
 
 def find(folder: Path = PAGES) -> list[PageInfo]:
     """Every page, in the order of the menu. A file without PAGE, or with a group that is not there, is an error."""
-    pages = []
-    for path in folder.glob("*.py"):
-        values = [
-            ast.literal_eval(node.value)
-            for node in ast.parse(path.read_text()).body
-            if isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "") == "PAGE"
-        ]
-        if len(values) != 1 or values[0].keys() != KEYS or values[0]["group"] not in GROUPS:
-            raise ValueError(f"{path.name} needs one PAGE with {', '.join(sorted(KEYS))}, and a group of {GROUPS}")
-        pages.append(PageInfo(path, **values[0]))
+    pages = [_read(path, path.stat().st_mtime_ns) for path in folder.glob("*.py")]
     return sorted(pages, key=lambda page: (GROUPS.index(page.group), page.order, page.title))
+
+
+@lru_cache(maxsize=64)
+def _read(path: Path, _changed: int) -> PageInfo:
+    """The page in a file as it was at a time: every run of every session asks for all of them."""
+    values = [
+        ast.literal_eval(node.value)
+        for node in ast.parse(path.read_text()).body
+        if isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "") == "PAGE"
+    ]
+    if len(values) != 1 or values[0].keys() != KEYS or values[0]["group"] not in GROUPS:
+        raise ValueError(f"{path.name} needs one PAGE with {', '.join(sorted(KEYS))}, and a group of {GROUPS}")
+    return PageInfo(path, **values[0])

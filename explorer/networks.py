@@ -131,14 +131,16 @@ def _sent(place: str) -> None:
 def choose(place: str, label: str) -> None:
     """A list of networks by name and a way to bring a file; below, why one was not opened."""
     now = first() if place == "first" else second()
-    listed = [*([NONE] if place == "second" else []), *shelf.names()]
+    labels = shelf.labels()
+    listed = [*([NONE] if place == "second" else []), *labels]
     shown = NONE if now is None else now.name
     if shown not in listed:  # a file, or a network on its way: it stays in the list while it is the one on show
         listed.append(shown)
     st.session_state[f"network_{place}"] = shown
     with st.container(horizontal=True, vertical_alignment="bottom"):
         st.selectbox(
-            label, listed, format_func=shelf.label, key=f"network_{place}", on_change=_chosen, args=(place,), width=320,
+            label, listed, format_func=lambda name: labels.get(name, name),
+            key=f"network_{place}", on_change=_chosen, args=(place,), width=320,
             help=None if place == "second" else "Type to search: home, large, small, content, scope, timm …",
         )  # fmt: skip
         with st.popover("Open a file", icon=":material/upload_file:"):

@@ -138,13 +138,8 @@ def cost() -> None:
 
 
 def _draw_cost(rows: list[dict[str, Any]]) -> None:
-    left, right = st.columns(2, gap="large")
-    scheme = st.context.theme.type or "light"
-    charts = {
-        "scope_flops": (left, _chart(rows, scheme, "flops_b", "FLOPs, billions", ours="ours_b")),
-        "scope_top1": (right, _chart(rows, scheme, "top1", "Top-1, %", ours="measured")),
-    }
-    for key, (column, chart) in charts.items():
+    charts = _charts(st.context.theme.type or "light", rows)
+    for column, (key, chart) in zip(st.columns(2, gap="large"), charts.items(), strict=True):
         column.plotly_chart(chart, key=key, theme=None, config={"displayModeBar": False})
     measured = sorted({row["measured_on"] for row in rows if row["measured"] is not None})
     shown = [
@@ -175,6 +170,15 @@ def _draw_cost(rows: list[dict[str, Any]]) -> None:
 
 def _one_decimal(number: float | None) -> str:
     return "–" if number is None else f"{number:.1f}"
+
+
+@st.cache_resource(max_entries=2, show_spinner=False)
+def _charts(scheme: str, _rows: list[dict[str, Any]]) -> dict[str, Any]:
+    """Made once: plotly takes longer to build them than a click may to be answered in all."""
+    return {
+        "scope_flops": _chart(_rows, scheme, "flops_b", "FLOPs, billions", ours="ours_b"),
+        "scope_top1": _chart(_rows, scheme, "top1", "Top-1, %", ours="measured"),
+    }
 
 
 def _chart(rows: list[dict[str, Any]], scheme: str, published: str, title: str, ours: str) -> Any:

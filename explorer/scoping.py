@@ -60,22 +60,19 @@ def measured(picture: images.Picture, traced: Traced, selection: Selection, part
     mine = loading.brought()
     n = selection.row * traced.layer["width"] + selection.column
     key = (picture.key, mine.key if mine else HOME, selection.layer)
-    x = traced.tensors["input"]
-    return Measured(*_measured(key, n, selection.head, selection.scope, part, traced.probabilities, x, picture.image))
+    return Measured(*_measured(key, n, selection.head, selection.scope, part, traced, picture.image))
 
 
 @st.cache_data(max_entries=64, show_spinner=False)
 def _measured(
-    key: tuple[str, str, str], n: int, head: int, scope: int, part: str,
-    _before: np.ndarray, _input: np.ndarray, _image: Image.Image,
-) -> tuple[dict[str, np.ndarray], list[tuple[str, float, float, float]]]:  # fmt: skip
+    key: tuple[str, str, str], n: int, head: int, scope: int, part: str, _traced: Traced, _image: Image.Image
+) -> tuple[dict[str, np.ndarray], list[tuple[str, float, float, float]]]:
     loaded = loading.checkpoint()
     model, path = loaded.model, key[2]
     layer = cast(LambdaLayer, model.get_submodule(path))
-    x, entering = prepare(_image, loaded.preprocess), torch.from_numpy(_input)[None]
+    x = prepare(_image, loaded.preprocess)
+    entering, whole = (torch.from_numpy(_traced.tensors[name])[None] for name in ("input", "output"))
     with LOCK:
-        with torch.no_grad():
-            whole = layer(entering)
         with cropped_scope(layer, scope or UNCROPPED):
             maps, output, answer = footprints(model, x, path, n, head, part)
             weights = implied_weights(layer, entering, n)
@@ -83,7 +80,7 @@ def _measured(
             everywhere = model(x) if smaller else answer
     change = (output - whole)[0].norm(dim=0) / whole[0].norm(dim=0).clamp_min(1e-12)
     tensors = {"weights": weights, **maps, "change": change}
-    answers = _answers(loaded.classes, _before, _probabilities(answer), _probabilities(everywhere))
+    answers = _answers(loaded.classes, _traced.probabilities, _probabilities(answer), _probabilities(everywhere))
     return {name: tensor.numpy() for name, tensor in tensors.items()}, answers
 
 

@@ -20,26 +20,23 @@ TITLES = {
 BUFFERS = ("running_mean", "running_var", "num_batches_tracked")  # kept with the weights, but not learnt by gradients
 
 
-def names() -> list[str]:
-    """The zoo, home first and what belongs together side by side; then timm's, which timm fetches."""
-    there, place = zoo(), {name: i for i, name in enumerate(TITLES)}
-    return [
-        *sorted(there, key=lambda name: (place.get(name, len(place)), name)),
-        *(f"timm/{name}" for name in NETWORKS),
-    ]
+def labels() -> dict[str, str]:
+    """The title of every network by name, and how large it is: "Small: lambda, content only · 0.39 M".
+
+    The zoo, home first and what belongs together side by side; then timm's, which timm fetches.
+    """
+    place = {name: i for i, name in enumerate(TITLES)}
+    there = sorted(zoo().items(), key=lambda item: (place.get(item[0], len(place)), item[0]))
+    sizes = {name: parameters(path, path.stat().st_mtime) / 1e6 for name, path in there}
+    return {
+        **{name: f"{TITLES.get(name, name)} · {size:.2f} M" for name, size in sizes.items()},
+        **{f"timm/{name}": f"timm: {name}" for name in NETWORKS},
+    }
 
 
 def title(name: str) -> str:
     """A network by name, for people; one that is not of the zoo as it is called."""
     return TITLES.get(name, name) if name in zoo() else name
-
-
-def label(name: str) -> str:
-    """The title and how large it is: "Small: lambda, content only · 0.39 M"."""
-    path = zoo().get(name)
-    if path is None:
-        return f"timm: {name.removeprefix('timm/')}" if name.startswith("timm/") else name
-    return f"{title(name)} · {parameters(path, path.stat().st_mtime) / 1e6:.2f} M"
 
 
 @lru_cache(maxsize=64)

@@ -161,10 +161,11 @@ def _network() -> None:
     mine = loading.brought()
     name = mine.name if mine else HOME
     with st.popover(networks.plain(shelf.title(name)[:60]), width="stretch", key="network_popover"):
-        listed = shelf.names()
+        labels = shelf.labels()
         st.session_state["network_choice"] = name
         st.selectbox(
-            "Network, on every page", listed if name in listed else [name, *listed], format_func=shelf.label,
+            "Network, on every page", labels if name in labels else [name, *labels],
+            format_func=lambda listed: labels.get(listed, listed),
             key="network_choice", on_change=_choose_network,
         )  # fmt: skip
         st.page_link("../pages/predictions.py", label="Its answers and model card", icon=":material/arrow_forward:")
