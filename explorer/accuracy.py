@@ -40,7 +40,7 @@ class Job:
 
 def _measured() -> dict[Off, Counts]:
     """What this session measured on its network, by what was switched off."""
-    return st.session_state.setdefault("halves_measured", {}).setdefault(halves.network_id(), {})
+    return st.session_state.setdefault("halves_measured", {}).setdefault(loading.network_key(), {})
 
 
 def _why_not() -> str | None:
@@ -67,13 +67,13 @@ def _begin(off: Off, count: int) -> None:
         return
     st.session_state.pop("halves_message", None)
     indices = subset(len(pictures), count)  # type: ignore[arg-type]
-    st.session_state[JOB] = Job(halves.network_id(), off, pictures, indices)
+    st.session_state[JOB] = Job(loading.network_key(), off, pictures, indices)
 
 
 def _work() -> None:
     """One batch: the whole network and the switched one on the same pictures. A cancel keeps what was counted."""
     job: Job | None = st.session_state.get(JOB)
-    if job is None or job.network != halves.network_id():
+    if job is None or job.network != loading.network_key():
         st.session_state.pop(JOB, None)
         st.rerun()
     measured = _measured()

@@ -6,7 +6,8 @@ from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from lambda_core.layers import LAYERS
-from lambda_core.models import FAMILY, SANS, Config, SanConfig, config_of
+from lambda_core.meta import shapes_only
+from lambda_core.models import FAMILY, SANS, Config, SanConfig, build, config_of
 from lambda_core.models.config import layer_options, options_by_letter, parse_stages, takes
 from lambda_core.tables import Network
 
@@ -214,14 +215,21 @@ def small(architecture: Architecture) -> dict[str, Any]:
         raise ValueError(f"{len(letters)} blocks are too slow for a first run: take ResNet-26 or ResNet-50.")
     config = FAMILY[architecture.base]
     widths = tuple(width // 4 for width in config.widths)
-    overrides = {name: value for name, value in architecture.overrides().items() if name != "image_size"}
-    return {
-        "name": architecture.base,
-        "overrides": overrides | {
-            "stages": shortest(architecture.letters()), "widths": widths, "stem": ((3, widths[0], 1),), "pool": False,
-            "strides": (1, 2, 2, *(1 for _ in config.strides[3:])), "num_classes": 10, "image_size": 16,
-        },
+    overrides = {name: value for name, value in architecture.overrides().items() if name != "image_size"} | {
+        "stages": shortest(architecture.letters()), "widths": widths, "stem": ((3, widths[0], 1),), "pool": False,
+        "strides": (1, 2, 2, *(1 for _ in config.strides[3:])), "num_classes": 10, "image_size": 16,
     }  # fmt: skip
+    return {"name": architecture.base, "overrides": overrides}
+
+
+def refused(network: dict[str, Any]) -> str | None:
+    """Why what `small` gave cannot be built, in a sentence; None if it can: sizes were chosen for the wide network."""
+    try:
+        with shapes_only():
+            build(network["name"], **network["overrides"])
+    except ValueError as error:
+        return f"The training page has a quarter of the widths, and there {str(error).rstrip('.')}."
+    return None
 
 
 def block_options(config: Config) -> list[list[dict[str, Any]]]:

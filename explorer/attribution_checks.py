@@ -5,17 +5,12 @@ from typing import Any
 import streamlit as st
 
 from explorer import attribution_plots as plots
-from explorer import attributions, loading, places
+from explorer import attributions, loading, places, theme
 from explorer.attributions import SIDE, Job, Question
 from explorer.components.heat_maps import Tile, heat_maps
 from lambda_core.attribution import METHODS
 
 HALVES = Job("halves", "halves")
-
-
-def scheme() -> str:
-    """ "dark" or "light", as the visitor sees the page."""
-    return "dark" if st.context.theme.type == "dark" else "light"
 
 
 def _want(question: Question, job: Job) -> None:
@@ -48,7 +43,7 @@ def halves(question: Question) -> None:
     shares = {titles[path]: found for path, found in result.value.items()}
     left, right = st.columns([3, 2], gap="large")
     left.plotly_chart(
-        plots.halves_figure(shares, scheme()), config={"displayModeBar": False}, key="attribution_halves_plot"
+        plots.halves_figure(shares, theme.scheme()), config={"displayModeBar": False}, key="attribution_halves_plot"
     )
     here = result.value[question.layer]
     with right:
@@ -90,7 +85,7 @@ def checks(question: Question, names: list[str]) -> None:
         )
         if result := _button(question, Job("curves", name), "Draw the curves"):
             st.plotly_chart(
-                plots.curves_figure(result.value, scheme()),
+                plots.curves_figure(result.value, theme.scheme()),
                 config={"displayModeBar": False},
                 key="attribution_curves_plot",
             )
@@ -108,7 +103,7 @@ def checks(question: Question, names: list[str]) -> None:
         if result := _button(question, Job("cascade", name), "Shuffle the weights"):
             found = result.value
             st.plotly_chart(
-                plots.cascade_figure(found["names"], found["similarity"], scheme()),
+                plots.cascade_figure(found["names"], found["similarity"], theme.scheme()),
                 config={"displayModeBar": False},
                 key="attribution_cascade_plot",
             )

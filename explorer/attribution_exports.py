@@ -64,9 +64,8 @@ def _figure(kind: str, question: Question, found: Mapping[str, np.ndarray]) -> b
 
 def downloads(question: Question, selection: Selection, found: Mapping[str, np.ndarray]) -> None:
     """Figure as PNG or SVG, maps as NPZ, and the Python that computes them; made when they are asked for."""
-    mine = loading.brought()
     program = snippet(
-        network=mine.name if mine else loading.HOME, picture=images.expression(selection.image),
+        network=loading.network_name(), picture=images.expression(selection.image),
         target=question.target, layer=question.layer, methods=list(found),
         lambdas=places.has_lambdas(),
     )  # fmt: skip

@@ -1,7 +1,6 @@
 """Attributions for pages: computed once for all sessions, in slices, with progress, and given up when asked."""
 
 import base64
-import re
 import threading
 import time
 from collections import Counter, OrderedDict
@@ -17,19 +16,13 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from explorer import images, loading
+from explorer import images, loading, words
 from lambda_core.attribution import FILLS, METHODS, Curve, Halves, attribute, cascade, curve, halves, replaced
 from lambda_core.data import prepare, square
 
 SIDE = 384  # pixels of the photographs that components get
 Progress = Callable[[float], Any]
 KEPT = 300  # results; the largest takes half a megabyte
-
-
-def network() -> str:
-    """Names this session's network in caches."""
-    mine = loading.brought()
-    return mine.key if mine else loading.HOME
 
 
 @dataclass(frozen=True)
@@ -111,7 +104,7 @@ def _logits(picture_key: str, network: str, mask_bytes: bytes, fill: str, _image
 def logits(picture: images.Picture, mask: np.ndarray | None = None, fill: str = "blur") -> np.ndarray:
     """The network's answer to a picture, where a mask (side, side) of bool may cover a part of it."""
     covered = mask.tobytes() if mask is not None and mask.any() else b""
-    return _logits(picture.key, network(), covered, fill, picture.image)
+    return _logits(picture.key, loading.network_key(), covered, fill, picture.image)
 
 
 @st.cache_data(max_entries=8, show_spinner=False)
@@ -124,7 +117,7 @@ def _plain_logits(network: str) -> np.ndarray:
 
 def rise(question: Question) -> float:
     """The logit of a question over that of a plain picture of the data's mean colour, for complete methods."""
-    return float(logits(question.picture)[question.target] - _plain_logits(network())[question.target])
+    return float(logits(question.picture)[question.target] - _plain_logits(loading.network_key())[question.target])
 
 
 @st.cache_data(max_entries=64, show_spinner=False)
@@ -149,8 +142,8 @@ def class_name(target: int) -> str:
 
 @lru_cache(maxsize=8)
 def _names(classes: tuple[str, ...]) -> dict[int, str]:
-    """Of what a checkpoint says, only letters and a few signs: no Markdown, no HTML. What then is one gets a number."""
-    plain = [" ".join(re.sub(r"[^\w\s.,'()-]|_", " ", name).split())[:40] for name in classes]
+    """What a checkpoint says, in plain words. Classes that are then called alike get a number."""
+    plain = [words.plain(name, 40) for name in classes]
     alike = Counter(plain)
     return {i: f"{name} ({i})" if alike[name] > 1 else name for i, name in enumerate(plain) if name}
 
@@ -218,7 +211,7 @@ TITLES = {
 
 def _key(question: Question, job: Job) -> tuple:
     layer = question.layer if job.name in METHODS and METHODS[job.name].layered else ""
-    return network(), question.picture.key, question.target, layer, job.kind, job.name
+    return loading.network_key(), question.picture.key, question.target, layer, job.kind, job.name
 
 
 def known(question: Question, job: Job) -> Result | None:

@@ -5,7 +5,7 @@ from dataclasses import asdict, replace
 
 import streamlit as st
 
-from explorer import images, loading, state
+from explorer import images, loading, state, tour
 from explorer.components.lambda_canvas import lambda_canvas, pack_trace
 from explorer.components.lambda_canvas.pack import AXES
 from explorer.loading import Traced
@@ -34,8 +34,7 @@ def show(picture: images.Picture, traced: Traced, *, key: str, mode: str = "step
     version, selection = state.pushed()
     sent = packed(picture, traced, version, selection, mode=mode)
     result = lambda_canvas(sent, key=key, on_selection_change=lambda: follow(key))
-    done = st.session_state.setdefault("tasks_done", set())
-    done.update(result.tasks or ())
+    tour.done().update(result.tasks or ())
 
 
 def packed(

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import streamlit as st
 
-from explorer import curves, forming, images, jobs, lessons, networks, pace, sidebar, tour, verdict
+from explorer import curves, forming, images, jobs, lessons, networks, pace, sidebar, theme, tour, verdict
 from explorer.jobs import Busy, Job
+from lambda_core.checkpoints import CheckpointRefused
 from lambda_core.data import data_folder
 
 
@@ -37,7 +38,7 @@ def watch(job: Job) -> None:
         st.subheader("What has it learnt so far?")
         try:
             _network(job, kept)
-        except lessons.Unfit as error:
+        except (lessons.Unfit, CheckpointRefused) as error:  # or the run was deleted a moment ago
             st.info(str(error))
 
 
@@ -82,7 +83,7 @@ def _progress(job: Job, was_running: bool, kept_then: int) -> None:
         st.code(job.said, language=None, wrap_lines=True)
     if message := st.session_state.pop("training_message", None):
         st.warning(message)
-    scheme = st.context.theme.type or "light"
+    scheme = theme.scheme()
     drawn = {"loss": curves.loss(curve, log, steps, job.epochs, scheme)}
     drawn["accuracy"] = curves.accuracy(log, job.epochs, scheme)
     for column, (name, figure) in zip(st.columns(2), drawn.items(), strict=True):
@@ -94,7 +95,7 @@ def _progress(job: Job, was_running: bool, kept_then: int) -> None:
             f"from them.{_guesses(job)}"
         )
     else:
-        st.caption("The loss falls as it learns. How many pictures held out it gets right shows after the first epoch.")
+        st.caption("The loss falls as it learns. Accuracy on held-out pictures appears after the first epoch.")
 
 
 def _guesses(job: Job) -> str:
@@ -102,7 +103,7 @@ def _guesses(job: Job) -> str:
         classes = lessons.contents(job.plan.data, str(job.data or data_folder())).classes
     except lessons.Unfit:
         return ""
-    return f" Guesses would be right on {100 / len(classes):.3g} %."
+    return f" Guessing would be right {100 / len(classes):.3g} % of the time."
 
 
 def _left(job: Job, log: list[dict[str, float]], share: float) -> str:
@@ -147,11 +148,11 @@ def _network(job: Job, kept: dict[int, Path]) -> None:
         picture = lessons.held_out(job.plan.data, number - 1, str(job.data or data_folder()))
         now = forming.formed(str(kept[epoch]), picture.key, layer.path, picture.image)
         st.image(lessons.enlarged(picture.image), caption=picture.title)
-        scheme = "dark" if st.context.theme.type == "dark" else "light"
+        scheme = theme.scheme()
         st.html(verdict.STYLE)
         st.html(f'<div class="verdict" data-theme="{scheme}">{verdict.bars(now.classes, now.shares)}</div>')
     with right:
-        forming.show(now, forming.limits(kept, picture, layer.path), st.context.theme.type)
+        forming.show(now, forming.limits(kept, picture, layer.path), theme.scheme())
         _ways_on(job, kept[epoch], epoch, picture)
 
 

@@ -9,10 +9,10 @@ from explorer.loading import Traced
 from explorer.state import Selection
 
 STEPS = (
-    "Overview", "1 Feature map", "2 Queries, keys, values", "3 Softmax the keys", "4 Content lambda",
+    "Overview", "1 Feature map", "2 Queries, keys, values", "3 {keys}", "4 Content lambda",
     "5 Position lambda", "6 Add the two", "7 Apply the query", "8 Implied attention",
 )  # fmt: skip
-
+KEYS = {"l2": "Scale the keys", "none": "Keys as they are"}  # by the layer's norm, as the canvas calls its third step
 
 COUNTS = {"row": "height", "column": "width", "head": "heads"}  # selection -> the layer's setting that bounds it
 
@@ -32,7 +32,8 @@ def twins(selection: Selection, traced: Traced, *, steps: bool = True) -> None:
         names = []
         if steps:
             st.session_state["twin_step"] = selection.step
-            st.selectbox("Step", range(len(STEPS)), format_func=STEPS.__getitem__, key="twin_step")
+            titles = [step.format(keys=KEYS.get(traced.layer["key_norm"], "Softmax the keys")) for step in STEPS]
+            st.selectbox("Step", range(len(STEPS)), format_func=titles.__getitem__, key="twin_step")
             names.append("step")
         for name, setting in COUNTS.items():
             if traced.layer[setting] > 1:

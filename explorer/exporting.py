@@ -23,10 +23,9 @@ def _figure(kind: str, selection: Selection, picture: images.Picture, traced: Tr
 
 
 def _snippet(selection: Selection, traced: Traced, step: int | str) -> str:
-    mine = loading.brought()
     write = exports.halves_snippet if step == "halves" else exports.snippet
     return write(
-        network=mine.name if mine else loading.HOME,
+        network=loading.network_name(),
         picture=images.expression(selection.image),
         layer=selection.layer, width=traced.layer["width"],
         row=selection.row, column=selection.column, head=selection.head,

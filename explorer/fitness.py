@@ -19,8 +19,8 @@ def check(loaded: Checkpoint) -> None:
         raise CheckpointRefused("the network ends in features, not in scores: save it with its classifier")
     if odd := [name for name, weight in loaded.model.state_dict().items() if not weight.isfinite().all()]:
         raise CheckpointRefused(
-            f"{len(odd)} of its tensors hold NaN or infinity, {odd[0]} is the first: take a checkpoint of before the "
-            "training diverged"
+            f"{len(odd)} of its tensors hold NaN or infinity, {odd[0]} is the first: use a checkpoint from before "
+            "the training diverged"
         )
     try:
         found = answers_of(loaded.model, torch.zeros(1, 3, side, side))
@@ -29,6 +29,6 @@ def check(loaded: Checkpoint) -> None:
         raise CheckpointRefused(f"the network gives no scores for pictures of {side} × {side} px ({said})") from error
     if not torch.from_numpy(found.logits).isfinite().all():
         raise CheckpointRefused(
-            f"its scores for a plain picture of {side} × {side} px are NaN or infinite: take a checkpoint of before "
+            f"its scores for a plain picture of {side} × {side} px are NaN or infinite: use a checkpoint from before "
             "the training diverged"
         )

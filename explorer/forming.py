@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 import numpy as np
 import streamlit as st
@@ -59,9 +59,8 @@ def limits(kept: Mapping[int, Path], picture: images.Picture, path: str) -> tupl
     return float(max(tables, default=0)), float(max(lambdas, default=0))
 
 
-def show(now: Formed, most: tuple[float, float], scheme: Any) -> None:
+def show(now: Formed, most: tuple[float, float], scheme: str) -> None:
     """E, λc and λp after one epoch, on the scale of all epochs."""
-    scheme = "dark" if scheme == "dark" else "light"
     if now.embeddings is not None:
         k, rows, across = now.embeddings.shape
         st.caption(f"**E**, {k} kernels of {rows} × {across}: from −{most[0]:.2g} (grey) to {most[0]:.2g} (orange)")

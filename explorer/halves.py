@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 
 import lambda_core
-from explorer import canvas, images, loading, state
+from explorer import canvas, images, loading, state, tour
 from explorer.components.halves_canvas import halves_canvas
 from explorer.components.lambda_canvas.pack import AXES
 from explorer.loading import LOCK, Traced
@@ -33,8 +33,7 @@ def show(picture: images.Picture, traced: Traced, *, key: str) -> None:
     sent = canvas.packed(picture, traced, version, selection, mode="halves", names=AXES)
     with st.container(key="halves_stage"):
         result = halves_canvas(sent, key=key, on_selection_change=lambda: canvas.follow(key))
-    done = st.session_state.setdefault("tasks_done", set())
-    done.update(result.tasks or ())
+    tour.done().update(result.tasks or ())
 
 
 def links(selection: Selection, traced: Traced) -> None:
@@ -54,12 +53,6 @@ def links(selection: Selection, traced: Traced) -> None:
 def there() -> dict[str, tuple[str, ...]]:
     """The halves of each lambda layer of this session's network, by path."""
     return halves(loading.checkpoint().model)
-
-
-def network_id() -> str:
-    """Names this session's network in caches."""
-    mine = loading.brought()
-    return mine.key if mine else loading.HOME
 
 
 def grouped(off: Off) -> dict[str, list[str]]:
@@ -100,7 +93,7 @@ def _sizes(picture_key: str, network: str, _image: Image.Image) -> dict[str, dic
 
 def sizes(picture: images.Picture) -> dict[str, dict[str, float]]:
     """The root mean square of each half's output, by layer, over all pixels, heads and values of a picture."""
-    return _sizes(picture.key, network_id(), picture.image)
+    return _sizes(picture.key, loading.network_key(), picture.image)
 
 
 @st.cache_data(max_entries=256, show_spinner=False)
@@ -113,7 +106,7 @@ def _answer(picture_key: str, network: str, off: tuple[tuple[str, str], ...], _i
 
 def answer(picture: images.Picture, off: Off = frozenset()) -> np.ndarray:
     """The network's probabilities for a picture with these halves switched off."""
-    return _answer(picture.key, network_id(), tuple(sorted(off)), picture.image)
+    return _answer(picture.key, loading.network_key(), tuple(sorted(off)), picture.image)
 
 
 def measured_before() -> dict[str, float] | None:

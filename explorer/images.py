@@ -14,6 +14,7 @@ from io import BytesIO
 
 from PIL import Image
 
+from explorer import words
 from lambda_core.data import square
 from lambda_core.pictures import as_rgb
 
@@ -179,8 +180,6 @@ def _reduced(image: Image.Image) -> Image.Image:
 
 
 def _title(name: str) -> str:
-    """A file name as plain words: nothing in it can be markup of HTML or Markdown."""
+    """A file's name without folder and ending."""
     stem = re.split(r"[/\\]", name)[-1]
-    stem = re.sub(r"\.\w{1,5}$", "", stem)
-    words = re.sub(r"[^\w\s.,()+-]|_", " ", stem).split()
-    return " ".join(words)[:60].strip() or "image"
+    return words.plain(re.sub(r"\.\w{1,5}$", "", stem)) or "image"

@@ -90,7 +90,7 @@ class Job:
 
 
 _jobs: dict[str, Job] = {}
-_lock = threading.Lock()
+_lock = threading.RLock()  # of _jobs: a new run may discard old ones
 _root: list[Path] = []
 
 
@@ -124,8 +124,8 @@ def create(recipe: str, epochs: int, settings: tuple[str, ...] = (), data: str |
         job = Job(token, recipe, epochs, settings, data, folder)
         try:
             _start(job)
-        except Busy:
-            folder.rmdir()
+        except BaseException:
+            shutil.rmtree(folder, ignore_errors=True)
             raise
         _jobs[token] = job
         idle = sorted((other for other in _jobs.values() if other.state != "running"), key=lambda other: other.seen)
@@ -135,9 +135,9 @@ def create(recipe: str, epochs: int, settings: tuple[str, ...] = (), data: str |
 
 
 def go_on(job: Job) -> None:
-    """Start a paused or failed run again where it was saved. Raises Busy while MOST are under way."""
+    """Start a paused or failed run again where it was saved, unless it was discarded. Raises Busy as `create` does."""
     with _lock:
-        if job.state in ("paused", "failed"):
+        if job.token in _jobs and job.state in ("paused", "failed"):
             _start(job)
 
 
@@ -187,11 +187,11 @@ def pause(job: Job) -> None:
 
 def discard(job: Job) -> None:
     """End a run and delete its folder."""
-    with job.lock:
+    with _lock, job.lock:
         if job.process is not None and job.process.poll() is None:
             job.process.kill()
             job.process.wait()
-    _jobs.pop(job.token, None)
+        _jobs.pop(job.token, None)
     shutil.rmtree(job.folder, ignore_errors=True)
 
 

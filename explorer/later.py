@@ -15,11 +15,14 @@ def _begun(key: str, _work: Callable[[], Any]) -> Future:
     return _POOL.submit(_work)
 
 
-def show(key: str, work: Callable[[], Any], draw: Callable[[Any], None], waiting: str) -> None:
+def show(
+    key: str, work: Callable[[], Any], draw: Callable[[Any], None], waiting: str,
+    refusals: tuple[type[Exception], ...] = (),
+) -> None:  # fmt: skip
     """Draw work() when it is ready, and until then the sentence `waiting`. One run a key, for all sessions.
 
-    work runs in a thread of its own and must not use Streamlit. An error in it is raised here, and forgotten: the next
-    visit tries again.
+    work runs in a thread of its own and must not use Streamlit. Of an error among `refusals` the page says what it
+    says, any other is raised here; it is forgotten, and the next visit tries again.
     """
     future = _begun(key, work)
 
@@ -28,11 +31,13 @@ def show(key: str, work: Callable[[], Any], draw: Callable[[Any], None], waiting
             st.caption(waiting)
         elif polling:
             st.rerun()
-        elif future.exception() is None:
+        elif (error := future.exception()) is None:
             draw(future.result())
         else:
             _begun.clear(key, work)
-            future.result()
+            if not isinstance(error, refusals):
+                raise error
+            st.warning(str(error))
 
     polling = not future.done()
     if polling:

@@ -1,14 +1,13 @@
 """What a network can learn from here: the digits that scikit-learn ships, and the data sets that are in the folder."""
 
 import hashlib
-import re
 from dataclasses import dataclass
 
 import streamlit as st
 from PIL import Image
 from torch.utils.data import Dataset
 
-from explorer import images
+from explorer import images, words
 from lambda_core.data import DATASETS, DataMissing, data_folder, some, square
 from lambda_core.training.halves import subset
 
@@ -67,11 +66,6 @@ class Contents:
     held_out: int
 
 
-def _words(name: str) -> str:
-    """The name of a class as plain words: nothing in it can be markup."""
-    return " ".join(re.sub(r"[^\w\s.,()+-]|_", " ", name).split())[:60]
-
-
 def found() -> list[str]:
     """Names of what is here, the digits first. Only looks whether a folder is there, so it takes no time."""
     root = data_folder()
@@ -105,7 +99,7 @@ def contents(name: str, folder: str) -> Contents:
     train, held_out = source(name, "train", folder), source(name, "val", folder)
     classes, others = kind.class_names(train), kind.class_names(held_out)
     if classes != others:
-        odd = _words(sorted(set(classes) ^ set(others))[0])
+        odd = words.plain(sorted(set(classes) ^ set(others))[0])
         raise Unfit(f"{title} cannot be used: `train` and `val` must have the same classes, and one lacks “{odd}”.")
     if len(classes) < 2:
         raise Unfit(f"{title} cannot be used: there is one class alone, and at least two are needed to tell apart.")
@@ -129,7 +123,7 @@ def held_out(name: str, number: int, folder: str) -> images.Picture:
         raise Unfit("This picture is damaged and cannot be shown: take another number.") from error
     picture.thumbnail((LARGEST, LARGEST))
     key = hashlib.blake2b(picture.tobytes(), digest_size=12).hexdigest()
-    answer = _words(contents(name, folder).classes[label])
+    answer = words.plain(contents(name, folder).classes[label])
     return images.Picture(picture, LESSONS[name].caption.format(answer), None, key)
 
 

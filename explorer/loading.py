@@ -56,6 +56,18 @@ def brought() -> Brought | None:
     return st.session_state.get("checkpoint")
 
 
+def network_key() -> str:
+    """Names the content of this session's network in caches."""
+    mine = brought()
+    return mine.key if mine else HOME
+
+
+def network_name() -> str:
+    """What this session's network is called: a name of the zoo, or that of a file."""
+    mine = brought()
+    return mine.name if mine else HOME
+
+
 def checkpoint_of(mine: Brought | None) -> Checkpoint:
     """A network that was brought, or the one that ships."""
     return _network(mine.key, mine.content) if mine else _network(HOME, None)
@@ -136,23 +148,22 @@ def _traced(
     loaded = checkpoint()
     info = next(i for i in lambda_layers(loaded.model) if i.path == path)
     layer = cast(LambdaLayer, loaded.model.get_submodule(path))
-    with LOCK:
-        taps = trace(loaded.model, prepare(_image, loaded.preprocess))
     prefix = path + "."
-    tensors = {name.removeprefix(prefix): t[0].numpy() for name, t in taps.items() if name.startswith(prefix)}
-    if layer.embeddings is not None:
-        tensors["embeddings"] = layer.embeddings.detach().numpy()
-        if layer.position_bias is not None:
-            tensors["position_bias"] = layer.position_bias.detach().numpy()
+    with LOCK:  # to the end: another session may have this layer cropped, or half of it switched off
+        taps = trace(loaded.model, prepare(_image, loaded.preprocess))
+        tensors = {name.removeprefix(prefix): t[0].numpy() for name, t in taps.items() if name.startswith(prefix)}
+        if layer.embeddings is not None:
+            tensors["embeddings"] = layer.embeddings.detach().numpy()
+            if layer.position_bias is not None:
+                tensors["position_bias"] = layer.position_bias.detach().numpy()
+        about = describe(layer, info, tensors)
     for half in ("content", "position"):  # a layer with one half has no such taps
         if f"{half}_lambda" not in tensors:
             shape = (layer.dim_k, layer.dim_v)
             tensors[f"{half}_lambda"] = np.zeros(shape, np.float32)
-    probabilities = taps["output"][0].softmax(0).numpy()
-    return tensors, describe(layer, info, tensors), probabilities
+    return tensors, about, taps["output"][0].softmax(0).numpy()
 
 
 def traced(picture: images.Picture, path: str) -> Traced:
     """The tensors of a layer of this session's network on a picture."""
-    mine = brought()
-    return Traced(*_traced(picture.key, mine.key if mine else HOME, path, picture.image))
+    return Traced(*_traced(picture.key, network_key(), path, picture.image))

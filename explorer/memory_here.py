@@ -1,21 +1,17 @@
 """Measured on this machine: a child process runs real layers under a ceiling, and their dots join the curves."""
 
-import atexit
-import json
-import subprocess
 import sys
-import threading
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field, replace
-from pathlib import Path
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import streamlit as st
 
-from explorer import budget
+from explorer import budget, child
 from explorer.budget import AUTO, CHOICES, KINDS, Sizes
+from explorer.child import Child
 from lambda_core.cost import total
-from lambda_core.measuring import GIB, TIMEOUT, Machine, machine, refusal
+from lambda_core.measuring import GIB, Machine, machine, refusal
 
 SECONDS = 120
 CEILINGS = (0.25, 0.5, 1, 2, 4, 8, 16)
@@ -23,56 +19,23 @@ SHARE = 0.8  # of what is free: the rest of the machine wants to live too
 POINTS = 3  # along the axis: the chosen one, a half and a quarter of it
 RUN, DOTS, SAID, KIND_CHOICE, CEILING = "memory_run", "memory_dots", "memory_said", "memory_kinds", "memory_ceiling"
 FIRST = ["global attention", AUTO]
-_turn = threading.Lock()
 
 Chosen = Callable[[], tuple[Sizes, str]]  # the sizes of the sliders, and the axis
 
 
 @dataclass
 class Run:
-    """A measurement. asked: the kind and sizes of each point. lines: what the child said, in the order it came."""
+    """A measurement. asked: the kind and sizes of each point. taken: lines that have become dots."""
 
     asked: list[tuple[str, Sizes]]
-    process: subprocess.Popen
-    lines: list[dict[str, Any]] = field(default_factory=list)
-    taken: int = 0  # lines that have become dots
-    ended: threading.Event = field(default_factory=threading.Event)
-
-    def stop(self) -> None:
-        """End it, and wait until it has ended."""
-        self.process.kill()
-        self.ended.wait()
+    child: Child
+    taken: int = 0
 
 
 def start(asked: list[tuple[str, Sizes]], gib: float, seconds: float = SECONDS) -> Run:
     """Measure points in a process of its own. Raises RuntimeError while another measurement is under way."""
-    if not _turn.acquire(blocking=False):
-        raise RuntimeError("Another measurement is under way on this server; try again in a minute.")
-    try:
-        points = [asdict(sizes.point(kind)) for kind, sizes in asked]
-        order = json.dumps({"points": points, "gib": gib, "seconds": seconds})
-        process = subprocess.Popen(
-            [sys.executable, "-m", "lambda_core.measuring", order], cwd=Path(__file__).parent.parent,
-            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, start_new_session=True,
-        )  # fmt: skip
-    except BaseException:
-        _turn.release()
-        raise
-    run = Run(asked, process)
-    threading.Thread(target=_listen, args=(run,), daemon=True).start()
-    atexit.register(process.kill)
-    return run
-
-
-def _listen(run: Run) -> None:
-    """Gather lines until the child ends, by itself or killed."""
-    assert run.process.stdout is not None
-    with run.process.stdout as lines:
-        run.lines += (json.loads(line) for line in lines if line.endswith(b"}\n"))
-    run.process.wait()
-    atexit.unregister(run.process.kill)
-    run.ended.set()
-    _turn.release()
+    points = [asdict(sizes.point(kind)) for kind, sizes in asked]
+    return Run(asked, child.start("lambda_core.measuring", {"points": points, "gib": gib, "seconds": seconds}))
 
 
 def values(sizes: Sizes, axis: str) -> list[int]:
@@ -114,7 +77,7 @@ def dots() -> list[dict[str, Any]]:
 
 def _take(run: Run) -> bool:
     """Make dots of the lines that are new; whether there were any."""
-    fresh = run.lines[run.taken :]
+    fresh = run.child.lines[run.taken :]
     run.taken += len(fresh)
     for line in fresh:
         if "refused" in line:
@@ -131,7 +94,7 @@ def _take(run: Run) -> bool:
 def _cancel() -> None:
     run = st.session_state.pop(RUN, None)
     if run is not None:
-        run.stop()
+        run.child.stop()
         _take(run)
         st.session_state[SAID] = [f"Cancelled after {run.taken} of {len(run.asked)} points."]
 
@@ -146,7 +109,7 @@ def _show(chosen: Chosen, was_busy: bool) -> None:
     run: Run | None = st.session_state.get(RUN)
     news = False
     if run is not None:
-        ended = run.ended.is_set()  # asked before the lines are taken: none can come after
+        ended = not run.child.busy  # asked before the lines are taken: none can come after
         news = _take(run)
         if ended:
             _end(run)
@@ -162,9 +125,8 @@ def _show(chosen: Chosen, was_busy: bool) -> None:
 
 def _end(run: Run) -> None:
     st.session_state.pop(RUN)
-    if code := run.process.returncode:
-        why = f"took longer than {SECONDS} seconds" if code == TIMEOUT else "took more memory than there is"
-        st.session_state.setdefault(SAID, []).append(f"What was left {why}, and was ended.")
+    if why := run.child.failure(SECONDS):
+        st.session_state.setdefault(SAID, []).append(f"What was still to be measured {why}.")
 
 
 def _order(chosen: Chosen, run: Run | None) -> None:
@@ -193,7 +155,7 @@ def _order(chosen: Chosen, run: Run | None) -> None:
 
 
 def _bounds(now: Machine) -> str:
-    free = f"{budget.said(now.free)} are free now." if now.free else "How much is free, this system does not say."
+    free = f"{budget.said(now.free)} are free now." if now.free else "This system does not say how much is free."
     held = "" if sys.platform == "linux" else " This system enforces no ceiling: only what should fit is run."
     return f"{free} In float32, on random numbers, at most {SECONDS} seconds.{held}"
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import streamlit as st
 
-from explorer import derivations
+from explorer import derivations, theme
 from explorer.paper_tables import of_ours
 from lambda_core.tables import METRICS, RECIPES, Figure, Maps, compare, published
 from lambda_core.tables.recipes import STAGES
@@ -26,7 +26,7 @@ def show() -> None:
         "What a ResNet-50 would store of maps or embeddings at 224 px, batch 128, in all its layers. Open a row for "
         "the sums, stage by stage."
     )
-    scheme = "dark" if st.context.theme.type == "dark" else "light"
+    scheme = theme.scheme()
     rows: dict[str, dict[str, Figure]] = {}
     for figure in compare(TABLE):
         rows.setdefault(figure.row, {})[figure.metric] = figure

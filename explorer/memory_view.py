@@ -7,7 +7,7 @@ from typing import Any
 
 import streamlit as st
 
-from explorer import budget, derivations, memory_charts, memory_exports, memory_here, tour
+from explorer import budget, derivations, memory_charts, memory_exports, memory_here, theme, tour
 from explorer.budget import AUTO, AXES, CHOICES, COUNTS, KINDS, NAMES, Sizes
 from explorer.theme import PALETTE
 from lambda_core.cost import Terms
@@ -26,7 +26,7 @@ STYLE = """<style>
 @media (max-width: 760px) { .derivation .kind { grid-template-columns: 1fr 80px } .derivation .bar { grid-row: 2; grid-column: 1 / -1 }
   .derivation .kind .soft { grid-row: 3; grid-column: 1 / -1 } }
 </style>"""  # noqa: E501
-UNKNOWN = "How much memory this machine has, this system does not say, so no line is drawn for it."
+UNKNOWN = "This system does not report its memory, so no line is drawn."
 
 
 def arrive() -> None:
@@ -80,10 +80,6 @@ def _choose(state: str, widget: str) -> None:
 @st.cache_data(ttl=5, show_spinner=False)
 def _machine() -> dict[str, Any]:
     return asdict(machine())
-
-
-def scheme() -> str:
-    return "dark" if st.context.theme.type == "dark" else "light"
 
 
 @st.fragment
@@ -145,7 +141,7 @@ def _charts(now: Sizes, count: str, here: Machine) -> None:
         for (what, title), column in zip(titles.items(), st.columns(2, gap="large"), strict=True):
             with column:
                 st.markdown(f"**{title}**")
-                chart = memory_charts.figure(what, now, axis(), count, here, scheme(), measured)
+                chart = memory_charts.figure(what, now, axis(), count, here, theme.scheme(), measured)
                 st.plotly_chart(chart, key=f"memory_chart_{'memory' if what == 'memory' else 'work'}", **options)
 
 
@@ -173,7 +169,7 @@ def _caption(now: Sizes, here: Machine) -> str:
 
 def _readout(now: Sizes, count: str, here: Machine) -> None:
     """A line a kind at the chosen sizes; each opens to its terms."""
-    hue = scheme()
+    hue = theme.scheme()
     st.markdown(f"**At these sizes** · {COUNTS[count].lower()}")
     parts = []
     for kind in budget.SHOWN:

@@ -6,8 +6,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import streamlit as st
+import torch
 
-from explorer import loading, places, shelf, state
+from explorer import loading, places, shelf, state, words
 from explorer.loading import HOME, Brought
 from lambda_core.checkpoints import Checkpoint, CheckpointRefused, load_checkpoint, save_checkpoint, zoo
 
@@ -53,7 +54,7 @@ def second() -> Opened | None:
 def linked(name: str) -> list[str]:
     """Open the network that a link names, and say so where it cannot be: links know those that ship."""
     if name and name not in zoo():
-        return ["The link names a network that does not ship with this explorer, so here is the one of before."]
+        return ["The link names a network that does not ship with this explorer, so the previous one stays open."]
     _open("first", name or HOME, None)
     return [_sentence(refused)] if (refused := st.session_state.get("refused_first")) else []
 
@@ -73,7 +74,7 @@ def _content(name: str) -> bytes:
         file = Path(folder, "network.safetensors")
         save_checkpoint(
             file, found.model, architecture=found.card["architecture"], classes=found.classes,
-            preprocess=found.preprocess, card=found.card,
+            preprocess=found.preprocess, card=found.card, dtype=torch.float32,
         )  # fmt: skip
         return file.read_bytes()
 
@@ -172,9 +173,4 @@ def _explain(refused: CheckpointRefused) -> None:
 
 
 def _sentence(refused: CheckpointRefused) -> str:
-    return f"Not opened: {plain(str(refused))}."
-
-
-def plain(text: str) -> str:
-    """Text that a file may have had a hand in, without what Markdown would make of it."""
-    return "".join("\\" + letter if letter in "\\`*_[]<>#$|~:!" else letter for letter in text)
+    return f"Not opened: {words.escaped(str(refused))}."

@@ -48,6 +48,7 @@ def order() -> None:
         lambda: pace.measure(recipe, source, len(there.classes)),
         lambda found: _time(found, recipe),
         "Measuring how long an epoch takes here",
+        refusals=(ValueError,),  # DataBroken is one
     )
     if st.button("Train", type="primary", icon=":material/play_arrow:"):
         _begin(name, recipe, folder)

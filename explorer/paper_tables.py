@@ -5,7 +5,7 @@ from typing import Any
 
 import streamlit as st
 
-from explorer import ablated, derivations, later, presets, workbench
+from explorer import ablated, derivations, later, presets, theme, workbench
 from explorer.architecture import of_recipe
 from explorer.blocks import costs
 from explorer.components.paper_table import paper_table
@@ -20,7 +20,6 @@ NAMES = {
     "segmentation": "Masks",
 }  # fmt: skip
 UNITS = {"params_m": "M", "flops_b": "B", "memory_gib": "GiB"}
-PUBLISHED_ALONE = ("top1", "throughput")
 OURS = {"top1": ("measured", "ours, %", ".1f"), "throughput": ("measured_speed", "ours, /s", ",.0f")}  # beside theirs
 VERDICTS = {
     "match": "It comes out as printed.",
@@ -145,7 +144,7 @@ def of_ours(table: str) -> str:
 
 def _derive(figure: Figure) -> None:
     """One number: what it is, whether it comes out, the errata's argument, and every term."""
-    recipe, scheme = RECIPES[figure.table][figure.row], "dark" if st.context.theme.type == "dark" else "light"
+    recipe, scheme = RECIPES[figure.table][figure.row], theme.scheme()
     label, unit = METRICS[figure.metric].label.partition(",")[0], UNITS[figure.metric]
     printed = "not printed" if figure.published is None else f"printed as {figure.published} {unit}"
     with st.container(border=True, key="derivation"):

@@ -56,9 +56,8 @@ def _figure(kind: str, selection: Selection, picture: images.Picture, traced: Tr
 
 def downloads(selection: Selection, picture: images.Picture, traced: Traced, found: Measured, part: str) -> None:
     """Figure as PNG or SVG, measured tensors as NPZ, and Python; made when they are asked for."""
-    mine = loading.brought()
     program = snippet(
-        network=mine.name if mine else loading.HOME, picture=images.expression(selection.image), layer=selection.layer,
+        network=loading.network_name(), picture=images.expression(selection.image), layer=selection.layer,
         n=f"{selection.row} * {traced.layer['width']} + {selection.column}", head=selection.head,
         scope=selection.scope or scopes(traced.layer)[0] or 1, part=part,
     )  # fmt: skip

@@ -8,7 +8,7 @@ import numpy as np
 import streamlit as st
 from torch import nn
 
-from explorer import loading, state, tiles
+from explorer import loading, state, theme, tiles
 from explorer.state import Selection
 from lambda_core import LambdaLayer
 
@@ -60,7 +60,8 @@ def sheets(model: nn.Module, scheme: str = "light") -> list[Sheet]:
 
 @st.cache_data(max_entries=8, show_spinner=False)
 def _sheets(network: str, scheme: str) -> list[Sheet]:
-    return sheets(loading.checkpoint().model, scheme)
+    with loading.LOCK:  # another session may have a layer cropped
+        return sheets(loading.checkpoint().model, scheme)
 
 
 def _open(path: str) -> None:
@@ -69,8 +70,7 @@ def _open(path: str) -> None:
 
 def show(selection: Selection) -> None:
     """The sheets, each with a button that shows its layer above."""
-    mine = loading.brought()
-    found = _sheets(mine.key if mine else loading.HOME, "dark" if st.context.theme.type == "dark" else "light")
+    found = _sheets(loading.network_key(), theme.scheme())
     if not found:
         return
     st.subheader("The kernels of every layer")

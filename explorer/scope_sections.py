@@ -9,7 +9,7 @@ import numpy as np
 import streamlit as st
 from PIL import Image
 
-from explorer import ablated, heat, images, later, loading
+from explorer import ablated, heat, images, later, loading, theme
 from explorer.theme import PALETTE
 from lambda_core import LambdaLayer
 from lambda_core.data import prepare, square
@@ -78,12 +78,14 @@ def depth(picture: images.Picture) -> None:
         "measured, or *effective*, receptive field, the size of the derivative of one pixel with respect to the "
         "picture (Luo et al. 2016), on this picture."
     )
-    loaded, mine = loading.checkpoint(), loading.brought()
-    chosen, key = places(loaded.model), f"depth {picture.key} {mine.key if mine else loading.HOME}"
+    loaded = loading.checkpoint()
+    with loading.LOCK:  # another session may have half of a layer switched off
+        chosen = places(loaded.model)
+    key = f"depth {picture.key} {loading.network_key()}"
     work = partial(_fields, loaded, picture.image, [place.path for place in chosen])
 
     def draw(fields: dict[str, np.ndarray]) -> None:
-        st.html(_figures(key, st.context.theme.type or "light", chosen, loaded, picture.image, fields))
+        st.html(_figures(key, theme.scheme(), chosen, loaded, picture.image, fields))
 
     later.show(key, work, draw, "Differentiating layer by layer …")
 
@@ -138,7 +140,7 @@ def cost() -> None:
 
 
 def _draw_cost(rows: list[dict[str, Any]]) -> None:
-    charts = _charts(st.context.theme.type or "light", rows)
+    charts = _charts(theme.scheme(), rows)
     for column, (key, chart) in zip(st.columns(2, gap="large"), charts.items(), strict=True):
         column.plotly_chart(chart, key=key, theme=None, config={"displayModeBar": False})
     measured = sorted({row["measured_on"] for row in rows if row["measured"] is not None})

@@ -1,4 +1,4 @@
-"""The numbers of the scope page: footprints by autograd, what a cropped E does, receptive fields, the paper's table."""
+"""The numbers of the scope page: footprints by autograd, and what a cropped E does to layer and answer."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -9,9 +9,9 @@ import streamlit as st
 import torch
 from PIL import Image
 
-from explorer import canvas, images, loading, state
+from explorer import canvas, images, loading, state, tour, words
 from explorer.components.scope_canvas import pack_scope, scope_canvas
-from explorer.loading import HOME, LOCK, Traced
+from explorer.loading import LOCK, Traced
 from explorer.state import Selection
 from lambda_core import LambdaLayer
 from lambda_core.data import prepare
@@ -57,9 +57,8 @@ def fitted(selection: Selection, traced: Traced) -> Selection:
 
 def measured(picture: images.Picture, traced: Traced, selection: Selection, part: str) -> Measured:
     """What autograd and two cropped passes say of the selected pixel and head. part: see `footprints`."""
-    mine = loading.brought()
     n = selection.row * traced.layer["width"] + selection.column
-    key = (picture.key, mine.key if mine else HOME, selection.layer)
+    key = (picture.key, loading.network_key(), selection.layer)
     return Measured(*_measured(key, n, selection.head, selection.scope, part, traced, picture.image))
 
 
@@ -115,7 +114,7 @@ def show(picture: images.Picture, traced: Traced, selection: Selection) -> Measu
     }  # fmt: skip
     packed = pack_scope(canvas.packed(picture, traced, version, pushed), found.tensors, facts)
     result = scope_canvas(packed, key=CANVAS, on_selection_change=_follow)
-    st.session_state.setdefault("tasks_done", set()).update(result.tasks or ())
+    tour.done().update(result.tasks or ())
     return found
 
 
@@ -153,6 +152,7 @@ def _apply(names: tuple[str, ...], own: int) -> None:
 def _said(found: Measured) -> str:
     reached, change = found.tensors["layer"] > 0, found.tensors["change"]
     name, before, here, _ = found.answers[0]
+    name = words.escaped(name)
     return (
         f"The footprint covers {reached.sum():,} of {reached.size:,} positions. The layer's outputs move by "
         f"{change.mean():.1%} on average; “{name}” goes from {before:.1%} to {here:.1%}."

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import streamlit as st
 
-from explorer import images, loading, networks, shelf, state
+from explorer import images, loading, networks, shelf, state, words
 from explorer.loading import HOME
 from explorer.state import Selection
 
@@ -63,7 +63,7 @@ def _without_layer(selection: Selection) -> None:
     """A page of lambda layers for a network that has none."""
     st.title("No lambda layer to show")
     st.markdown(
-        f"**{networks.plain(shelf.title(networks.first().name)[:60])}** has no lambda layer, so this page has "
+        f"**{words.escaped(shelf.title(networks.first().name)[:60])}** has no lambda layer, so this page has "
         "nothing to show of it. Its answers, beside those of a lambda network, are on the page Predictions."
     )
     with st.container(horizontal=True, vertical_alignment="center", gap="medium"):
@@ -115,7 +115,7 @@ def receive(name: str, key: str) -> None:
 def _bring_picture() -> None:
     with st.popover("Your picture", icon=":material/add:", width="stretch"):
         st.file_uploader(
-            "A photograph: JPEG, PNG, WebP, GIF, BMP or TIFF, up to 30 MB",
+            "A photograph: JPEG, PNG, WebP, GIF, BMP, TIFF or AVIF, up to 30 MB",
             key="upload", on_change=receive, args=("upload", "upload"), max_upload_size=30,
         )  # fmt: skip
         if st.toggle("Use the camera", key="camera_on"):
@@ -158,9 +158,8 @@ def _receive_network() -> None:
 
 def _network() -> None:
     """The network's name, and behind it: another by name, a file, and the model card."""
-    mine = loading.brought()
-    name = mine.name if mine else HOME
-    with st.popover(networks.plain(shelf.title(name)[:60]), width="stretch", key="network_popover"):
+    name = loading.network_name()
+    with st.popover(words.escaped(shelf.title(name)[:60]), width="stretch", key="network_popover"):
         labels = shelf.labels()
         st.session_state["network_choice"] = name
         st.selectbox(

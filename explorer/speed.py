@@ -1,20 +1,15 @@
 """Measured speed on the architectures page: a child process runs the network in turn with a plain ResNet."""
 
-import json
-import os
-import subprocess
-import sys
-import threading
-from dataclasses import dataclass, field
-from pathlib import Path
+from dataclasses import dataclass
 from statistics import median
 from typing import Any
 
 import streamlit as st
 
-from explorer import workbench
+from explorer import child, workbench
 from explorer.architecture import Architecture
 from explorer.blocks import costs
+from explorer.child import Child
 from explorer.stopwatch import ROUNDS
 from lambda_core.measuring import GIB, machine
 
@@ -23,7 +18,6 @@ BATCHES = (1, 2, 4, 8, 16)
 RUN, SAID, CHOICE = "speed_run", "speed_said", "speed_batch"
 PASSES = {"forward": "Forward", "training": "Training step"}
 PLAIN = {"san10": "resnet26", "san15": "resnet50", "san19": "resnet50"}  # for networks that are no ResNet
-_turn = threading.Lock()
 
 
 @dataclass
@@ -32,20 +26,7 @@ class Run:
 
     networks: tuple[Architecture, ...]
     batch: int
-    process: subprocess.Popen
-    lines: list[dict[str, Any]] = field(default_factory=list)
-
-    @property
-    def busy(self) -> bool:
-        return self.process.poll() is None
-
-    def listen(self) -> None:
-        """Read what the process says, until it has ended; then another may begin."""
-        assert self.process.stdout is not None
-        with self.process:
-            for line in self.process.stdout:
-                self.lines.append(json.loads(line))
-        _turn.release()
+    child: Child
 
     def rates(self) -> dict[str, list[float | None]]:
         """Images a second of each network, by kind of pass; None before there is one."""
@@ -54,16 +35,11 @@ class Run:
             found[what] = []
             for index in range(len(self.networks)):
                 times = [
-                    line["seconds"] for line in self.lines
+                    line["seconds"] for line in self.child.lines
                     if line.get("what") == what and line["network"] == index and line["counted"]
                 ]  # fmt: skip
                 found[what].append(self.batch / median(times) if times else None)
         return found
-
-    def stop(self) -> None:
-        if self.busy:
-            self.process.kill()
-        self.process.wait()
 
 
 def compared(found: Architecture) -> tuple[Architecture, ...]:
@@ -74,27 +50,14 @@ def compared(found: Architecture) -> tuple[Architecture, ...]:
 
 
 def start(networks: tuple[Architecture, ...], batch: int, seconds: int = SECONDS) -> Run:
-    """Raises RuntimeError while another measurement is under way: two would slow each other down."""
-    if not _turn.acquire(blocking=False):
-        raise RuntimeError("Another measurement is under way on this server; try again in a minute.")
-    try:
-        free = machine().free
-        order = {
-            "networks": [[one.base, one.overrides(), one.size] for one in networks],
-            "batch": batch, "seconds": seconds,
-            "gib": round(min(CEILING, SHARE * free / GIB), 1) if free else CEILING,
-        }  # fmt: skip
-        process = subprocess.Popen(
-            [sys.executable, "-m", "explorer.stopwatch", json.dumps(order)], cwd=Path(__file__).parent.parent,
-            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
-            env=os.environ | {"PYTHONUNBUFFERED": "1"}, start_new_session=True,
-        )  # fmt: skip
-    except BaseException:
-        _turn.release()
-        raise
-    run = Run(networks, batch, process)
-    threading.Thread(target=run.listen, daemon=True).start()
-    return run
+    """Raises RuntimeError while another measurement is under way."""
+    free = machine().free
+    order = {
+        "networks": [[one.base, one.overrides(), one.size] for one in networks],
+        "batch": batch, "seconds": seconds,
+        "gib": round(min(CEILING, SHARE * free / GIB), 1) if free else CEILING,
+    }  # fmt: skip
+    return Run(networks, batch, child.start("explorer.stopwatch", order))
 
 
 def _start() -> None:
@@ -106,19 +69,19 @@ def _start() -> None:
 
 
 def _cancel() -> None:
-    st.session_state.pop(RUN).stop()
+    st.session_state.pop(RUN).child.stop()
 
 
 def show() -> None:
     """The button, the passes as they come, and the rates."""
     run = st.session_state.get(RUN)
-    busy = run is not None and run.busy
+    busy = run is not None and run.child.busy
     st.fragment(_show, run_every=1.0 if busy else None)(busy)
 
 
 def _show(was_busy: bool) -> None:
     run: Run | None = st.session_state.get(RUN)
-    busy = run is not None and run.busy
+    busy = run is not None and run.child.busy
     if was_busy != busy:  # the page has to look every second, or no longer
         st.rerun()
     with st.container(horizontal=True, gap="medium", vertical_alignment="bottom"):
@@ -134,14 +97,14 @@ def _show(was_busy: bool) -> None:
 
 
 def _report(run: Run, busy: bool) -> None:
-    lines = list(run.lines)
+    lines = list(run.child.lines)
     if busy:
         whole = 2 * ROUNDS * len(run.networks)
         st.progress(min(1.0, len(lines) / whole), f"{run.networks[0].title}: pass {len(lines) + 1} of {whole}")
     elif refused := next((line["refused"] for line in lines if "refused" in line), None):
         st.warning(refused)
-    elif not any("threads" in line for line in lines):
-        st.warning(f"It took longer than {SECONDS // 60} minutes, or more memory than there is, and was ended.")
+    elif why := run.child.failure(SECONDS):
+        st.warning(f"The measurement {why}.")
     rates = run.rates()
     if rates["forward"][0] is None:
         return

@@ -1,8 +1,8 @@
 """python -m explorer.stopwatch ORDER: networks timed in turn, in a process of its own, within bounds. No streamlit.
 
 ORDER is JSON: {"networks": [[name, overrides, image size], ...], "batch": 8, "gib": 4, "seconds": 120}. Prints a line
-of JSON after each pass, {"network", "what": "forward" or "training", "seconds"}, and at the end {"threads"} or, where
-something does not fit, {"refused"}.
+of JSON after each pass, {"network", "what": "forward" or "training", "seconds", "counted"}, and at the end {"threads"}
+or, where something does not fit, {"refused"}.
 """
 
 import json
@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch.nn.functional import cross_entropy
 
-from lambda_core.measuring import GIB, limit
+from lambda_core.measuring import GIB, TIMEOUT, limit, out_of_memory
 from lambda_core.models import build
 
 ROUNDS = 4  # passes of each network; the first is not counted
@@ -44,7 +44,7 @@ def one(network: torch.nn.Module, images: torch.Tensor, what: str) -> float:
 
 def main(order: dict[str, Any]) -> None:
     """Networks alternate, so that whatever else this machine does meets all of them."""
-    clock = threading.Timer(order["seconds"], os._exit, (3,))
+    clock = threading.Timer(order["seconds"], os._exit, (TIMEOUT,))
     clock.daemon = True
     clock.start()
     limit(int(order["gib"] * GIB))
@@ -57,7 +57,9 @@ def main(order: dict[str, Any]) -> None:
                     say(network=index, what=what, seconds=seconds, counted=number > 0)
     except ValueError as error:  # a batch norm that trains on a single number
         say(refused=f"{error}. Take more images at once, or larger ones.")
-    except (RuntimeError, MemoryError):
+    except (RuntimeError, MemoryError) as error:
+        if not out_of_memory(error):
+            raise
         say(refused=f"It needs more than the {order['gib']:g} GiB that a measurement may take: choose a smaller batch.")
     else:
         say(threads=torch.get_num_threads())

@@ -4,7 +4,7 @@ from html import escape
 
 import streamlit as st
 
-from explorer import accuracy, bars, halves, images, loading, tour
+from explorer import accuracy, bars, halves, images, loading, theme, tour
 from explorer.halves import Off
 from lambda_core.switching import HALVES
 
@@ -13,13 +13,8 @@ PRESETS = {"Both": HALVES, "Content only": ("content",), "Position only": ("posi
 SHOWN = 3  # classes of each answer
 
 
-def scheme() -> str:
-    """ "dark" or "light", as the visitor sees the page."""
-    return "dark" if st.context.theme.type == "dark" else "light"
-
-
 def _key(path: str, half: str) -> str:
-    return f"switch_{halves.network_id()}_{path}_{half}"
+    return f"switch_{loading.network_key()}_{path}_{half}"
 
 
 def chosen() -> Off:
@@ -56,7 +51,7 @@ def table(picture: images.Picture) -> None:
                     st.toggle(half.capitalize(), key=_key(path, half), width=98)
                 else:
                     st.caption(f"no {half}", width=98)
-            st.html(bars.size_bars(of_layer, most, scheme()), width=180)
+            st.html(bars.size_bars(of_layer, most, theme.scheme()), width=180)
     st.caption("Bars: size (root mean square) of what each half gives on this picture, content above position.")
 
 
@@ -73,7 +68,7 @@ def answers(picture: images.Picture, off: Off) -> None:
     else:
         sentence = f"<b>{escape(now)}</b>, no longer {escape(then)}, with {halves.said(off)}."
     st.html(f'<p data-testid="answer">{sentence}</p>')  # class names of a network that was sent in are only text
-    st.html(bars.answer_bars([(names[i], float(before[i]), float(after[i])) for i in wanted], scheme()))
+    st.html(bars.answer_bars([(names[i], float(before[i]), float(after[i])) for i in wanted], theme.scheme()))
     st.caption("Grey: the whole network. Violet: with the switches.")
     if now != then:
         tour.tick(TASK)
@@ -88,7 +83,7 @@ def show(picture: images.Picture) -> None:
     off = chosen()
     with row.container(width=480):
         answers(picture, off)
-        done = TASK in st.session_state.get("tasks_done", ())
+        done = TASK in tour.done()
         st.markdown(
             f"{':material/check_circle:' if done else ':material/radio_button_unchecked:'} **Try it:** find the fewest "
             "switches that change the answer."

@@ -45,6 +45,13 @@ FONTS = {  # our family name: the file that Streamlit ships for its own formulas
 }
 
 
+def scheme() -> str:
+    """ "light" or "dark": how the page of this session is drawn."""
+    import streamlit as st  # plots and programs that only want the colours do without
+
+    return "dark" if st.context.theme.type == "dark" else "light"
+
+
 def css_properties(scheme: str) -> str:
     """`--page:#FFFFFF;...` for "light" or "dark"."""
     return "".join(f"--{name}:{colour};" for name, colour in PALETTE[scheme].items())

@@ -5,7 +5,7 @@ from typing import Any
 
 import streamlit as st
 
-from explorer import ablated
+from explorer import ablated, theme
 from explorer.ablated import Network
 from explorer.theme import PALETTE
 
@@ -39,7 +39,7 @@ def figure(pair: Sequence[Network], metric: str, scheme: str = "light") -> Any:
 
 def show() -> None:
     """Two figures for each pair that was trained, or a sentence where none was."""
-    scheme = "dark" if st.context.theme.type == "dark" else "light"
+    scheme = theme.scheme()
     known = ablated.networks()
     there = [pair for pair in PAIRS if all(name in known and known[name]["runs"] for name in pair)]
     for ours, twin in there:

@@ -10,7 +10,7 @@ import numpy as np
 import streamlit as st
 from PIL import Image
 
-from explorer import images, loading, measured, shelf
+from explorer import images, loading, measured, shelf, theme
 from explorer.bars import percent
 from explorer.networks import Opened
 from lambda_core.checkpoints import Checkpoint
@@ -80,7 +80,7 @@ def _column(picture: images.Picture, network: Opened) -> None:
     answers, took = answered(picture, network)
     classes = answers.logits.shape[1]
     mark = measured.mark(network)
-    scheme = "dark" if st.context.theme.type == "dark" else "light"
+    scheme = theme.scheme()
     st.html(
         f'<div class="verdict" data-theme="{scheme}"><h3>{escape(shelf.title(network.name)[:60])}</h3>'
         f"{bars(network.checkpoint.classes, softmax(answers.logits)[0])}</div>"

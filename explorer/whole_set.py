@@ -5,7 +5,7 @@ from typing import Any
 
 import streamlit as st
 
-from explorer import answer_plots, images, measured, sidebar
+from explorer import answer_plots, images, measured, sidebar, theme, words
 from explorer.networks import Opened
 from lambda_core import data
 
@@ -15,10 +15,6 @@ WORDS = ("Network", "Measured")  # columns of the table that hold no numbers
 MOST_CLASSES = 40  # in a confusion matrix that can be read
 
 
-def scheme() -> str:
-    return "dark" if st.context.theme.type == "dark" else "light"
-
-
 def show(networks: list[Opened]) -> None:
     """The figures of each network, a button that measures them, and the pictures that the first finds hardest."""
     known = [(network, found) for network in networks if (found := measured.figures(network))]
@@ -26,7 +22,7 @@ def show(networks: list[Opened]) -> None:
         same = measured.together(networks)
         _table(list(zip(networks, same, strict=True)) if same else known)
         if len(networks) > 1 and not same:
-            st.caption("Not yet measured on the same photographs: measure to compare them on the same ones.")
+            st.caption("These networks were measured on different photographs. Measure them here to compare.")
     _measure(networks)
     if known and known[0][0] is networks[0]:
         _diagrams(networks[0], known[0][1])
@@ -76,26 +72,27 @@ def _measure(networks: list[Opened]) -> None:
         st.button("Cancel", key="set_cancel")  # any press starts this part of the page again and ends the loop
         bar = st.progress(0.0)
         for place, network in enumerate(networks):
+            title = words.escaped(network.name[:60])
             for done, of in measured.measure(network, count):
-                bar.progress((place + done / of) / len(networks), f"{network.name[:60]}: {done:,} of {of:,}")
+                bar.progress((place + done / of) / len(networks), f"{title}: {done:,} of {of:,}")
         st.rerun()
 
 
 def _diagrams(network: Opened, found: dict[str, Any]) -> None:
     options: dict[str, Any] = {"width": "stretch", "config": {"displayModeBar": False}, "theme": None}
-    names = network.checkpoint.classes
+    names, hues = network.checkpoint.classes, theme.scheme()
     left, right = st.columns([3, 2], gap="large")
     with left:
         st.markdown("**What is taken for what**")
         if len(names) <= MOST_CLASSES:
-            st.plotly_chart(answer_plots.confusion(found["confusion"], names, scheme()), key="confusion", **options)
+            st.plotly_chart(answer_plots.confusion(found["confusion"], names, hues), key="confusion", **options)
             st.caption("A row is a class, a column an answer; numbers are photographs, colour is the share of the row.")
         else:
             rows = answer_plots.most_confused(found["confusion"], names)
             st.dataframe(rows, hide_index=True, width="stretch")
     with right:
         st.markdown("**How sure, and how often right**")
-        st.plotly_chart(answer_plots.reliability(found["calibration"], scheme()), key="reliability", **options)
+        st.plotly_chart(answer_plots.reliability(found["calibration"], hues), key="reliability", **options)
         st.caption(
             "Bars above the line: the network is right more often than it says. Below: it promises too much. The "
             "fainter a bar, the fewer photographs it counts."

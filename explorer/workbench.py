@@ -209,5 +209,8 @@ def _ways_on(now: Architecture) -> None:
         st.caption(str(error))
         return
     if st.button("Train these letters", icon=":material/school:"):
+        if why := naming.refused(chosen):
+            st.warning(why)
+            return
         st.session_state["architecture"] = chosen
         st.switch_page("../pages/training.py")

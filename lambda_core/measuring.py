@@ -307,6 +307,11 @@ def limit(ceiling: int) -> bool:
     return True
 
 
+def out_of_memory(error: Exception) -> bool:
+    """Whether memory is what it was about: PyTorch says so in a RuntimeError."""
+    return isinstance(error, MemoryError) or "memory" in str(error).lower()
+
+
 def _say(**line: Any) -> None:
     print(json.dumps(line), flush=True)
 
@@ -334,7 +339,7 @@ def main(arguments: list[str] | None = None) -> None:
         try:
             _say(point=number, **measure(point))
         except (RuntimeError, MemoryError) as error:
-            if "memory" not in str(error).lower() and not isinstance(error, MemoryError):
+            if not out_of_memory(error):
                 raise
             _say(point=number, refused=f"{point.kind} at side {point.side} took more than the ceiling and was ended.")
     watch.cancel()

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from streamlit.testing.v1 import AppTest
 
 from explorer import blocks, derivations, drawing, navigation, paper_tables, presets, speed, theme
-from explorer.architecture import BASES, LIMITS, NORMS, Architecture, of_recipe, read, shortest, small
+from explorer.architecture import BASES, LIMITS, NORMS, Architecture, of_recipe, read, refused, shortest, small
 from explorer.blocks import costs, measure
 from explorer.components import network_canvas, paper_table
 from lambda_core import LambdaLayer, build
@@ -187,6 +187,12 @@ def test_what_cannot_be_trained_here_is_said(text, words):
         small(read(text))
 
 
+def test_what_the_training_page_cannot_build_is_said():
+    wide = read("lambda_resnet_mini~LLLL~h16")
+    assert re.search(r"a quarter of the widths.* heads", refused(small(wide)))
+    assert refused(small(read("lambda_resnet_mini~LLLL"))) is None
+
+
 def test_every_base_is_a_network():
     for base in BASES:
         assert Architecture(base).tidy().letters()
@@ -198,15 +204,13 @@ def test_a_measurement_runs_once_at_a_time_and_can_be_stopped():
     run = speed.start(networks, 1, 100)
     with pytest.raises(RuntimeError, match="under way"):
         speed.start(networks, 1, 100)
-    run.process.wait(100)
+    assert run.child.ended.wait(100)
     rates = run.rates()
     assert all(rate > 0 for kind in rates.values() for rate in kind)
-    assert len(run.lines) == 2 * 2 * speed.ROUNDS + 1
-    speed._turn.acquire(timeout=5)
-    speed._turn.release()
+    assert len(run.child.lines) == 2 * 2 * speed.ROUNDS + 1
     run = speed.start(networks, 1, 100)
-    run.stop()
-    assert run.process.returncode and run.rates()["forward"] == [None, None]
+    run.child.stop()
+    assert run.child.process.returncode and run.rates()["forward"] == [None, None]
 
 
 def test_a_measurement_that_needs_too_much_says_so():

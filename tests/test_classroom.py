@@ -2,6 +2,7 @@
 
 import shutil
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -145,6 +146,39 @@ def test_nobody_looks_so_it_pauses(monkeypatch):
         until(lambda: job.state == "paused")
     finally:
         jobs.discard(job)
+
+
+def test_a_run_that_was_discarded_does_not_go_on(monkeypatch):
+    monkeypatch.setattr(jobs, "_jobs", {})
+    monkeypatch.setattr(jobs, "_start", lambda job: None)
+    job = jobs.create("digits", 1)
+    jobs.discard(job)
+    monkeypatch.setattr(jobs, "_start", lambda job: pytest.fail("a process in a folder that is gone"))
+    jobs.go_on(job)
+
+
+def test_runs_come_and_go_at_once(monkeypatch):
+    """Both walk through all runs: without a lock one would see the other change them."""
+    monkeypatch.setattr(jobs, "_jobs", {})
+    monkeypatch.setattr(jobs, "_start", lambda job: [time.sleep(0) for _ in jobs._jobs.values()])
+    kept = [jobs.create("digits", 1) for _ in range(8)]
+
+    def come_and_go(_):
+        jobs.discard(jobs.create("digits", 1))
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(come_and_go, range(100)))
+    assert set(jobs._jobs) == {job.token for job in kept}
+    for job in kept:
+        jobs.discard(job)
+
+
+def test_what_cannot_start_leaves_no_folder(monkeypatch):
+    monkeypatch.setattr(jobs.subprocess, "Popen", lambda *_, **__: (_ for _ in ()).throw(OSError("no processes left")))
+    before = set(jobs._root[0].iterdir()) if jobs._root else set()
+    with pytest.raises(OSError, match="no processes left"):
+        jobs.create("digits", 1)
+    assert set(jobs._root[0].iterdir()) == before
 
 
 def test_folders_of_old_runs_give_way(monkeypatch):

@@ -12,10 +12,10 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from lambda_core import LambdaLayer, LambdaLayer1d, build, trace
 from lambda_core.cost import FORMULAS, MEMORY, Term, memory, profile, total
-from lambda_core.cost.engines import KEEPS
+from lambda_core.cost.engines import KEEPS, work
 from lambda_core.cost.profiling import meta_copy
 from lambda_core.cost.terms import of_shape
-from lambda_core.engines import ENGINES, convolution
+from lambda_core.engines import ENGINES, convolution, gemm
 from lambda_core.engines.auto import MADE_FOR
 from lambda_core.layers import LAYERS, ConvolutionThen, LocalRelation, PatchwiseAttention
 
@@ -300,8 +300,15 @@ def test_engines_work_with_what_their_formulas_say(engine, r):
     b, h, k, v, u, side = 3, 4, 8, 32, 1, 14
     tensors = draw((b, h, side**2, k), (b, side**2, v, u), (k, u, r, r))
     measured = most_at_once(lambda *t: ENGINES[engine](*t, (side, side)), *tensors)
-    work = memory(f"lambda, {engine}", side=side, batch=b, heads=h, k=k, v=v, u=u, scope=r).work
-    assert 0.4 < measured / total(work) < 1.1
+    found = memory(f"lambda, {engine}", side=side, batch=b, heads=h, k=k, v=v, u=u, scope=r).work
+    assert 0.4 < measured / total(found) < 1.1
+
+
+@pytest.mark.parametrize(("b", "v", "s", "r"), [(8, 16, 56, 23), (8, 32, 28, 23), (2, 16, 48, 95), (1, 16, 7, 3)])
+def test_the_columns_of_a_tile_are_those_of_the_engine(b, v, s, r):
+    table, size = torch.zeros(16, 1, r, r), (s, s)
+    columns = gemm._width(gemm._Plan(table, size), torch.zeros(b, s * s, v, 1), torch.zeros(b, 16, v))
+    assert work("gemm", {"b": b, "h": 4, "k": 16, "v": v, "u": 1, "s": s, "r": r})[1]["w"] == columns
 
 
 @pytest.mark.parametrize("kind", ["global attention", "flash attention"])

@@ -107,10 +107,11 @@ def test_a_run_is_followed_cancelled_and_one_at_a_time():
     run = memory_here.start(asked, 4)
     with pytest.raises(RuntimeError, match="under way"):
         memory_here.start(asked, 4)
-    run.stop()
-    assert run.process.poll() is not None and len(run.lines) < 20
+    run.child.stop()
+    assert run.child.process.poll() is not None and len(run.child.lines) < 20
     again = memory_here.start([("flash attention", Sizes(side=4, batch=1))], 1, seconds=0.001)
-    assert again.ended.wait(60) and again.process.returncode == 3 and not again.lines
+    assert again.child.ended.wait(60) and again.child.process.returncode == 3 and not again.child.lines
+    assert again.child.failure(120) == "took longer than 120 seconds and was stopped"
 
 
 def test_the_sentence_says_what_fits():

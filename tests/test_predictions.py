@@ -15,6 +15,7 @@ from explorer import answer_plots, card, images, measured, navigation, networks,
 from explorer.networks import Opened
 from explorer.theme import PALETTE
 from lambda_core import build, load_checkpoint, save_checkpoint
+from lambda_core.checkpoints import Checkpoint, read_checkpoint
 from lambda_core.data import prepare
 from lambda_core.evaluation import Answers
 from tests import imagenette
@@ -249,5 +250,13 @@ def test_numbers_on_a_colour_are_in_the_ink_that_reads_best():
     }  # fmt: skip
 
 
-def test_words_of_a_file_are_no_markdown():
-    assert networks.plain("![x](http://y) `z`") == "\\!\\[x\\](http\\://y) \\`z\\`"
+def test_a_network_of_timm_is_not_rounded(monkeypatch):
+    model = build("lambda_resnet_mini", depths=(1,), widths=(8,), strides=(1,), stages="L", num_classes=3)
+    card = {"architecture": {"name": "lambda_resnet_mini", "overrides": {
+        "depths": (1,), "widths": (8,), "strides": (1,), "stages": "L", "num_classes": 3,
+    }}}  # fmt: skip
+    preprocess = {"size": 32, "mean": [0.5] * 3, "std": [0.5] * 3}
+    fetched = Checkpoint(model, ("a", "b", "c"), preprocess, card)
+    monkeypatch.setattr(networks, "load_checkpoint", lambda name: fetched)
+    found = read_checkpoint(networks._content("timm/lambda_resnet26t")).model.state_dict()
+    assert all(torch.equal(found[name], weight) for name, weight in model.state_dict().items())

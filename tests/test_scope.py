@@ -5,6 +5,7 @@ import json
 import re
 import shutil
 import subprocess
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -215,6 +216,17 @@ def start(**query):
 
 def captions(app):
     return " ".join(caption.value for caption in app.caption)
+
+
+def test_kernels_are_not_read_while_another_session_has_them_cropped():
+    model = scope_kernels.loading.checkpoint().model
+    scope_kernels._sheets.clear()
+    with ThreadPoolExecutor(1) as pool:
+        with scope_kernels.loading.LOCK, cropped_scope(model, 3):
+            found = pool.submit(scope_kernels._sheets, "lambda_resnet_mini", "light")
+            with pytest.raises(TimeoutError):
+                found.result(0.5)
+        assert all(sheet.near < 0.9 for sheet in found.result(30))
 
 
 def test_accuracy_by_scope_is_ours_beside_the_papers(tmp_path, monkeypatch):

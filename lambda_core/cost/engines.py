@@ -6,7 +6,6 @@ map's Fourier transform, f frequencies of one along the rows, w columns of a til
 of a band, j rows that these reach.
 """
 
-from math import ceil
 
 from torch import Size
 
@@ -61,7 +60,7 @@ def work(engine: str, sizes: dict[str, int], room: int = operator.CACHE) -> tupl
         letters |= {"p": p, "c": _pieces(room, b * v * p, k)}
     elif engine == "gemm":
         t, f = min(b, max(1, gemm.COLUMNS // v)), (s + r // 2) // 2 + 1
-        w = ceil(s / ceil(s / max(4, 3 * room // 2 // (2 * f * k * t * v))))
+        w = gemm.tile_columns(s, 2 * f * k * t * v, room)
         letters |= {"t": t, "f": f, "w": w, "a": min(s, w + 2 * (r // 2))}
     elif engine == "toeplitz":
         letters |= toeplitz.band(r, (s, s), s * k * b * v)._asdict()

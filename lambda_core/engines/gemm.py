@@ -205,10 +205,10 @@ def _together(v: Tensor) -> int:
 def _width(plan: _Plan, v: Tensor, content: Tensor) -> int:
     """Columns of a tile, for as many examples as are worked off together: its spectrum stays in a core's own cache."""
     numbers = content.shape[1] * min(len(v), _together(v)) * v.shape[2]
-    return _tile_columns(plan.size[1], 2 * plan.f * numbers, room(v))
+    return tile_columns(plan.size[1], 2 * plan.f * numbers, room(v))
 
 
-def _tile_columns(width: int, numbers: int, room: int) -> int:
+def tile_columns(width: int, numbers: int, room: int) -> int:
     """Columns of a tile, all about as wide, where the spectrum of one column has so many numbers."""
     most = max(4, 3 * room // (8 * max(1, numbers)))  # none in an empty batch
     return -(-width // -(-width // most))
@@ -224,7 +224,7 @@ def cost(q: tuple[int, ...], v: tuple[int, ...], table: tuple[int, ...], size: p
     rows, columns = positions.cropped_size(table[2:], size)
     height, width = size
     parts, together = 2 * ((height + rows // 2) // 2 + 1), min(b, max(1, COLUMNS // values)) * values
-    tile = _tile_columns(width, parts * k * together, CACHE)
+    tile = tile_columns(width, parts * k * together, CACHE)
     reach = min(width, tile + 2 * (columns // 2))
     operations = b * n * k * values * (parts * (2 * reach * u + height) // height + h + PASSES)
     spectra = 2 * parts * width * u * (2 * k + b * values)
