@@ -9,8 +9,11 @@ from torch.utils.data import Dataset
 from explorer import ablated, halves, loading
 from explorer.halves import Off
 from lambda_core import data
+from lambda_core.data import subset
+from lambda_core.evaluation import standard_error
 from lambda_core.tables import published
-from lambda_core.training.halves import held_out, right_answers, standard_error, subset
+from lambda_core.training.halves import right_answers
+from lambda_core.training.held_out import held_out
 
 BATCH = 20
 COUNTS = (100, 200, 500, 1000)
@@ -66,7 +69,7 @@ def _begin(off: Off, count: int) -> None:
         st.session_state["halves_message"] = str(error)
         return
     st.session_state.pop("halves_message", None)
-    indices = subset(len(pictures), count)  # type: ignore[arg-type]
+    indices = subset(len(pictures), count)
     st.session_state[JOB] = Job(loading.network_key(), off, pictures, indices)
 
 

@@ -16,10 +16,9 @@ from explorer.components.lambda_canvas.pack import AXES
 from explorer.loading import LOCK, Traced
 from explorer.state import Selection
 from lambda_core import trace
-from lambda_core.checkpoints import zoo
+from lambda_core.checkpoints import fingerprint, zoo
 from lambda_core.data import prepare
 from lambda_core.switching import HALVES, halves, switched
-from lambda_core.training.halves import fingerprint
 
 Off = frozenset[tuple[str, str]]  # (a layer's path, its half) pairs that are switched off
 STYLE = Path(__file__).parent / "assets" / "halves.css"

@@ -8,8 +8,7 @@ from PIL import Image
 from torch.utils.data import Dataset
 
 from explorer import images, words
-from lambda_core.data import DATASETS, DataMissing, data_folder, some, square
-from lambda_core.training.halves import subset
+from lambda_core.data import DATASETS, DataMissing, data_folder, some, square, subset
 
 LEAST = 32  # pictures: one batch
 SHOWN, FACE, GAP = 12, 64, 8  # examples, their side and the space between them in pixels

@@ -14,8 +14,9 @@ import torch
 from explorer import loading
 from explorer.networks import Opened
 from lambda_core import data
+from lambda_core.data import subset
 from lambda_core.evaluation import RESULTS, Answers, answers_of, joined, normalized, outside_pictures, report
-from lambda_core.training.halves import held_out, subset
+from lambda_core.training.held_out import held_out
 
 BATCH = 20
 LARGEST_MARK = 2**20  # numbers of class means; a larger network goes without a mark

@@ -10,7 +10,7 @@ import torch
 
 from explorer import loading, places, shelf, state, words
 from explorer.loading import HOME, Brought
-from lambda_core.checkpoints import Checkpoint, CheckpointRefused, load_checkpoint, save_checkpoint, zoo
+from lambda_core.checkpoints import Checkpoint, CheckpointRefused, fingerprint, load_checkpoint, save_checkpoint, zoo
 
 NONE = "none"
 ROWS = 400  # of the table of keys that do not fit
@@ -28,8 +28,6 @@ class Opened:
 @st.cache_data(show_spinner=False)
 def _home_key(changed: float) -> str:
     """The content key of the network that ships. changed: when its file was, so that new weights have a new key."""
-    from lambda_core.training.halves import fingerprint
-
     return fingerprint(zoo()[HOME])
 
 

@@ -204,13 +204,15 @@ def decode(image: Image.Image) -> Tensor:
     return torch.from_numpy(np.array(image.convert("RGB"))).permute(2, 0, 1).contiguous()
 
 
+def subset(count: int, size: int, seed: int = 0) -> list[int]:
+    """`size` of `count` indices, drawn at random without repeats; the same for the same seed, smaller in larger."""
+    return torch.randperm(count, generator=torch.Generator().manual_seed(seed))[:size].tolist()
+
+
 def some(source: Dataset, count: int, seed: int = 0) -> Dataset:
-    """`count` pictures drawn at random, the same for the same seed, smaller draws in larger ones; 0 for all of them."""
+    """`count` pictures drawn as by `subset`; 0 for all of them."""
     total = len(source)  # type: ignore[arg-type]
-    if not 0 < count < total:
-        return source
-    order = torch.randperm(total, generator=torch.Generator().manual_seed(seed))
-    return Subset(source, order[:count].tolist())
+    return Subset(source, subset(total, count, seed)) if 0 < count < total else source
 
 
 class Repeatable(Dataset):

@@ -27,8 +27,9 @@ from tqdm import tqdm
 from lambda_core import data
 from lambda_core.allocator import keep_memory
 from lambda_core.arguments import writable
-from lambda_core.checkpoints import Checkpoint, CheckpointRefused, load_checkpoint, zoo
-from lambda_core.training.halves import fingerprint, held_out, standard_error, subset
+from lambda_core.checkpoints import Checkpoint, CheckpointRefused, fingerprint, load_checkpoint, zoo
+from lambda_core.data import subset
+from lambda_core.training.held_out import held_out
 
 RESULTS = Path(__file__).with_name("results") / "predictions.json"
 BINS = 15
@@ -39,6 +40,12 @@ OUTSIDE = (  # photographs in scikit-image's package, none of which shows a clas
     "coins.png", "grass.png", "gravel.png", "hubble_deep_field.jpg", "ihc.png", "moon.png", "motorcycle_left.png",
     "page.png", "retina.jpg", "rocket.jpg", "text.png",
 )  # fmt: skip
+
+
+def standard_error(correct: int, seen: int) -> float:
+    """Of an accuracy in per cent, for `seen` pictures drawn at random: 100 sqrt(p (1 - p) / seen)."""
+    share = correct / seen
+    return 100 * (share * (1 - share) / seen) ** 0.5
 
 
 def log_sum_exp(logits: np.ndarray) -> np.ndarray:

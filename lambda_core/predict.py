@@ -14,7 +14,7 @@ import torch
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from lambda_core.arguments import device as usable
-from lambda_core.checkpoints import Checkpoint, CheckpointRefused, load_checkpoint
+from lambda_core.checkpoints import Checkpoint, load_checkpoint
 from lambda_core.data import prepare
 from lambda_core.pictures import as_rgb
 
@@ -51,12 +51,9 @@ def predict(checkpoint: Checkpoint, image: Image.Image, top: int = 5) -> list[di
     """
     if top < 1:
         raise ValueError(f"top must be at least 1, not {top}")
-    if missing := [name for name in ("size", "mean", "std") if name not in checkpoint.preprocess]:
-        raise CheckpointRefused(
-            f"the checkpoint does not say how a picture is prepared: its preprocess lacks {', '.join(missing)}"
-        )
+    preprocess = checkpoint.preparation()
     device = next(checkpoint.model.parameters()).device
-    scores = checkpoint.model(prepare(image, checkpoint.preprocess).to(device))[0].float()
+    scores = checkpoint.model(prepare(image, preprocess).to(device))[0].float()
     probabilities, indices = scores.softmax(0).topk(min(top, len(scores)))
     names = dict(enumerate(checkpoint.classes))
     return [

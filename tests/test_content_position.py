@@ -14,11 +14,14 @@ from explorer import accuracy, bars, exports, halves, images, plots
 from explorer.components.halves_canvas import assets
 from explorer.components.lambda_canvas.pack import pack_trace
 from lambda_core import build, load_checkpoint, save_checkpoint, trace
-from lambda_core.data import prepare
+from lambda_core.data import prepare, subset
+from lambda_core.evaluation import standard_error
+from lambda_core.switching import everywhere, switched
 from lambda_core.switching import halves as built_halves
 from lambda_core.tables import published
 from lambda_core.training import halves as worth
 from lambda_core.training.ablations import NOTHING
+from lambda_core.training.held_out import held_out
 from tests import ablation_results
 from tests.imagenette import make
 from tests.test_lambda_canvas import FOLDER, LAYERS, NODE, SCRIPTS, SELECTION, traced
@@ -129,10 +132,10 @@ def test_switches_change_the_answer_as_pytorch_says(monkeypatch):
     app = start(PAGE)
     assert "nothing switched off" in answer_of(app)
     press(app, "preset_Content only")
-    model, off = loaded_model(), worth.everywhere(loaded_model(), "position")
+    model, off = loaded_model(), everywhere(loaded_model(), "position")
     checkpoint = load_checkpoint("lambda_resnet_mini")
     x = prepare(images.gallery_picture("coffee").image, checkpoint.preprocess)
-    with worth.switched(checkpoint.model, off):
+    with switched(checkpoint.model, off):
         shares = checkpoint.model(x)[0].softmax(0)
     assert f"{checkpoint.classes[shares.argmax()]}</b>".lower() in answer_of(app).lower()
     assert any(f">{bars.percent(float(shares.max()))}<" in html.proto.body for html in app.get("html"))
@@ -228,8 +231,8 @@ def test_accuracy_is_measured_on_the_photographs_that_are_there(folder, monkeypa
     assert "| 20 |" in accuracies(app)
     press(app, "measure")  # goes on where it was
     checkpoint = load_checkpoint("lambda_resnet_mini")
-    pictures = list(worth.held_out(checkpoint, folder))
-    off = worth.everywhere(checkpoint.model, "position")
+    pictures = list(held_out(checkpoint, folder))
+    off = everywhere(checkpoint.model, "position")
     for name, which in (("Whole", {}), ("Position off everywhere", off)):
         shown = re.search(rf"\| {name} \| ([\d.]+)\s% .* (\d+) \|", accuracies(app))
         assert shown and int(shown[2]) == 40
@@ -259,10 +262,10 @@ def test_without_results_of_the_ablations_a_sentence(tmp_path, monkeypatch):
 
 
 def test_a_subset_is_fixed_and_nested():
-    assert worth.subset(100, 30) == worth.subset(100, 30) == worth.subset(100, 60)[:30]
-    assert sorted(worth.subset(10, 99)) == list(range(10))
-    assert worth.subset(100, 30) != worth.subset(100, 30, seed=1)
-    assert worth.standard_error(50, 100) == pytest.approx(5)
+    assert subset(100, 30) == subset(100, 30) == subset(100, 60)[:30]
+    assert sorted(subset(10, 99)) == list(range(10))
+    assert subset(100, 30) != subset(100, 30, seed=1)
+    assert standard_error(50, 100) == pytest.approx(5)
 
 
 def test_the_command_writes_what_the_page_reads(folder, tmp_path, monkeypatch, capsys):
@@ -319,6 +322,6 @@ def test_the_figure_and_the_program_show_both_halves(capsys):
     for line, half in zip(lines, HALVES, strict=False):
         shown = ast.literal_eval(line.removeprefix(half))
         assert shown == pytest.approx(tensors[f"{half}_output"][3, width + 2].tolist(), abs=1e-3)
-    with torch.no_grad(), worth.switched(checkpoint.model, worth.everywhere(checkpoint.model, "content")):
+    with torch.no_grad(), switched(checkpoint.model, everywhere(checkpoint.model, "content")):
         best = int(checkpoint.model(x).argmax())
     assert lines[2].startswith(f"without content [({best},")

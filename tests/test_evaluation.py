@@ -11,8 +11,8 @@ from sklearn import metrics
 from torchmetrics.functional.classification import multiclass_calibration_error
 
 from lambda_core import evaluation, load_checkpoint
+from lambda_core.checkpoints import fingerprint
 from lambda_core.evaluation import Answers
-from lambda_core.training.halves import fingerprint
 from tests import imagenette
 
 CLASSES = 4

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from lambda_core.checkpoints import to_lucidrains, to_timm
 from lambda_core.layers.lambda_layer import LambdaLayer
 
 
@@ -16,13 +17,7 @@ def _timm(layer: LambdaLayer) -> Any:
 
     sizes = {"r": layer.scope} if layer.scope else {"r": None, "feat_size": layer.size}
     theirs: Any = Theirs(layer.dim, layer.dim_out, num_heads=layer.heads, dim_head=layer.dim_k, **sizes)
-    assert layer.embeddings is not None and layer.to_k is not None
-    theirs.qkv.weight.copy_(torch.cat([layer.to_q.weight, layer.to_k.weight, layer.to_v.weight]))
-    if theirs.conv_lambda is None:
-        theirs.pos_emb.copy_(layer.embeddings[:, 0].permute(1, 2, 0))
-    else:
-        theirs.conv_lambda.weight.copy_(layer.embeddings[..., None])
-        theirs.conv_lambda.bias.zero_()
+    theirs.load_state_dict(to_timm(layer))
     return theirs
 
 
@@ -35,14 +30,7 @@ def _lucidrains(layer: LambdaLayer) -> nn.Module:
         theirs = lambda_networks.LambdaLayer(
             layer.dim, dim_k=layer.dim_k, heads=layer.heads, dim_out=layer.dim_out, **sizes
         )
-    assert layer.embeddings is not None and layer.to_k is not None
-    for name in ("to_q", "to_k", "to_v"):
-        getattr(theirs, name).weight.copy_(getattr(layer, name).weight)
-    if layer.scope:
-        theirs.pos_conv.weight.copy_(layer.embeddings[:, :, None])
-        theirs.pos_conv.bias.zero_()
-    else:
-        theirs.rel_pos_emb.copy_(layer.embeddings.permute(2, 3, 0, 1))
+    theirs.load_state_dict(to_lucidrains(layer))
     return theirs
 
 

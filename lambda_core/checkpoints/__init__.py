@@ -2,6 +2,7 @@
 
 from lambda_core.checkpoints.files import (
     Checkpoint,
+    fingerprint,
     load_checkpoint,
     read_checkpoint,
     save_checkpoint,
@@ -16,6 +17,7 @@ __all__ = [
     "Checkpoint",
     "CheckpointRefused",
     "Mismatch",
+    "fingerprint",
     "from_d_li14",
     "from_lucidrains",
     "from_timm",

@@ -3,6 +3,7 @@
 Files of other projects are recognised by their keys.
 """
 
+import hashlib
 import io
 import json
 import pickle
@@ -54,10 +55,10 @@ class Checkpoint:
 
     def preparation(self) -> Mapping[str, Any]:
         """`preprocess`, for what needs a picture. Raises CheckpointRefused where the file does not tell it."""
-        if not self.preprocess:
+        if missing := [name for name in ("size", "mean", "std") if name not in self.preprocess]:
             raise CheckpointRefused(
-                "the file does not say how a picture is prepared: save it again with "
-                "save_checkpoint(..., preprocess={'size': 128, 'mean': [...], 'std': [...]})"
+                f"the file does not say how a picture is prepared, its preprocess lacks {', '.join(missing)}: save it "
+                "again with save_checkpoint(..., preprocess={'size': 128, 'mean': [...], 'std': [...]})"
             )
         return self.preprocess
 
@@ -65,6 +66,11 @@ class Checkpoint:
 def zoo() -> dict[str, Path]:
     """The trained networks that ship with the library, by name."""
     return {path.stem: path for path in sorted(ZOO.glob("*.safetensors"))}
+
+
+def fingerprint(path: Path) -> str:
+    """Names the content of a checkpoint's file, so that figures can be told from those of other weights."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()[:16]
 
 
 def save_checkpoint(

@@ -6,7 +6,6 @@ map's Fourier transform, f frequencies of one along the rows, w columns of a til
 of a band, j rows that these reach.
 """
 
-
 from torch import Size
 
 from lambda_core.engines import convolution, fft, gemm, operator, toeplitz

@@ -15,6 +15,7 @@ from lambda_core.allocator import keep_memory
 from lambda_core.arguments import device as usable
 from lambda_core.arguments import writable
 from lambda_core.checkpoints import CheckpointRefused, load_checkpoint
+from lambda_core.training.held_out import held_out
 from lambda_core.training.loop import evaluate
 
 
@@ -23,16 +24,12 @@ def measure(
 ) -> dict[str, float]:
     """{"top1", "top5": per cent, "loss": nats, "size": px, "images": count} of a checkpoint on the validation split.
 
-    dataset: a name in DATASETS; else the one that the card names, else Imagenette. A card may name a share of its set.
+    dataset: see `held_out`.
     """
     loaded = load_checkpoint(checkpoint, device)
-    size = int(loaded.preparation()["size"])
-    recipe = loaded.card.get("recipe", {})
-    name = dataset or recipe.get("data", "imagenette")
-    held_out = data.some(data.DATASETS[name].load("val", folder), 0 if dataset else recipe.get("held_out", 0))
-    val = data.Repeatable(held_out, data.eval_transform(size))
-    loader = DataLoader(val, 100, num_workers=workers)
-    return evaluate(loaded.model, loader, len(loaded.classes), device) | {"size": size, "images": len(val)}
+    val = held_out(loaded, folder, dataset)
+    found = evaluate(loaded.model, DataLoader(val, 100, num_workers=workers), len(loaded.classes), device)
+    return found | {"size": int(loaded.preprocess["size"]), "images": len(val)}
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -46,7 +43,7 @@ def main(arguments: list[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     try:
         figures = measure(options.checkpoint, options.data, options.workers, options.device, options.dataset)
-    except (CheckpointRefused, data.DataMissing, data.DataBroken) as error:
+    except (CheckpointRefused, data.DataMissing, ValueError) as error:
         sys.exit(str(error).strip().splitlines()[-1])
     text = json.dumps(figures)
     print(text)

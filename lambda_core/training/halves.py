@@ -8,7 +8,6 @@ a network trained without that half would be (Bello 2021 trains those too, in it
 """
 
 import argparse
-import hashlib
 import json
 import sys
 from collections.abc import Collection, Mapping
@@ -17,40 +16,17 @@ from pathlib import Path
 
 import torch
 from torch import Tensor, nn
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader
 from tqdm import tqdm
 
 from lambda_core import data
 from lambda_core.allocator import keep_memory
 from lambda_core.arguments import writable
-from lambda_core.checkpoints import Checkpoint, CheckpointRefused, load_checkpoint, zoo
+from lambda_core.checkpoints import Checkpoint, CheckpointRefused, fingerprint, load_checkpoint, zoo
 from lambda_core.switching import HALVES, everywhere, switched
+from lambda_core.training.held_out import held_out
 
 Off = Mapping[str, Collection[str]]
-
-
-def held_out(checkpoint: Checkpoint, folder: str | Path | None = None) -> Dataset:
-    """The validation pictures of the set on the checkpoint's card, else of Imagenette: (uint8 (3, S, S), label).
-
-    Raises DataMissing where they are not there, and ValueError where the network has other classes.
-    """
-    name = checkpoint.card.get("recipe", {}).get("data", "imagenette")
-    kind = data.DATASETS[name] if name in data.DATASETS else data.DATASETS["imagenette"]
-    loaded = kind.load("val", folder)
-    if tuple(kind.class_names(loaded)) != tuple(checkpoint.classes):
-        raise ValueError(f"this network tells other classes apart than those of {kind.title}")
-    return data.Repeatable(loaded, data.eval_transform(int(checkpoint.preparation()["size"])))
-
-
-def subset(count: int, size: int, seed: int = 0) -> list[int]:
-    """`size` of `count` indices, drawn at random without repeats; the same for the same seed, smaller in larger."""
-    return torch.randperm(count, generator=torch.Generator().manual_seed(seed))[:size].tolist()
-
-
-def standard_error(correct: int, seen: int) -> float:
-    """Of an accuracy in per cent, for `seen` pictures drawn at random: 100 sqrt(p (1 - p) / seen)."""
-    share = correct / seen
-    return 100 * (share * (1 - share) / seen) ** 0.5
 
 
 @torch.no_grad()
@@ -76,14 +52,9 @@ def measure(checkpoint: Checkpoint, folder: str | Path | None = None, workers: i
     for images, labels in tqdm(DataLoader(pictures, 100, num_workers=workers), unit_scale=100, unit=" pictures"):
         for name, off in offs.items():
             correct[name] += right_answers(checkpoint, images, labels, off)
-    count = len(pictures)  # type: ignore[arg-type]
+    count = len(pictures)
     top1 = {name: 100 * number / count for name, number in correct.items()}
     return top1 | {"images": count, "size": int(checkpoint.preprocess["size"])}
-
-
-def fingerprint(path: Path) -> str:
-    """Names the content of a checkpoint's file, so that figures can be told from those of other weights."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()[:16]
 
 
 def main(arguments: list[str] | None = None) -> None:
