@@ -4,13 +4,11 @@ from collections.abc import Mapping
 from functools import partial
 
 import numpy as np
-import streamlit as st
 
-from explorer import exports, images, loading, places
+from explorer import exporting, exports, images, loading, places
 from explorer.attributions import Question
 from explorer.state import Selection
 from lambda_core.attribution import METHODS
-from lambda_core.data import square
 
 
 def snippet(*, network: str, picture: str, target: int, layer: str, methods: list[str], lambdas: bool = True) -> str:
@@ -18,7 +16,6 @@ def snippet(*, network: str, picture: str, target: int, layer: str, methods: lis
 
     lambdas: whether `layer` is a lambda layer, whose halves the program compares.
     """
-    gallery = "from skimage import data\n" if "data." in picture else ""
     calls = "".join(
         f'    "{name}": attribute(model, x, target, method="{name}"'
         + (f", layer={layer!r}" if METHODS[name].layered else "")
@@ -33,8 +30,7 @@ print(f"content {{shares.content.sum():+.3f}}, position {{shares.position.sum():
 """
     return f'''"""Attribution maps of one picture{about}. Needs lambda_core and captum."""
 
-from PIL import Image
-{gallery}
+{exports.libraries(picture)}
 from lambda_core import load_checkpoint
 from lambda_core.attribution import {used}
 from lambda_core.data import prepare
@@ -52,14 +48,12 @@ for name, heat in maps.items():  # (H, W)
 {split}'''
 
 
-def _figure(kind: str, question: Question, found: Mapping[str, np.ndarray]) -> bytes:
+def _figure(question: Question, found: Mapping[str, np.ndarray], kind: str) -> bytes:
     from explorer import attribution_plots, plots  # matplotlib: only who exports waits for it
 
-    preprocess = loading.checkpoint().preprocess
-    photo = square(question.picture.image, int(preprocess["size"]), preprocess.get("crop", 1.0))
     named = {METHODS[name].title: values for name, values in found.items()}
     signed = {METHODS[name].title: METHODS[name].signed for name in found}
-    return plots.save(attribution_plots.maps_figure(photo, named, signed), kind)
+    return plots.save(attribution_plots.maps_figure(exporting.seen(question.picture), named, signed), kind)
 
 
 def downloads(question: Question, selection: Selection, found: Mapping[str, np.ndarray]) -> None:
@@ -69,16 +63,4 @@ def downloads(question: Question, selection: Selection, found: Mapping[str, np.n
         target=question.target, layer=question.layer, methods=list(found),
         lambdas=places.has_lambdas(),
     )  # fmt: skip
-    name = f"attributions_{question.target}"
-    with st.popover("Export", icon=":material/download:", width="stretch"):
-        for kind in ("png", "svg"):
-            st.download_button(
-                f"Figure, {kind.upper()}", partial(_figure, kind, question, found), f"{name}.{kind}",
-                key=f"export_{kind}", on_click="ignore", width="stretch",
-            )  # fmt: skip
-        st.download_button(
-            "Maps, NPZ", lambda: exports.npz(found), f"{name}.npz",
-            key="export_npz", on_click="ignore", width="stretch",
-        )  # fmt: skip
-        st.download_button("Python", program, f"{name}.py", key="export_python", on_click="ignore", width="stretch")
-        st.code(program, language="python", height=240)
+    exporting.popover(f"attributions_{question.target}", partial(_figure, question, found), found, program, "Maps")

@@ -1,8 +1,11 @@
 """Download buttons: the figure, the tensors, the program."""
 
+from collections.abc import Callable, Mapping
 from functools import partial
 
+import numpy as np
 import streamlit as st
+from PIL import Image
 
 from explorer import exports, images, loading
 from explorer.loading import Traced
@@ -10,13 +13,36 @@ from explorer.state import Selection
 from lambda_core.data import square
 
 
-def _figure(kind: str, selection: Selection, picture: images.Picture, traced: Traced, step: int | str) -> bytes:
+def seen(picture: images.Picture) -> Image.Image:
+    """What the network sees of a picture, in its size."""
+    preprocess = loading.checkpoint().preprocess
+    return square(picture.image, int(preprocess["size"]), preprocess.get("crop", 1.0))
+
+
+def popover(
+    name: str, figure: Callable[[str], bytes], arrays: Mapping[str, np.ndarray], program: str, what: str = "Tensors"
+) -> None:
+    """Figure as PNG or SVG, `arrays` as NPZ, and a program; made when they are asked for.
+
+    name: of the files. figure: makes it, of the kind "png" or "svg". what: the arrays are called.
+    """
+    files: dict[str, tuple[Callable[[], bytes] | str, str]] = {
+        f"Figure, {kind.upper()}": (partial(figure, kind), kind) for kind in ("png", "svg")
+    }
+    files |= {f"{what}, NPZ": (partial(exports.npz, arrays), "npz"), "Python": (program, "py")}
+    with st.popover("Export", icon=":material/download:", width="stretch"):
+        for label, (content, ending) in files.items():
+            st.download_button(
+                label, content, f"{name}.{ending}", key=f"export_{ending}", on_click="ignore", width="stretch"
+            )
+        st.code(program, language="python", height=240)
+
+
+def _figure(selection: Selection, picture: images.Picture, traced: Traced, step: int | str, kind: str) -> bytes:
     from explorer import plots  # matplotlib takes half a second to import: only who exports waits for it
 
-    preprocess = loading.checkpoint().preprocess
-    seen = square(picture.image, int(preprocess["size"]), preprocess.get("crop", 1.0))
     figure = plots.step_figure(
-        traced.tensors, traced.layer, seen,
+        traced.tensors, traced.layer, seen(picture),
         row=selection.row, column=selection.column, step=step,
     )  # fmt: skip
     return plots.save(figure, kind)
@@ -40,18 +66,4 @@ def downloads(selection: Selection, picture: images.Picture, traced: Traced, vie
     step = view or selection.step
     program = _snippet(selection, traced, step)
     name = f"lambda_{selection.layer.replace('.', '_')}_{selection.row + 1}_{selection.column + 1}"
-    with st.popover("Export", icon=":material/download:", width="stretch"):
-        for kind in ("png", "svg"):
-            st.download_button(
-                f"Figure, {kind.upper()}", partial(_figure, kind, selection, picture, traced, step),
-                f"{name}.{kind}", key=f"export_{kind}", on_click="ignore", width="stretch",
-            )  # fmt: skip
-        st.download_button(
-            "Tensors, NPZ", lambda: exports.npz(traced.tensors), f"{name}.npz",
-            key="export_npz", on_click="ignore", width="stretch",
-        )  # fmt: skip
-        st.download_button(
-            "Python", program, f"{name}.py",
-            key="export_python", on_click="ignore", width="stretch",
-        )  # fmt: skip
-        st.code(program, language="python", height=240)
+    popover(name, partial(_figure, selection, picture, traced, step), traced.tensors, program)

@@ -1,4 +1,4 @@
-"""What leaves the explorer: tensors as NPZ, and a Python snippet that computes them again with lambda_core."""
+"""What leaves the explorer: tensors as NPZ, and a program that computes them again. No streamlit."""
 
 import io
 from collections.abc import Mapping
@@ -13,23 +13,34 @@ def npz(tensors: Mapping[str, np.ndarray]) -> bytes:
     return buffer.getvalue()
 
 
+def opening(network: str, picture: str) -> str:
+    """The lines of a program that open a network and prepare a picture: `checkpoint`, and x (1, 3, H, W).
+
+    network: a name of the zoo or a file. picture: Python that gives a PIL image, see `images.expression`.
+    """
+    return f"""checkpoint = load_checkpoint({network!r})
+picture = {picture}
+x = prepare(picture, checkpoint.preprocess)  # (1, 3, H, W)"""
+
+
+def libraries(picture: str) -> str:
+    """The imports that `picture` needs."""
+    return "from PIL import Image\n" + ("from skimage import data\n" if "data." in picture else "")
+
+
 def snippet(*, network: str, picture: str, layer: str, width: int, row: int, column: int, head: int) -> str:
     """A program that prints y of one pixel and one head, from the photograph up.
 
     network: a name of the zoo or a file. picture: Python that gives a PIL image, see `images.expression`.
     """
-    gallery = "from skimage import data\n" if "data." in picture else ""
     return f'''"""One pixel of one lambda layer, from the photograph up. Needs lambda_core."""
 
 import torch
-from PIL import Image
-{gallery}
+{libraries(picture)}
 from lambda_core import load_checkpoint, trace
 from lambda_core.data import prepare
 
-checkpoint = load_checkpoint({network!r})
-picture = {picture}
-x = prepare(picture, checkpoint.preprocess)  # (1, 3, H, W)
+{opening(network, picture)}
 
 taps = {{name.removeprefix({layer + "."!r}): t[0] for name, t in trace(checkpoint.model, x).items()}}
 n, head = {row} * {width} + {column}, {head}  # row {row + 1}, column {column + 1}, head {head + 1}
@@ -45,19 +56,15 @@ def halves_snippet(*, network: str, picture: str, layer: str, width: int, row: i
 
     network: a name of the zoo or a file. picture: Python that gives a PIL image, see `images.expression`.
     """
-    gallery = "from skimage import data\n" if "data." in picture else ""
     return f'''"""The content and the position half of one lambda layer, and of the answer. Needs lambda_core."""
 
 import torch
-from PIL import Image
-{gallery}
+{libraries(picture)}
 from lambda_core import load_checkpoint, trace
 from lambda_core.data import prepare
 from lambda_core.switching import everywhere, switched
 
-checkpoint = load_checkpoint({network!r})
-picture = {picture}
-x = prepare(picture, checkpoint.preprocess)  # (1, 3, H, W)
+{opening(network, picture)}
 
 taps = {{name.removeprefix({layer + "."!r}): t[0] for name, t in trace(checkpoint.model, x).items()}}
 n, head = {row} * {width} + {column}, {head}  # row {row + 1}, column {column + 1}, head {head + 1}

@@ -1,4 +1,4 @@
-"""A map of sizes laid on a grey photograph, as a PNG: what the canvas does, for pictures that stand still."""
+"""A map of sizes laid on a grey photograph, as a PNG: what the canvas does, for still pictures. No streamlit."""
 
 import base64
 import io

@@ -1,7 +1,7 @@
 """Pictures on their way in: the gallery, uploads and camera frames, and the crops that network and canvas take of them.
 
 Everything a user sends is untrusted: `read_image` gives a small, upright RGB picture or raises `ImageRefused` with one
-sentence that can be shown as it is.
+sentence that can be shown as it is. No streamlit.
 """
 
 import hashlib

@@ -2,13 +2,10 @@
 
 from functools import partial
 
-import streamlit as st
-
-from explorer import exports, images, loading
+from explorer import exporting, exports, images, loading
 from explorer.loading import Traced
 from explorer.scoping import Measured, scopes
 from explorer.state import Selection
-from lambda_core.data import square
 
 
 def snippet(*, network: str, picture: str, layer: str, n: str, head: int, scope: int, part: str) -> str:
@@ -17,19 +14,15 @@ def snippet(*, network: str, picture: str, layer: str, n: str, head: int, scope:
     network: a name of the zoo or a file. picture: Python that gives a PIL image. n: Python for the pixel's index.
     scope: r to crop to.
     """
-    gallery = "from skimage import data\n" if "data." in picture else ""
     return f'''"""The footprint of one pixel of a lambda layer under a scope r, by autograd. Needs lambda_core."""
 
-from PIL import Image
-{gallery}
+{exports.libraries(picture)}
 from lambda_core import load_checkpoint
 from lambda_core.data import prepare
 from lambda_core.footprint import footprints
 from lambda_core.surgery import cropped_scope
 
-checkpoint = load_checkpoint({network!r})
-picture = {picture}
-x = prepare(picture, checkpoint.preprocess)  # (1, 3, H, W)
+{exports.opening(network, picture)}
 layer = checkpoint.model.get_submodule({layer!r})
 
 with cropped_scope(layer, {scope}):  # a scope as large as the layer's own changes nothing
@@ -41,13 +34,11 @@ print([(int(i), round(float(p), 4)) for p, i in zip(*best)])
 '''
 
 
-def _figure(kind: str, selection: Selection, picture: images.Picture, traced: Traced, found: Measured) -> bytes:
+def _figure(selection: Selection, picture: images.Picture, traced: Traced, found: Measured, kind: str) -> bytes:
     from explorer import plots, scope_figure  # matplotlib takes half a second to import: only who exports waits for it
 
-    preprocess = loading.checkpoint().preprocess
     figure = scope_figure.scope_figure(
-        traced.tensors, found.tensors, traced.layer,
-        square(picture.image, int(preprocess["size"]), preprocess.get("crop", 1.0)),
+        traced.tensors, found.tensors, traced.layer, exporting.seen(picture),
         row=selection.row, column=selection.column, head=selection.head,
         scope=selection.scope or scopes(traced.layer)[0],
     )  # fmt: skip
@@ -62,15 +53,4 @@ def downloads(selection: Selection, picture: images.Picture, traced: Traced, fou
         scope=selection.scope or scopes(traced.layer)[0] or 1, part=part,
     )  # fmt: skip
     name = f"scope_{selection.layer.replace('.', '_')}_{selection.row + 1}_{selection.column + 1}_r{selection.scope}"
-    with st.popover("Export", icon=":material/download:", width="stretch"):
-        for kind in ("png", "svg"):
-            st.download_button(
-                f"Figure, {kind.upper()}", partial(_figure, kind, selection, picture, traced, found),
-                f"{name}.{kind}", key=f"scope_{kind}", on_click="ignore", width="stretch",
-            )  # fmt: skip
-        st.download_button(
-            "Tensors, NPZ", partial(exports.npz, found.tensors), f"{name}.npz",
-            key="scope_npz", on_click="ignore", width="stretch",
-        )  # fmt: skip
-        st.download_button("Python", program, f"{name}.py", key="scope_python", on_click="ignore", width="stretch")
-        st.code(program, language="python", height=240)
+    exporting.popover(name, partial(_figure, selection, picture, traced, found), found.tensors, program)

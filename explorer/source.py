@@ -1,4 +1,4 @@
-"""Real source code, line by line, with the index letters of its tensors marked."""
+"""Real source code, line by line, with the index letters of its tensors marked. No streamlit."""
 
 import ast
 import inspect

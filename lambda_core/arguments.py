@@ -1,7 +1,9 @@
-"""Arguments that commands have in common."""
+"""What commands have in common: arguments, and what their figures say of where they come from."""
 
 import argparse
 import os
+import platform
+import sys
 from pathlib import Path
 
 import torch
@@ -28,3 +30,22 @@ def writable(text: str) -> Path:
     if not os.access(path if path.exists() else path.parent, os.W_OK):
         raise argparse.ArgumentTypeError(f"{text!r} cannot be written: permission denied")
     return path
+
+
+def command(program: str, arguments: list[str] | None) -> str:
+    """What somebody types for the same figures: the arguments, those of this process where None, without --json FILE.
+
+    program: as in "python -m lambda_core.tables".
+    """
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    if "--json" in words:
+        place = words.index("--json")
+        del words[place : place + 2]
+    return " ".join([program, *(word for word in words if not word.startswith("--json="))])
+
+
+def device_name(device: torch.device) -> str:
+    """A GPU by its name; a CPU by what decides its speed: instructions and threads."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return f"{platform.machine()} CPU, {torch.backends.cpu.get_cpu_capability()}, {torch.get_num_threads()} thread(s)"

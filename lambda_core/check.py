@@ -17,8 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from lambda_core.arguments import device as usable
-from lambda_core.arguments import writable
-from lambda_core.benchmark.measuring import device_name
+from lambda_core.arguments import device_name, writable
 from lambda_core.benchmark.precision import full_float32
 from lambda_core.engines import ENGINES
 from lambda_core.layers import LAYERS, LambdaLayer

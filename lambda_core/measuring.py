@@ -203,11 +203,12 @@ def measure(point: Point) -> dict[str, Any]:
         times.append(perf_counter() - start)
         del y
     return {
-        "kept": kept, "pairs": pairs, "peak": _most(record), "resident": resident, "seconds": median(times),
+        "kept": kept, "pairs": pairs, "peak": most_allocated(record), "resident": resident, "seconds": median(times),
     }  # fmt: skip
 
 
-def _most(record: Any) -> int:
+def most_allocated(record: Any) -> int:
+    """Bytes that tensors took at once while a profile with profile_memory was recorded, beyond those before."""
     events = [event for event in record.profiler.kineto_results.events() if event.name() == "[memory]"]
     held = most = 0
     for event in sorted(events, key=lambda event: event.start_ns()):

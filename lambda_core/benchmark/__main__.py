@@ -8,17 +8,15 @@ the peers. On CUDA products of float32 run as in training, float32_matmul_precis
 
 import argparse
 import json
-import sys
 from datetime import date
 from typing import Any
 
 import torch
 
 from lambda_core.allocator import keep_memory
+from lambda_core.arguments import command, device_name, writable
 from lambda_core.arguments import device as usable
-from lambda_core.arguments import writable
 from lambda_core.benchmark import engines, layers, models, report
-from lambda_core.benchmark.measuring import device_name
 from lambda_core.benchmark.peers import PEERS, installed
 from lambda_core.benchmark.precision import PRECISIONS, prepare, versions
 
@@ -72,12 +70,6 @@ def _models(options: argparse.Namespace, device: torch.device) -> dict[str, Any]
 WHAT = {"layers": _layers, "global": _global, "models": _models}
 
 
-def _without_json(arguments: list[str]) -> list[str]:
-    """Where the figures were written is no part of how they were measured."""
-    pairs = zip(["", *arguments], arguments, strict=False)
-    return [each for before, each in pairs if before != "--json" and not each.startswith("--json")]
-
-
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m lambda_core.benchmark",
@@ -102,8 +94,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    given = sys.argv[1:] if arguments is None else arguments
-    options = _parser().parse_args(given)
+    options = _parser().parse_args(arguments)
     if options.threads:
         torch.set_num_threads(options.threads)
     device = torch.device(options.device)
@@ -112,7 +103,7 @@ def main(arguments: list[str] | None = None) -> None:
         print(f"not installed, so not compared: {', '.join(missing)}")
     prepare(device)
     found = {
-        "command": " ".join(["python -m lambda_core.benchmark", *_without_json(given)]),
+        "command": command("python -m lambda_core.benchmark", arguments),
         "device": device_name(device),
         "precision": options.precision,
         **versions(device),

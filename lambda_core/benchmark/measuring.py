@@ -2,7 +2,6 @@
 
 import gc
 import math
-import platform
 from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from contextlib import contextmanager
 from time import perf_counter, process_time
@@ -10,6 +9,7 @@ from time import perf_counter, process_time
 import torch
 
 from lambda_core.engines.matmul import product
+from lambda_core.measuring import most_allocated
 
 Run = Callable[[], object]
 Failures = MutableMapping[str, str]  # name -> why it did not run
@@ -122,13 +122,7 @@ def peak_bytes(run: Run, device: torch.device) -> int:
     activities = [torch.profiler.ProfilerActivity.CPU]
     with torch.profiler.profile(activities=activities, profile_memory=True) as profile:
         run()
-    held = most = 0
-    assert profile.profiler is not None
-    for event in profile.profiler.kineto_results.events():
-        if event.name() == "[memory]":
-            held += event.nbytes()
-            most = max(most, held)
-    return most
+    return most_allocated(profile)
 
 
 def limits(device: torch.device, dtype: torch.dtype = torch.float32) -> tuple[float, float]:
@@ -147,10 +141,3 @@ def limits(device: torch.device, dtype: torch.dtype = torch.float32) -> tuple[fl
 def mean(ratios: list[float]) -> float:
     """Geometric."""
     return math.exp(sum(map(math.log, ratios)) / len(ratios))
-
-
-def device_name(device: torch.device) -> str:
-    if device.type == "cuda":
-        return torch.cuda.get_device_name(device)
-    capability = torch.backends.cpu.get_cpu_capability()
-    return f"{platform.machine()} CPU, {capability}, {torch.get_num_threads()} thread(s)"

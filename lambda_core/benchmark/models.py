@@ -7,8 +7,9 @@ from typing import Any
 import torch
 from torch import nn
 
+from lambda_core.arguments import device_name
 from lambda_core.benchmark.contest import compiled_name
-from lambda_core.benchmark.measuring import device_name, release
+from lambda_core.benchmark.measuring import release
 from lambda_core.benchmark.peers import check_safe, peer
 from lambda_core.benchmark.race import WHAT, Race
 from lambda_core.layers.lambda_layer import LambdaLayer

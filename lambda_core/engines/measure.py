@@ -7,8 +7,6 @@ A GPU is measured as it is used: in bfloat16, on sixteen times as many examples.
 
 import argparse
 import json
-import platform
-import sys
 from datetime import date
 from itertools import combinations
 from time import perf_counter, process_time
@@ -17,8 +15,8 @@ from typing import Any
 import torch
 
 from lambda_core.allocator import keep_memory
+from lambda_core.arguments import command, device_name, writable
 from lambda_core.arguments import device as usable
-from lambda_core.arguments import writable
 from lambda_core.engines import ENGINES
 from lambda_core.engines.auto import COSTS, MADE_FOR
 
@@ -113,12 +111,6 @@ def measure(device: torch.device, repeats: int = 5) -> dict[str, Any]:
     return engines
 
 
-def device_name(device: torch.device) -> str:
-    if device.type == "cuda":
-        return torch.cuda.get_device_name(device)
-    return f"{platform.machine()} CPU, {torch.get_num_threads()} thread(s)"
-
-
 def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m lambda_core.engines.measure", description=__doc__)
     parser.add_argument("--device", type=usable, default="cuda" if torch.cuda.is_available() else "cpu")
@@ -130,7 +122,7 @@ def main(arguments: list[str] | None = None) -> None:
     device = torch.device(options.device)
     found = {
         device.type: {
-            "command": " ".join(["python -m lambda_core.engines.measure", *(arguments or sys.argv[1:])]),
+            "command": command("python -m lambda_core.engines.measure", arguments),
             "device": device_name(device),
             "torch": torch.__version__,
             "date": date.today().isoformat(),

@@ -15,7 +15,7 @@ from datetime import date
 
 import torch
 
-from lambda_core.arguments import writable
+from lambda_core.arguments import command, writable
 from lambda_core.tables.figures import METRICS, VERDICTS, Figure, compare, published
 from lambda_core.tables.recipes import RECIPES
 
@@ -123,7 +123,7 @@ def main(arguments: list[str] | None = None) -> None:
     print(summary(figures))
     if options.json:
         content = {
-            "command": " ".join(["python -m lambda_core.tables", *(sys.argv[1:] if arguments is None else arguments)]),
+            "command": command("python -m lambda_core.tables", arguments),
             "date": date.today().isoformat(),
             "torch": torch.__version__,
             "figures": [figure.as_dict() for figure in figures],
