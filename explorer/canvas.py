@@ -17,8 +17,9 @@ TENSORS = tuple(name for name in AXES if name not in ("content_output", "positio
 
 
 def fitted(selection: Selection, traced: Traced) -> Selection:
-    """The selection moved into the layer's bounds, with a note for what had to move."""
+    """The selection moved into the layer's bounds, with a note for what had to move of a link."""
     layer = traced.layer
+    selection = state.fit_pixel(selection, layer["height"], layer["width"])
     limits = {
         "row": layer["height"], "column": layer["width"], "head": layer["heads"],
         "key": layer["dim_k"], "value": layer["dim_v"], "step": state.LAST_STEP + 1,
@@ -44,8 +45,7 @@ def packed(
     """What a canvas is sent: the tensors of `names` that the layer has, the photo, and the selection."""
     photo = {"title": picture.title, "jpeg": loading.jpeg(picture, PHOTO_SIDE)}
     chosen = {name: value for name, value in asdict(selection).items() if name in NAMES}
-    pinned = (selection.row, selection.column) != (Selection.row, Selection.column)
-    chosen |= {"cell": selection.cell or None, "pinned": pinned, "version": version}
+    chosen |= {"cell": selection.cell or None, "pinned": selection.pinned, "version": version}
     tensors = {name: tensor for name, tensor in traced.tensors.items() if name in names and tensor.ndim == AXES[name]}
     return pack_trace(tensors, traced.layer, photo, chosen, mode)
 
@@ -56,4 +56,7 @@ def follow(key: str) -> None:
     known = {name: said[name] for name in NAMES if name in said}
     if "cell" in known:
         known["cell"] = known["cell"] or ""
-    state.choose(replace(state.current(), **known), from_canvas=True)
+    found = state.moved(state.current(), **known)
+    if "pinned" in said:
+        found = replace(found, pinned=bool(said["pinned"]))
+    state.choose(found, from_canvas=True)

@@ -1,7 +1,5 @@
 """Plain twins of what the canvas offers: for a keyboard, a screen reader, and for tests without a browser."""
 
-from dataclasses import replace
-
 import streamlit as st
 
 from explorer import state
@@ -19,7 +17,7 @@ COUNTS = {"row": "height", "column": "width", "head": "heads"}  # selection -> t
 
 def _apply(names: tuple[str, ...]) -> None:
     chosen = {name: st.session_state[f"twin_{name}"] - (name in state.COUNTED) for name in names}
-    state.choose(replace(state.current(), **chosen))
+    state.choose(state.moved(state.current(), **chosen))
 
 
 def twins(selection: Selection, traced: Traced, *, steps: bool = True) -> None:

@@ -123,7 +123,7 @@ def _follow() -> None:
     known: dict[str, Any] = {name: int(said[name]) for name in ("row", "column", "head", "scope") if name in said}
     if said.get("part") in ("position", "both"):
         st.session_state[PART] = said["part"]
-    state.choose(replace(state.current(), **known), from_canvas=True)
+    state.choose(state.moved(state.current(), **known), from_canvas=True)
 
 
 def twins(selection: Selection, traced: Traced, found: Measured) -> None:
@@ -146,7 +146,7 @@ def twins(selection: Selection, traced: Traced, found: Measured) -> None:
 def _apply(names: tuple[str, ...], own: int) -> None:
     chosen: dict[str, Any] = {name: st.session_state[f"scope_twin_{name}"] - 1 for name in names}
     r = st.session_state.get("scope_twin_scope", own)
-    state.choose(replace(state.current(), scope=0 if r == own else r, **chosen))
+    state.choose(state.moved(state.current(), scope=0 if r == own else r, **chosen))
 
 
 def _said(found: Measured) -> str:

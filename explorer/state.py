@@ -1,7 +1,7 @@
 """One selection, shared by all pages and held in the URL: any view is a link."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import streamlit as st
@@ -15,9 +15,10 @@ class Selection:
     """What the pages look at. Rows, columns, heads, keys and values count from 0 here and from 1 on screen and in URLs.
 
     image: a picture of the gallery, or "upload" or "camera". network: one that ships, empty for home. layer: a lambda
-    layer's path in it, empty for the first. step: 0 the overview, 1 to 8 the steps. cell: the matrix whose cell (key,
-    value) is open, or none. scope: the r that the scope page draws, 0 for the layer's own. target: the class that
-    attributions explain, empty for the likeliest.
+    layer's path in it, empty for the first. pinned: whether the pixel was chosen; else it is the middle of the map, or
+    follows the pointer. step: 0 the overview, 1 to 8 the steps. cell: the matrix whose cell (key, value) is open, or
+    none. scope: the r that the scope page draws, 0 for the layer's own. target: the class that attributions explain,
+    empty for the likeliest.
     """
 
     image: str = "coffee"
@@ -32,19 +33,22 @@ class Selection:
     cell: str = ""
     scope: int = 0
     target: str = ""
+    pinned: bool = False
 
 
-NAMES = tuple(field.name for field in fields(Selection))
+NAMES = tuple(field.name for field in fields(Selection) if field.name != "pinned")  # a link that has a pixel pins it
+PIXEL = ("row", "column")
 COUNTED = ("row", "column", "head", "key", "value")  # shown from 1
 
 
 def to_query(selection: Selection) -> dict[str, str]:
-    """The URL parameters of a selection: only what differs from the default."""
+    """The URL parameters of a selection: what differs from the default, and the pixel if it is pinned."""
     default = Selection()
+    values = {name: getattr(selection, name) for name in NAMES}
     return {
         name: str(value + 1) if name in COUNTED else str(value)
-        for name, value in asdict(selection).items()
-        if value != getattr(default, name)
+        for name, value in values.items()
+        if (selection.pinned if name in PIXEL else value != getattr(default, name))
     }
 
 
@@ -54,7 +58,7 @@ def from_query(parameters: Mapping[str, str]) -> tuple[Selection, list[str]]:
     notes: list[str] = []
     for field in fields(Selection):
         text = parameters.get(field.name)
-        if text is None:
+        if text is None or field.name not in NAMES:
             continue
         if field.type is int:
             number = int(text) if text.isascii() and text.isdigit() and len(text) < 10 else -1
@@ -65,7 +69,29 @@ def from_query(parameters: Mapping[str, str]) -> tuple[Selection, list[str]]:
                 found[field.name] = number
         else:
             found[field.name] = text[:120]
-    return Selection(**found), notes
+    return Selection(**found, pinned=any(name in found for name in PIXEL)), notes
+
+
+def moved(selection: Selection, **changes: Any) -> Selection:
+    """The selection with changes. A pixel that moves is pinned."""
+    found = replace(selection, **changes)
+    return found if (found.row, found.column) == (selection.row, selection.column) else replace(found, pinned=True)
+
+
+def fit_pixel(selection: Selection, height: int, width: int) -> Selection:
+    """The selection on a map of this size: after one of another size, the pixel is at the same place of the picture.
+
+    A pixel of a link stays as it is, for `clamp` to judge; one that nobody chose is the middle.
+    """
+    before = st.session_state.get("selection_map")
+    st.session_state["selection_map"] = (height, width)
+    if before == (height, width):
+        return selection
+    if not selection.pinned:
+        return replace(selection, row=height // 2, column=width // 2)
+    if before is None:
+        return selection
+    return replace(selection, row=selection.row * height // before[0], column=selection.column * width // before[1])
 
 
 def clamp(selection: Selection, limits: Mapping[str, int]) -> tuple[Selection, list[str]]:
@@ -97,8 +123,8 @@ def version() -> int:
 
 
 def note(sentences: list[str]) -> None:
-    """Keep sentences about the link that was opened, for the sidebar to show."""
-    if sentences:
+    """Keep sentences about the link that was opened, for the sidebar to show; without a link there are none."""
+    if sentences and st.session_state.get("selection_linked"):
         shown = st.session_state.pop("selection_noted", None)
         before = [] if shown else st.session_state.get("selection_notes", [])
         st.session_state["selection_notes"] = [*before, *sentences]
@@ -140,11 +166,14 @@ def arrive(page: str) -> None:
     the last writing would take an old address for a new link.
     """
     if st.session_state.get("page") == page:
+        st.session_state["selection_linked"] = False
         return
     st.session_state["page"] = page
     _forget_notes()
     linked = {name: value for name, value in st.query_params.to_dict().items() if name in NAMES}
+    st.session_state["selection_linked"] = bool(linked)
     if linked:
+        st.session_state.pop("selection_map", None)
         st.session_state["selection"], sentences = from_query(linked)
         note(sentences)
     if "network" in linked:

@@ -78,6 +78,24 @@ def test_another_layer_keeps_the_pixel_inside():
         app.selectbox(key="layer_choice").set_value(layer.path).run()
         assert not app.exception
         assert app.session_state["selection"].layer == layer.path
+        assert "There is no" not in said(app)  # nobody followed a link
+    assert (app.session_state["selection"].row, app.session_state["selection"].pinned) == (7, True)
+    app.selectbox(key="layer_choice").set_value(layers[0].path).run()
+    assert app.session_state["selection"].row == 14
+
+
+def test_without_a_choice_the_pixel_is_the_middle_of_every_map():
+    app = start(STEPS, layer="stages.3.1.mix")
+    assert not app.exception and "There is no" not in said(app)
+    assert not app.session_state["selection"].pinned and "row" not in app.query_params
+    assert (app.slider(key="twin_row").value, app.slider(key="twin_row").max) == (5, 8)
+    app.selectbox(key="layer_choice").set_value("stages.2.0.mix").run()
+    assert (app.slider(key="twin_row").value, app.slider(key="twin_row").max) == (9, 16)
+
+
+def test_a_pixel_of_a_link_beyond_the_map_is_said():
+    app = start(layer="stages.3.1.mix", row=16, column=2)
+    assert said(app).count("There is no") == 1 and app.session_state["selection"].row == 7
 
 
 @pytest.mark.parametrize(

@@ -1,14 +1,20 @@
 """The selection in the URL: what is written is read back, and what makes no sense is said and left out."""
 
+from dataclasses import replace
+
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from explorer.state import COUNTED, NAMES, Selection, clamp, from_query, to_query
+from explorer import state
+from explorer.state import COUNTED, NAMES, Selection, clamp, from_query, moved, to_query
 
 counts = st.integers(0, 10**6)
+pixels = st.just({}) | st.fixed_dictionaries({"row": counts, "column": counts, "pinned": st.just(True)})
 selections = st.builds(
-    Selection, image=st.text(min_size=1, max_size=40), layer=st.text(max_size=40), row=counts, column=counts,
-    head=counts, key=counts, value=counts, step=st.integers(0, 8), cell=st.sampled_from(["", "lambda", "output"]),
+    lambda pixel, **others: Selection(**pixel, **others),
+    pixels, image=st.text(min_size=1, max_size=40), layer=st.text(max_size=40), head=counts, key=counts, value=counts,
+    step=st.integers(0, 8), cell=st.sampled_from(["", "lambda", "output"]),
 )  # fmt: skip
 
 
@@ -22,8 +28,34 @@ def test_the_default_needs_no_parameters():
 
 
 def test_urls_count_from_one():
-    assert to_query(Selection(row=0))["row"] == "1"
+    assert to_query(Selection(row=0, pinned=True))["row"] == "1"
     assert from_query({"row": "1"})[0].row == 0
+
+
+def test_a_link_names_the_pixel_that_is_pinned_and_no_other():
+    default = Selection()
+    assert to_query(replace(default, row=3)) == {}
+    assert to_query(replace(default, pinned=True)) == {"row": "9", "column": "9"}
+    assert from_query({"column": "9"})[0].pinned and not from_query({"head": "1"})[0].pinned
+    assert moved(default, row=3).pinned and not moved(default, row=default.row, head=2).pinned
+
+
+@pytest.mark.parametrize(
+    ("sizes", "chosen", "found"),
+    [
+        ([(8, 8)], {}, (4, 4)),
+        ([(16, 16), (8, 6), (16, 16)], {}, (8, 8)),
+        ([(16, 16), (8, 8)], {"row": 6, "column": 15, "pinned": True}, (3, 7)),
+        ([(16, 16), (8, 8), (16, 16)], {"row": 6, "column": 14, "pinned": True}, (6, 14)),
+        ([(8, 8)], {"row": 99, "column": 2, "pinned": True}, (99, 2)),  # of a link: `clamp` says so
+    ],
+)
+def test_the_pixel_keeps_its_place_from_map_to_map(monkeypatch, sizes, chosen, found):
+    monkeypatch.setattr(state.st, "session_state", {})
+    selection = Selection(**chosen)
+    for size in sizes:
+        selection = state.fit_pixel(selection, *size)
+    assert (selection.row, selection.column) == found and selection.pinned == bool(chosen)
 
 
 @given(st.dictionaries(st.sampled_from(NAMES), st.text(max_size=200)))
