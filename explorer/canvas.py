@@ -13,6 +13,7 @@ from explorer.state import Selection
 
 PHOTO_SIDE = 512
 NAMES = ("row", "column", "head", "key", "value", "step", "cell")
+OPENED = "canvas_step_opened"
 TENSORS = tuple(name for name in AXES if name not in ("content_output", "position_output"))  # what the steps need
 
 
@@ -31,10 +32,15 @@ def fitted(selection: Selection, traced: Traced) -> Selection:
 
 
 def show(picture: images.Picture, traced: Traced, *, key: str, mode: str = "steps") -> None:
-    """Draw the canvas. What the visitor commits to there becomes the session's selection before the next run."""
+    """Draw the canvas. What the visitor commits to there becomes the session's selection before the next run.
+
+    mode: "steps", or "overview", where a step that was clicked opens on the page of steps.
+    """
+    if st.session_state.pop(OPENED, False):
+        st.switch_page("../pages/lambda_layer.py")
     version, selection = state.pushed()
     sent = packed(picture, traced, version, selection, mode=mode)
-    result = lambda_canvas(sent, key=key, on_selection_change=lambda: follow(key))
+    result = lambda_canvas(sent, key=key, on_selection_change=lambda: follow(key, mode))
     tour.done().update(result.tasks or ())
 
 
@@ -50,7 +56,7 @@ def packed(
     return pack_trace(tensors, traced.layer, photo, chosen, mode)
 
 
-def follow(key: str) -> None:
+def follow(key: str, mode: str = "steps") -> None:
     """Make what the canvas `key` reports the session's selection."""
     said = st.session_state[key].get("selection") or {}
     known = {name: said[name] for name in NAMES if name in said}
@@ -59,4 +65,5 @@ def follow(key: str) -> None:
     found = state.moved(state.current(), **known)
     if "pinned" in said:
         found = replace(found, pinned=bool(said["pinned"]))
+    st.session_state[OPENED] = mode == "overview" and found.step > 0
     state.choose(found, from_canvas=True)

@@ -9,6 +9,15 @@ from typing import Any
 from explorer import navigation, theme
 
 ASSETS = Path(__file__).with_name("assets")
+ONE_ENTRY_A_PAGE = """
+{
+  const push = history.pushState, replace = history.replaceState;
+  history.pushState = function (data, title, url) {
+    const here = new URL(url ?? "", location.href).pathname === location.pathname;
+    (here ? replace : push).call(this, data, title, url);
+  };
+}
+"""
 NAME = "Lambda explorer"  # on the cover of the home page
 
 
@@ -16,11 +25,13 @@ def head() -> bytes:
     """HTML for the head of Streamlit's page.
 
     The client looks for its server below the address of the page first, is told 404, and asks again only later: it is
-    told where the server is, which works below a prefix of a proxy too.
+    told where the server is, which works below a prefix of a proxy too. It also makes an entry in the browser's history
+    of every pixel and step that a page writes into its address, and going back to one changes the address alone: what
+    is written replaces the entry, so that Back leads to the page before.
     """
     pages = "|".join(page.path.stem for page in navigation.find())
     root = f"location.origin + location.pathname.replace(/\\/({pages})?\\/?$/, '/')"
-    return f"<script>window.__streamlit = {{BACKEND_BASE_URL: {root}}}</script>".encode()
+    return f"<script>window.__streamlit = {{BACKEND_BASE_URL: {root}}};{ONE_ENTRY_A_PAGE}</script>".encode()
 
 
 def cover(page: navigation.PageInfo) -> bytes:

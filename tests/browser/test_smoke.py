@@ -57,13 +57,3 @@ def test_a_cover_stands_while_the_client_loads(app: Server, page: Page, view: Vi
     expect(cover).to_have_css("background-color", PAPER[view.color_scheme])
     box = cover.locator("p").bounding_box()
     assert box and box["x"] >= 16 and box["x"] + box["width"] <= view.width - 16
-
-
-def test_the_browsers_own_buttons_work(open_page: Callable[..., Page], page: Page) -> None:
-    """Back and forward return to pages that still work."""
-    for path in ("/", "/lambda_layer"):
-        open_page(path)
-    page.go_back()
-    page.wait_for_selector(SHEET)
-    page.go_forward()
-    page.wait_for_selector(SHEET)

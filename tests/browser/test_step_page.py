@@ -111,6 +111,23 @@ def test_keys_move_the_pixel_and_the_step(open_page: Callable[..., Page]):
     page.wait_for_url(lambda url: "step=" not in url, timeout=20_000)
 
 
+def test_a_part_of_the_overview_opens_its_step_and_back_leads_home(open_page: Callable[..., Page]):
+    page = open_page("/")
+    page.mouse.click(*point(page, "c.hitOf('content_lambda', 2, 3)"))
+    page.wait_for_url(re.compile(r"lambda_layer.*step=4"), timeout=20_000)
+    settle(page)
+    page.keyboard.press("]")
+    page.wait_for_url(re.compile(r"step=5"), timeout=20_000)
+    settle(page)
+    page.go_back()
+    page.get_by_text("Look inside a lambda layer").wait_for(timeout=20_000)
+    assert urlsplit(page.url).path == "/"
+    page.go_forward()
+    page.wait_for_url(re.compile(r"lambda_layer.*step=5"), timeout=20_000)
+    settle(page)
+    assert canvas(page, "c.state().step") == 5
+
+
 def test_a_click_pins_the_pixel_and_the_link_restores_it(open_page: Callable[..., Page], page: Page):
     open_page(CANVAS, step=5)
     page.mouse.click(*point(page, "c.pixelAt(2, 11)"))
