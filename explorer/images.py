@@ -21,6 +21,7 @@ from lambda_core.pictures import as_rgb
 MAX_BYTES = 30 * 2**20
 MAX_PIXELS = 50_000_000
 MAX_SIDE = 4096  # longer pictures are reduced once they are decoded
+FEW, LONG = 16, 3  # pixels of a picture with little to see, and the ratio of its sides where much of it is cut off
 
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF")
 READABLE = "choose a JPEG, PNG, WebP, GIF, BMP, TIFF or AVIF image"
@@ -129,6 +130,11 @@ def read_image(data: bytes, *, name: str = "image") -> Picture:
             f"This {'JPEG' if kind == 'MPO' else kind} file is damaged or incomplete; "
             "save or export it again, or choose another."
         ) from error
+    short, long = sorted(image.size)
+    if short < FEW:
+        notes.append(f"It has {image.width:,} × {image.height:,} pixels, so it is enlarged: there is little to see.")
+    if long > LONG * short:
+        notes.append("The network sees the square in its middle.")
     if max(image.size) > MAX_SIDE:
         notes.append(f"Reduced from {image.width:,} × {image.height:,} pixels.")
         image = _reduced(image)

@@ -111,6 +111,7 @@ def show(picture: images.Picture, traced: Traced, selection: Selection) -> Measu
     facts = {
         "row": selection.row, "column": selection.column, "head": selection.head, "part": part,
         "scope": selection.scope or own, "answers": found.answers,
+        "knows": words.knows(loading.checkpoint().classes),
     }  # fmt: skip
     packed = pack_scope(canvas.packed(picture, traced, version, pushed), found.tensors, facts)
     result = scope_canvas(packed, key=CANVAS, on_selection_change=_follow)

@@ -20,8 +20,8 @@ def picture(selection: Selection) -> images.Picture:
 def controls(selection: Selection) -> None:
     """Draw the sidebar. Pages call this after their picture: what people look at first is sent first."""
     with st.sidebar:
-        for note in state.take_notes():
-            st.info(note)
+        if notes := state.take_notes():
+            st.info(notes[0] if len(notes) == 1 else "\n".join(f"- {note}" for note in notes))
         st.caption("Picture")
         _thumbs(selection)
         _bring_picture()
@@ -73,7 +73,14 @@ def _without_layer(selection: Selection) -> None:
     state.write_url(selection)
 
 
+def _forget_messages() -> None:
+    """What was said of the picture or the network that came last: a choice after it is the next thing."""
+    for message in ("picture_message", "network_message"):
+        st.session_state.pop(message, None)
+
+
 def _pick(name: str) -> None:
+    _forget_messages()
     state.choose(replace(state.current(), image=name))
 
 
@@ -103,6 +110,7 @@ def receive(name: str, key: str) -> None:
     sent = st.session_state.get(key)
     if sent is None:
         return
+    _forget_messages()
     try:
         found = images.read_image(sent.getvalue(), name="Your picture" if name == "upload" else "Your camera")
     except images.ImageRefused as error:
@@ -125,6 +133,7 @@ def _bring_picture() -> None:
 
 
 def _choose_layer() -> None:
+    _forget_messages()
     state.choose(replace(state.current(), layer=st.session_state["layer_choice"], cell=""))
 
 
@@ -142,6 +151,7 @@ def _layers(selection: Selection) -> None:
 
 def _open_network(name: str, content: bytes | None = None) -> None:
     """Make a network that of every page, or keep the old one and say why."""
+    _forget_messages()
     found = "Every page now shows your network." if content is not None else None
     st.session_state["network_message"] = networks.open_first(name, content) or found
 

@@ -4,7 +4,7 @@ from html import escape
 
 import streamlit as st
 
-from explorer import accuracy, bars, halves, images, loading, theme, tour
+from explorer import accuracy, bars, halves, images, loading, theme, tour, words
 from explorer.halves import Off
 from lambda_core.switching import HALVES
 
@@ -70,6 +70,7 @@ def answers(picture: images.Picture, off: Off) -> None:
     st.html(f'<p data-testid="answer">{sentence}</p>')  # class names of a network that was sent in are only text
     st.html(bars.answer_bars([(names[i], float(before[i]), float(after[i])) for i in wanted], theme.scheme()))
     st.caption("Grey: the whole network. Violet: with the switches.")
+    st.caption(words.escaped(words.knows(loading.checkpoint().classes)))
     if now != then:
         tour.tick(TASK)
 

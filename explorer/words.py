@@ -1,6 +1,16 @@
 """Text that others had a hand in, as of a file: on a page nothing in it is markup. No streamlit."""
 
 import re
+from collections.abc import Sequence
+
+
+def knows(classes: Sequence[str]) -> str:
+    """A sentence for those who wonder why a cup of coffee is called a cassette player."""
+    if not classes:
+        return ""
+    *some, last = classes[:3]
+    listed = f"{', '.join(some)} and {last}" if some else last
+    return f"It knows {len(classes):,} kinds of things, such as {listed}, and whatever it sees, it answers with one."
 
 
 def plain(text: str, most: int = 60) -> str:

@@ -252,3 +252,10 @@ def test_reading_weights_does_not_load_the_compiler():
         "read_checkpoint(zoo()['lambda_resnet_mini'].read_bytes()); assert 'torch._dynamo' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True, timeout=120)
+
+
+def test_an_option_in_the_wrong_place_is_refused_when_it_is_saved(tmp_path):
+    model = build("lambda_resnet_mini", depths=(1,), widths=(8,), strides=(1,), stages="L", num_classes=7)
+    with pytest.raises(ValueError, match="num_classes belongs into the overrides"):
+        save_checkpoint(tmp_path / "x.safetensors", model, architecture={"name": "x", "num_classes": 7})
+    assert not list(tmp_path.iterdir())

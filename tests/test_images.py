@@ -218,7 +218,7 @@ def test_tiny_and_thin_pictures_are_allowed(size: tuple[int, int]) -> None:
 def test_a_large_picture_is_reduced() -> None:
     picture = read_image(encoded(Image.new("RGB", (8192, 60), GREEN)))
     assert picture.image.size == (4096, 30)
-    assert picture.note == "Reduced from 8,192 × 60 pixels."
+    assert picture.note == "The network sees the square in its middle. Reduced from 8,192 × 60 pixels."
 
 
 @pytest.mark.parametrize("size", [(160, 160), (213, 160), (160, 241), (600, 400), (300, 451), (100, 90)])
@@ -316,3 +316,15 @@ def test_png_of_any_size_and_mode(width: int, height: int, mode: str, seed: int)
     if mode not in ("1", "P"):
         assert (np.abs(np.asarray(picture.image).astype(int)[..., 0] - grey / 257) <= 1.01).all()
     assert square(picture.image, 24).size == (24, 24)
+
+
+@pytest.mark.parametrize(
+    ("size", "note"),
+    [
+        ((1, 1), "It has 1 × 1 pixels, so it is enlarged: there is little to see."),
+        ((3000, 20), "The network sees the square in its middle."),
+        ((16, 48), None),
+    ],
+)
+def test_what_will_look_odd_is_said(size, note):
+    assert read_image(encoded(Image.new("RGB", size, GREEN))).note == note

@@ -21,3 +21,9 @@ def test_plain_words_hold_no_markup(text):
 
 def test_plain_words_stay_as_they_are():
     assert words.plain("English springer, Jack's (2)") == "English springer, Jack's (2)"
+
+
+def test_what_a_network_knows_is_a_sentence():
+    assert words.knows(()) == ""
+    assert "10 kinds of things, such as 0, 1 and 2, and" in words.knows([str(n) for n in range(10)])
+    assert "such as cat and dog, and" in words.knows(["cat", "dog"]) and "such as cat, and" in words.knows(["cat"])

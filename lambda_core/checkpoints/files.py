@@ -86,7 +86,10 @@ def save_checkpoint(
     """Write matrices and kernels in `dtype`, vectors (norms, biases) in full, and the rest in the header.
 
     architecture: {"name": ..., "overrides": {...}}, the arguments of `build`. The file appears whole or not at all.
+    Raises ValueError for anything else in `architecture`, which would not be read back.
     """
+    if unknown := sorted(set(architecture) - {"name", "overrides"}):
+        raise ValueError(f'architecture has "name" and "overrides"; {", ".join(unknown)} belongs into the overrides')
     path = Path(path)
     weights = {
         name: (t.to(dtype) if t.is_floating_point() and t.dim() > 1 else t).detach().cpu()

@@ -36,7 +36,7 @@ for (const width of [320, 368, 700, 1000, 1160, 1500]) {
 const answers = [["<b>bold</b>", 0.5, 0.25, 0.1]];
 for (let scope = 3; scope <= largestR; scope += 2) for (const part of ["position", "both"]) {
   const app = { model, own, largestR, state: { scope, part, pinned: true } }, share = { share: 0.5, count: 3, size: N };
-  texts.push(headlineOf(app), paragraphs(app), mathOf(app), taskList(buildScopeTasks(app), new Set()), answersOf(answers, scope, own, model.hasPosition));
+  texts.push(headlineOf(app), paragraphs(app), mathOf(app), taskList(buildScopeTasks(app), new Set()), answersOf(answers, "It knows <all>.", scope, own, model.hasPosition));
   for (const layer of [share, null]) texts.push(sideOf(app, { window: 9, change: 0.1, layer, image: layer }));
 }
 console.log(JSON.stringify({ own, largestR, weights, outputs, changes, shares, wrong, texts, facts: header.facts, measured: Object.fromEntries(Object.entries(measured).map(([name, data]) => [name, [...data]])) }));

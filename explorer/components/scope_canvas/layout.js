@@ -24,7 +24,7 @@ export const sheetBox = ({ rows, cols }, tile) => fitted(tile, rows, cols);
 export const headBox = ({ H, W }, tile) => fitted(tile, H, W);
 
 export function layoutScope(width, model, tallest) {
-  const { H, W, K, heads, rows, cols, hasPosition } = model, wide = width >= 700, cell = Math.max(1, Math.floor(Math.min(wide ? Math.min(width * 0.46, tallest) : width, 720) / Math.max(H, W)));
+  const { H, W, K, heads, rows, cols, hasPosition } = model, wide = width >= 700, cell = Math.max(1, Math.floor(Math.min(wide ? Math.min(width * (hasPosition ? 0.46 : 1), tallest) : width, 720) / Math.max(H, W)));
   const photo = { x: 0, y: 0, w: W * cell, h: H * cell };
   if (!wide) Object.assign(photo, { w: width, h: Math.round((width * H) / W) });
   const left = wide ? photo.w + 40 : 0, room = width - left, table = Math.max(rows, cols);

@@ -22,7 +22,7 @@ const HTML = `
   </div>
   <footer class="foot">
     <div class="check" data-testid="check"></div>
-    <div class="keys"><span><kbd>drag</kbd> the frame changes r</span><span><kbd>click</kbd> moves the pixel</span><span><kbd>← ↑ ↓ →</kbd> too</span><span><kbd>[ ]</kbd> r</span><span><kbd>Esc</kbd> let the pixel follow the pointer</span></div>
+    <div class="keys"><span class="of-scope"><kbd>drag</kbd> the frame changes r</span><span><kbd>click</kbd> moves the pixel</span><span><kbd>← ↑ ↓ →</kbd> too</span><span class="of-scope"><kbd>[ ]</kbd> r</span><span><kbd>Esc</kbd> let the pixel follow the pointer</span></div>
   </footer>
   <div class="spoken" aria-live="polite"></div>`;
 
@@ -62,7 +62,7 @@ export function createScopePage(parent) {
     renderAll(app) {
       const { state, model } = app, shown = app.overlayName();
       write(".kick", `<span>Scope · ${escapeHtml(model.layer.title || model.layer.name || "Lambda layer")}</span>`);
-      find(".scope-slider").hidden = !model.hasPosition;
+      for (const part of root.querySelectorAll(".scope-slider, .of-scope")) part.hidden = !model.hasPosition;
       write('[data-choice="overlay"]', choiceHtml(OVERLAYS.filter(([name]) => model.hasPosition || !["weights", "change"].includes(name)), shown, "overlay"));
       const parts = find('[data-choice="part"]');
       parts.hidden = !(model.hasPosition && model.hasContent) || !["layer", "image"].includes(shown);
@@ -71,7 +71,7 @@ export function createScopePage(parent) {
       write('[data-choice="head"]', choiceHtml(Array.from({ length: model.heads }, (_, h) => [h, h ? h + 1 : "Head 1", "query"]), state.head, "head"));
       write(".text", paragraphs(app) + taskList(app.tasks, app.done));
       write(".math", mathOf(app));
-      write(".answer-part", answersOf(app.facts.answers, app.facts.scope, app.own, model.hasPosition));
+      write(".answer-part", answersOf(app.facts.answers, app.facts.knows, app.facts.scope, app.own, model.hasPosition));
       this.renderNumbers(app);
       this.renderLegends(app);
       this.renderCheck(app);

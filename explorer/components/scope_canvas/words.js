@@ -44,23 +44,24 @@ export function sideOf({ model, own, state: { scope, part } }, reading) {
   const { K, U, rows, cols, N } = model, kept = Math.min(scope, rows) * Math.min(scope, cols) * K * U;
   const row = (letter, figure, words) => `<tr><td>${letter}</td><td>${figure}</td><td>${words}</td></tr>`;
   const measured = reading.layer ? `${thousands(reading.layer.count)} positions` : "…";
-  const inside = reading.layer ? `measured: ∂${sym("output")} is not zero there. ${percent(reading.layer.share)} of its square lies in the window` : "being measured";
+  const lies = model.hasPosition && reading.layer ? `. ${percent(reading.layer.share)} of its square lies in the window` : "";
+  const inside = reading.layer ? `measured: ∂${sym("output")} is not zero there${lies}` : "being measured";
   const table = [
     model.hasPosition && row(sym("kernels"), thousands(kept), scope < own ? `of ${thousands(rows * cols * K * U)} numbers are left` : "learned numbers, all in use"),
     model.hasPosition && row(sym("context"), `${thousands(reading.window)} positions`, `in the window, of ${thousands(N)} on the map`),
-    row(sym("output"), measured, part === "both" && model.hasContent ? `${inside}; the rest came through the content half` : inside),
-    reading.image && row(sym("input", { base: "∂" }), percent(reading.image.share), "of the derivative to the photo itself lies in the window; the layers before this one widen and shift it"),
+    row(sym("output"), measured, part === "both" && model.hasContent && model.hasPosition ? `${inside}; the rest came through the content half` : inside),
+    reading.image && model.hasPosition && row(sym("input", { base: "∂" }), percent(reading.image.share), "of the derivative to the photo itself lies in the window; the layers before this one widen and shift it"),
     model.hasPosition && row("Δ", percent(reading.change), `${sym("output")} moves by this share of its length when the rim goes`),
   ];
   return `<table class="shapes">${table.filter(Boolean).join("")}</table>`;
 }
 
-export function answersOf(answers, scope, own, hasPosition) {
+export function answersOf(answers, knows, scope, own, hasPosition) {
   if (!hasPosition || !answers) return "";
   const cell = (x, before) => `<td><span class="bar-of"><i style="width:${(100 * x).toFixed(1)}%"></i></span>${percent(x)}${before === null || Math.abs(x - before) < 0.0005 ? "" : `<small>${x > before ? "▲" : "▼"}</small>`}</td>`;
   const rows = answers.map(([name, trained, here, all]) => `<tr><th scope="row">${escapeHtml(name)}</th>${cell(trained, null)}${cell(here, trained)}${cell(all, trained)}</tr>`).join("");
   const title = scope < own ? `The network’s answer with ${sym("kernels")} cropped to ${square(scope)}` : `The network’s answer; crop ${sym("kernels")} and it changes`;
-  return `<div class="answers" data-testid="answers"><h3>${title}</h3><table><thead><tr><th></th><th>as trained</th><th>this layer cropped</th><th>every lambda layer cropped</th></tr></thead><tbody>${rows}</tbody></table></div>`;
+  return `<div class="answers" data-testid="answers"><h3>${title}</h3><table><thead><tr><th></th><th>as trained</th><th>this layer cropped</th><th>every lambda layer cropped</th></tr></thead><tbody>${rows}</tbody></table><p class="note">${escapeHtml(knows)}</p></div>`;
 }
 
 export function placeOf({ model, n, state: { pinned } }) {
