@@ -166,12 +166,12 @@ def arrive(page: str) -> None:
     the last writing would take an old address for a new link.
     """
     if st.session_state.get("page") == page:
-        st.session_state["selection_linked"] = False
+        st.session_state["selection_linked"] = st.session_state["page_opened"] = False
         return
-    st.session_state["page"] = page
+    st.session_state["page"], st.session_state["page_opened"] = page, True
     _forget_notes()
     linked = {name: value for name, value in st.query_params.to_dict().items() if name in NAMES}
-    st.session_state["selection_linked"] = bool(linked)
+    st.session_state["selection_linked"] = bool(st.query_params)
     if linked:
         st.session_state.pop("selection_map", None)
         st.session_state["selection"], sentences = from_query(linked)
@@ -179,6 +179,11 @@ def arrive(page: str) -> None:
     if "network" in linked:
         st.session_state["network_linked"] = True
     st.session_state["selection_version"] = version() + 1
+
+
+def opened() -> bool:
+    """Whether this run opened the page: the one in which a link is read."""
+    return st.session_state.get("page_opened", False)
 
 
 def take_network() -> str | None:

@@ -4,13 +4,14 @@ from html import escape
 
 import streamlit as st
 
-from explorer import accuracy, bars, halves, images, loading, theme, tour, words
+from explorer import accuracy, bars, halves, images, loading, state, theme, tour, words
 from explorer.halves import Off
 from lambda_core.switching import HALVES
 
 TASK = "halves_switch"
 PRESETS = {"Both": HALVES, "Content only": ("content",), "Position only": ("position",), "Neither": ()}
 SHOWN = 3  # classes of each answer
+OFF = "off"  # in the address
 
 
 def _key(path: str, half: str) -> str:
@@ -25,6 +26,41 @@ def chosen() -> Off:
         for half in names
         if not st.session_state.get(_key(path, half), True)
     )
+
+
+def to_text(off: Off) -> str:
+    """Switches for a link: "1c-3p" is content off in the first lambda layer, position in the third."""
+    numbers = {path: number for number, path in enumerate(halves.there(), start=1)}
+    return "-".join(f"{number}{half[0]}" for number, half in sorted((numbers[path], half) for path, half in off))
+
+
+def from_text(text: str) -> Off | None:
+    """The switches of a link; None where it names one that this network does not have."""
+    names = {to_text(frozenset([(path, half)])): (path, half) for path, of in halves.there().items() for half in of}
+    parts = text.split("-")
+    return frozenset(names[part] for part in parts) if all(part in names for part in parts) else None
+
+
+def arrive() -> None:
+    """Press the switches that a link names."""
+    if not state.opened() or not (text := st.query_params.get(OFF)):
+        return
+    off = from_text(text)
+    if off is None:
+        state.note(["The link switches off a half that this network does not have, so nothing is switched off."])
+        return
+    for path, names in halves.there().items():
+        for half in names:
+            st.session_state[_key(path, half)] = (path, half) not in off
+
+
+def _write_url(off: Off) -> None:
+    text = to_text(off)
+    if text != st.query_params.get(OFF, ""):
+        if text:
+            st.query_params[OFF] = text
+        else:
+            st.query_params.pop(OFF)
 
 
 def _preset(on: tuple[str, ...]) -> None:
@@ -90,3 +126,4 @@ def show(picture: images.Picture) -> None:
             "switches that change the answer."
         )
     accuracy.show(off)
+    _write_url(off)

@@ -22,6 +22,7 @@ st.markdown(
     "A half that is off gives zeros; all weights stay as they were trained. Watch what the network then makes of the "
     "picture: how much does it rely on what there is, how much on where it lies?"
 )
+switches.arrive()
 switches.show(picture)
 sidebar.controls(selection)
 with st.sidebar:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from explorer import accuracy, bars, exports, halves, images, plots
+from explorer import accuracy, bars, exports, halves, images, plots, switches
 from explorer.components.halves_canvas import assets
 from explorer.components.lambda_canvas.pack import pack_trace
 from lambda_core import build, load_checkpoint, save_checkpoint, trace
@@ -188,6 +188,23 @@ def test_the_form_moves_the_pixel():
     app.slider(key="twin_column").set_value(4)
     app.button(key="FormSubmitter:twins-Show").click().run()
     assert not app.exception and app.query_params["column"] == "4"
+
+
+def test_switches_as_text():
+    first, last = next(iter(built_halves(loaded_model()))), LAST
+    off = frozenset({(last, "position"), (first, "content")})
+    assert switches.to_text(off) == "1c-4p" and switches.from_text("1c-4p") == off
+    assert switches.to_text(frozenset()) == "" and switches.from_text("4p-1c") == off
+    for wrong in ("9c", "1x", "", "1c--4p", "<b>"):
+        assert switches.from_text(wrong) is None
+
+
+def test_switches_are_in_the_address():
+    app = start(PAGE)
+    app.button(key="preset_Content only").click().run()
+    assert not app.exception and app.query_params["off"] == "1p-2p-3p-4p"
+    app.button(key="preset_Both").click().run()
+    assert "off" not in app.query_params
 
 
 def test_switched_words():
