@@ -62,8 +62,9 @@ def confusion(counts: Sequence[Sequence[int]], names: Sequence[str], scheme: str
             },
         )  # fmt: skip
     figure.update_layout(**_layout(scheme, 150 + 34 * len(names)))
-    figure.update_yaxes(autorange="reversed", showgrid=False, automargin=True)
-    figure.update_xaxes(showgrid=False, tickangle=-45, automargin=True)
+    axis = {"type": "category", "showgrid": False, "automargin": True}  # plotly takes "3" for a number
+    figure.update_yaxes(autorange="reversed", **axis)
+    figure.update_xaxes(tickangle=-45 if max(map(len, names)) > 2 else 0, **axis)  # digits fit upright
     return figure
 
 

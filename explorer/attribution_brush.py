@@ -13,10 +13,6 @@ from lambda_core.attribution import METHODS
 CLASSES = 5
 
 
-def _painted() -> np.ndarray:
-    return painting.from_text((st.session_state.get("attribution_brush") or {}).get("mask"))
-
-
 def _cover(mask: np.ndarray) -> None:
     """Python moves the mask: the next version goes to the browser."""
     st.session_state["attribution_mask"] = mask
@@ -24,7 +20,19 @@ def _cover(mask: np.ndarray) -> None:
 
 
 def _follow() -> None:
-    st.session_state["attribution_mask"] = _painted()
+    """The browser moves it. A stroke on a mask that Python has exchanged meanwhile, as for a new picture, is late."""
+    sent = (st.session_state.get("attribution_brush") or {}).get("mask")
+    if isinstance(sent, Mapping) and sent.get("version") == st.session_state.get("attribution_mask_version"):
+        st.session_state["attribution_mask"] = painting.from_text(sent.get("digits"))
+
+
+def _mask(picture: images.Picture) -> np.ndarray:
+    """What is covered. It was painted on one picture for one network: others start uncovered."""
+    of = picture.key, loading.network_key()
+    if st.session_state.get("attribution_mask_of") != of:
+        st.session_state["attribution_mask_of"] = of
+        _cover(np.zeros((painting.GRID, painting.GRID), bool))
+    return st.session_state["attribution_mask"]
 
 
 def _hottest(values: np.ndarray) -> None:
@@ -40,7 +48,7 @@ def _hottest(values: np.ndarray) -> None:
 @st.fragment
 def brush(question: Question, found: Mapping[str, np.ndarray]) -> None:
     """Paint a region away and see what the network says without it."""
-    mask = st.session_state.get("attribution_mask", np.zeros((painting.GRID, painting.GRID), bool))
+    mask = _mask(question.picture)
     fill = st.session_state.get("attribution_fill", "blur")
     before, after = attributions.logits(question.picture), attributions.logits(question.picture, mask, fill)
     shares, now = attributions.softmax(before), attributions.softmax(after)
@@ -51,7 +59,7 @@ def brush(question: Question, found: Mapping[str, np.ndarray]) -> None:
     painting.brush(
         {
             "photo": loading.jpeg(question.picture, SIDE), "fill": _filled(question.picture, fill),
-            "mask": painting.to_text(mask), "version": st.session_state.get("attribution_mask_version", 0),
+            "mask": painting.to_text(mask), "version": st.session_state["attribution_mask_version"],
             "answer": {
                 "title": title, "before": float(before[question.target]), "after": float(after[question.target]),
                 "rows": [[attributions.class_name(i), float(shares[i]), float(now[i])] for i in order],
@@ -73,16 +81,16 @@ def brush(question: Question, found: Mapping[str, np.ndarray]) -> None:
                 key="attribution_hot",
                 width=220,
             )
-            st.slider("Share of the picture, %", 1, 50, 10, key="attribution_share", width=200)
+            st.slider("Share of the picture, %", 1, 50, 10, key="attribution_share", width=200, persist_state="session")
             chosen = st.session_state["attribution_hot"]
             st.button("Cover", key="attribution_cover", on_click=_hottest, args=(found[chosen],))
         st.button("Uncover all", key="attribution_clear", on_click=_cover, args=(np.zeros_like(mask),))
     if now[question.target] < shares[question.target] / 2:
         tour.tick("brush")
-    change = float(after[question.target] - before[question.target])
+    was, has = float(before[question.target]), float(after[question.target])
     st.caption(
         f"Covered: {100 * mask.mean():.0f} % of the picture. Logit of {title}: "
-        f"{before[question.target]:.2f} → {after[question.target]:.2f} ({change:+.2f}).".replace("-", "−")
+        f"{attributions.number(was)} → {attributions.number(has)} ({attributions.step(was, has)})."
     )
 
 

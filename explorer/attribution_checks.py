@@ -51,7 +51,7 @@ def halves(question: Question) -> None:
             Tile(
                 f"Through {symbol}",
                 f"{titles[question.layer]}, {name}",
-                f"{float(values.sum()):+.2f}",
+                attributions.number(float(values.sum()), sign=True),
                 name,
                 values.numpy(),
             )
@@ -61,10 +61,10 @@ def halves(question: Question) -> None:
     table = plots.halves_table(shares)
     columns = {name: st.column_config.NumberColumn(format="%+.3f") for name in table[0] if name != "Layer"}
     st.dataframe(table, hide_index=True, column_config=columns)
-    worst = max(abs(found.error) for found in shares.values())
+    worst = max(abs(row["error"]) for row in table)
     st.caption(
         "λᶜ and λᵖ: integrated gradients along the straight path from zero to the layer's outputs, which must sum to "
-        f"the logit minus the logit without the layer; the largest error here is {worst:.4f}. "
+        f"the logit minus the logit without the layer; the largest error here is {worst:.3f}. "
         "Without λᶜ, λᵖ: how the logit changes when that half alone is set to zero."
     )
 
@@ -109,6 +109,6 @@ def checks(question: Question, names: list[str]) -> None:
             )
             empty = sum(not values.any() for values in found["maps"])
             st.caption(
-                f"Rank correlation with the true map at the end: {found['similarity'][-1]:.2f}."
+                f"Rank correlation with the true map at the end: {attributions.number(found['similarity'][-1])}."
                 + (f" {empty} maps are empty." if empty else "")
             )

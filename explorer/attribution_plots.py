@@ -1,5 +1,6 @@
 """Attributions as figures: plotly where people explore, matplotlib for paper and slides. No streamlit."""
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -44,13 +45,19 @@ def curves_figure(curves: Mapping[str, Curve], scheme: str) -> Any:
     return figure
 
 
+def part_title(name: str) -> str:
+    """A part of a network that was shuffled, by the name that the page has for it."""
+    stage = re.fullmatch(r"stages\.(\d+)", name)
+    return f"Stage {int(stage[1]) + 1}" if stage else {"classify": "classifier"}.get(name, name)
+
+
 def cascade_figure(names: Sequence[str], similarity: np.ndarray, scheme: str) -> Any:
     """Spearman's correlation with the true map as more of the network is shuffled."""
     ink = PALETTE[scheme]
     figure = _figure(scheme, "shuffled, from the classifier down to", "rank correlation of the maps", showlegend=False)
     figure.add_scatter(
-        x=list(names), y=similarity, mode="lines+markers", line={"color": ink["lambda"], "width": 2.5},
-        marker={"size": 8}, hovertemplate="%{x}: %{y:.2f}<extra></extra>",
+        x=[part_title(name) for name in names], y=similarity, mode="lines+markers",
+        line={"color": ink["lambda"], "width": 2.5}, marker={"size": 8}, hovertemplate="%{x}: %{y:.2f}<extra></extra>",
     )  # fmt: skip
     figure.update_yaxes(range=[min(-0.25, float(similarity.min()) - 0.1), 1.05])
     return figure
@@ -75,20 +82,25 @@ def halves_figure(shares: Mapping[str, Halves], scheme: str) -> Any:
 
 
 def halves_table(shares: Mapping[str, Halves]) -> list[dict[str, Any]]:
-    """A row a layer: shares, their sum, what it should be, the error, and the logit without either half."""
-    return [
-        {
-            "Layer": title,
-            "λᶜ": float(found.content.sum()),
-            "λᵖ": float(found.position.sum()),
-            "λᶜ + λᵖ": float(found.content.sum() + found.position.sum()),
-            "logit − logit without the layer": found.logit - found.silent,
-            "error": found.error,
+    """A row a layer: shares, their sum, what it should be, the error, and the logit without either half.
+
+    To the three places that are printed, sum and error being those of the numbers printed: who adds them up finds them.
+    """
+    rows = []
+    for title, found in shares.items():
+        content, position = (round(float(half.sum()), 3) for half in (found.content, found.position))
+        whole = round(found.logit - found.silent, 3)
+        numbers = {
+            "λᶜ": content,
+            "λᵖ": position,
+            "λᶜ + λᵖ": content + position,
+            "logit − logit without the layer": whole,
+            "error": content + position - whole,
             "without λᶜ": found.without_content - found.logit,
             "without λᵖ": found.without_position - found.logit,
         }
-        for title, found in shares.items()
-    ]
+        rows.append({"Layer": title, **{name: round(value, 3) or 0.0 for name, value in numbers.items()}})  # not -0.0
+    return rows
 
 
 def maps_figure(photo: Image.Image, maps: Mapping[str, np.ndarray], signed: Mapping[str, bool]) -> Any:

@@ -9,6 +9,7 @@ from streamlit.delta_generator import DeltaGenerator
 
 from explorer import attributions, images, loading, places, state
 from explorer.attributions import SIDE, Job, Question
+from explorer.bars import percent
 from explorer.components.heat_maps import Tile, heat_maps
 from explorer.state import Selection
 from lambda_core.attribution import METHODS
@@ -36,7 +37,8 @@ def ask(selection: Selection, picture: images.Picture) -> Question:
     st.session_state["attribution_class"] = target
     st.pills(
         "Why this class?", offered, key="attribution_class", on_change=_choose_class,
-        format_func=lambda i: f"{attributions.class_name(i)}  {100 * shares[i]:.{1 if shares[i] < 0.0995 else 0}f} %",
+        # a dot between them: a class may be a number too
+        format_func=lambda i: f"{attributions.class_name(i)} · {percent(float(shares[i]))}",
     )  # fmt: skip
     kind = "Lambda layer" if places.has_lambdas() else "Block"
     places.choose(selection, f"{kind} that the layer methods look at", "attribution_layer")
@@ -81,16 +83,24 @@ def maps(question: Question, names: list[str]) -> dict[str, np.ndarray]:
 
 def _complete(question: Question, found: Mapping[str, np.ndarray]) -> None:
     """Methods that share out the rise of the logit, against that rise: their error."""
-    rise = attributions.rise(question)
     sums = {METHODS[name].title: float(values.sum()) for name, values in found.items() if METHODS[name].complete}
-    if sums:
-        said = "; ".join(f"{title} sums to {total:+.3f}, error {total - rise:+.3f}" for title, total in sums.items())
-        text = f"Over a plain picture the logit rises by {rise:+.3f}. {said}."
-        st.caption(text.replace("-", "−"))
+    if not sums:
+        return
+    rise = attributions.rise(question)
+    said = "; ".join(
+        f"{title} sums to {attributions.number(total, 3, sign=True)}, error {attributions.step(rise, total, 3)}"
+        for title, total in sums.items()
+    )
+    st.caption(
+        "Over the baseline, a picture of the mean colour alone, the logit rises by "
+        f"{attributions.number(rise, 3, sign=True)}. {said}."
+    )
 
 
 def explain(names: list[str]) -> None:
     """Equation, source and cost of each method on show."""
+    if not names:
+        return
     with st.expander("What each method computes"):
         for name in names:
             method = METHODS[name]
@@ -113,16 +123,17 @@ def _cancel(keep: list[str]) -> None:
     st.session_state["attribution_methods"] = keep
 
 
-def _told(question: Question) -> None:
-    """What the maps are about, or why one could not be computed."""
+def _told(question: Question, found: Mapping[str, np.ndarray]) -> None:
+    """What the maps are about, why one could not be computed, or what to do for one."""
     failed = st.session_state.get("attribution_failed", {})
     sentences = [f"{job.title} was not computed: {text}." for (asked, job), text in failed.items() if asked == question]
+    title = attributions.class_name(question.target)
     if sentences:
         st.info(" ".join(sentences))
+    elif found:
+        st.caption(f"The maps explain the logit of {title}: its score, before softmax.")
     else:
-        st.caption(
-            f"The maps explain the logit of {attributions.class_name(question.target)}: its score, before softmax."
-        )
+        st.caption(f"Choose a method above to see which parts of the picture speak for {title}.")
 
 
 def work(
@@ -134,7 +145,7 @@ def work(
     """
     if not jobs:
         with place:
-            _told(question)
+            _told(question, found)
         return
     with place.container(horizontal=True, vertical_alignment="center", gap="medium"):
         bar = st.progress(0.0, text=jobs[0].title)

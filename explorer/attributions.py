@@ -116,7 +116,7 @@ def _plain_logits(network: str) -> np.ndarray:
 
 
 def rise(question: Question) -> float:
-    """The logit of a question over that of a plain picture of the data's mean colour, for complete methods."""
+    """The logit of a question over that of the baseline, the data's mean colour alone, for complete methods."""
     return float(logits(question.picture)[question.target] - _plain_logits(loading.network_key())[question.target])
 
 
@@ -128,6 +128,17 @@ def filled(key: str, fill: str, _image: Image.Image) -> str:
     buffer = BytesIO()
     Image.fromarray(shown).save(buffer, "JPEG", quality=90)
     return base64.b64encode(buffer.getvalue()).decode()
+
+
+def number(value: float, places: int = 2, *, sign: bool = False) -> str:
+    """A number as people read it: a true minus, and no sign on what is printed as zero. sign: a plus too."""
+    rounded = round(float(value), places) or 0.0  # -0.0 is false as well
+    return f"{rounded:{'+' if sign and rounded else ''}.{places}f}".replace("-", "−")
+
+
+def step(before: float, after: float, places: int = 2) -> str:
+    """From one number to another, as both are printed: who subtracts them finds this."""
+    return number(round(float(after), places) - round(float(before), places), places, sign=True)
 
 
 def softmax(values: np.ndarray) -> np.ndarray:

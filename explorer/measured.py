@@ -50,8 +50,13 @@ def together(networks: list[Opened]) -> list[dict[str, Any]] | None:
     Photographs are drawn in one order, so that equal counts of one data set are the same photographs.
     """
     known = [{found["images"]: found for found in _known(network)} for network in networks]
-    common = set.intersection(*(set(found) for found in known)) if len({*map(data_set, networks)}) == 1 else set()
+    common = set.intersection(*(set(found) for found in known)) if comparable(networks) else set()
     return [found[max(common)] for found in known] if common else None
+
+
+def comparable(networks: list[Opened]) -> bool:
+    """Whether they answer one question: photographs of one data set, told apart by the same classes."""
+    return len({(data_set(network), tuple(network.checkpoint.classes)) for network in networks}) == 1
 
 
 def mark(network: Opened) -> dict[str, Any] | None:

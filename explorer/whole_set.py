@@ -22,11 +22,21 @@ def show(networks: list[Opened]) -> None:
         same = measured.together(networks)
         _table(list(zip(networks, same, strict=True)) if same else known)
         if len(networks) > 1 and not same:
-            st.caption("These networks were measured on different photographs. Measure them here to compare.")
+            st.caption(_apart(networks, all_known=len(known) == len(networks)))
     _measure(networks)
     if known and known[0][0] is networks[0]:
         _diagrams(networks[0], known[0][1])
         _hardest(networks[0], known[0][1])
+
+
+def _apart(networks: list[Opened], *, all_known: bool) -> str:
+    """Why the figures do not compare, and what would help."""
+    if not measured.comparable(networks):
+        return (
+            "These networks answer different questions: each has classes and photographs of its own, so no one set "
+            "can compare them."
+        )
+    return "These networks were measured on different photographs. " * all_known + "Measure them here to compare."
 
 
 def _table(known: list[tuple[Opened, dict[str, Any]]]) -> None:
@@ -52,17 +62,19 @@ def _table(known: list[tuple[Opened, dict[str, Any]]]) -> None:
 
 
 def _measure(networks: list[Opened]) -> None:
-    try:
-        total = [len(measured.pictures(network)) for network in networks]
-    except (data.DataMissing, data.DataBroken):
-        st.markdown(
-            f"To measure a network here, bring the validation photographs of {measured.data_set(networks[0])}: put the "
-            "set into a folder `data`, or start the app with `LAMBDA_DATA` set to its folder."
-        )
-        return
-    except (ValueError, KeyError) as error:
-        st.markdown(f"It cannot be measured here: {error}.")
-        return
+    total = []
+    for network in networks:
+        try:
+            total.append(len(measured.pictures(network)))
+        except (data.DataMissing, data.DataBroken):
+            st.markdown(
+                f"To measure a network here, bring the validation photographs of {measured.data_set(network)}: put "
+                "the set into a folder `data`, or start the app with `LAMBDA_DATA` set to its folder."
+            )
+            return
+        except (ValueError, KeyError) as error:
+            st.markdown(f"It cannot be measured here: {error}.")
+            return
     counts = [count for count in COUNTS if count < min(total)] + [min(total)]
     with st.container(horizontal=True, vertical_alignment="bottom"):
         count = st.selectbox("Photographs", counts, index=min(1, len(counts) - 1), key="set_count", width=120)

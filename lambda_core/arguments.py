@@ -20,6 +20,13 @@ def device(text: str) -> str:
     return text
 
 
+def positive(text: str) -> int:
+    """For argparse: a number of things, 1 or more."""
+    if not text.isascii() or not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is no count: take 1 or more")
+    return int(text)
+
+
 def writable(text: str) -> Path:
     """For argparse: a file that can be written, which is asked before the figures are measured and not after."""
     path = Path(text)

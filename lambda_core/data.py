@@ -159,11 +159,12 @@ def train_transform(
     return v2.Compose(steps)
 
 
-def eval_transform(size: int) -> Callable[[Tensor], Tensor]:
-    """Shorter side to size (bicubic), centre crop: (3, H, W) uint8 -> (3, size, size) uint8."""
+def eval_transform(size: int, crop: float = 1.0, interpolation: str = "bicubic") -> Callable[[Tensor], Tensor]:
+    """Shorter side to size / crop, centre crop: (3, H, W) uint8 -> (3, size, size) uint8."""
     from torchvision.transforms import InterpolationMode, v2
 
-    return v2.Compose([v2.Resize(size, InterpolationMode.BICUBIC, antialias=True), v2.CenterCrop(size)])
+    method = InterpolationMode[interpolation.upper()]
+    return v2.Compose([v2.Resize(int(size / crop), method, antialias=True), v2.CenterCrop(size)])
 
 
 def normalize(images: Tensor, mean: Sequence[float] = IMAGENET_MEAN, std: Sequence[float] = IMAGENET_STD) -> Tensor:
@@ -194,9 +195,13 @@ def prepare(image: Image.Image, preprocess: Mapping[str, Any]) -> Tensor:
 
     preprocess: a checkpoint's {size, mean, std}; some add {crop, interpolation}, see `square`.
     """
-    options = {name: preprocess[name] for name in ("crop", "interpolation") if name in preprocess}
-    pixels = decode(square(image, int(preprocess["size"]), **options))
+    pixels = decode(square(image, int(preprocess["size"]), **framing(preprocess)))
     return normalize(pixels, preprocess["mean"], preprocess["std"])[None]
+
+
+def framing(preprocess: Mapping[str, Any]) -> dict[str, Any]:
+    """What `square` and `eval_transform` take beside the size: the "crop" and "interpolation" that there are."""
+    return {name: preprocess[name] for name in ("crop", "interpolation") if name in preprocess}
 
 
 def decode(image: Image.Image) -> Tensor:

@@ -26,7 +26,7 @@ from tqdm import tqdm
 
 from lambda_core import data
 from lambda_core.allocator import keep_memory
-from lambda_core.arguments import writable
+from lambda_core.arguments import positive, writable
 from lambda_core.checkpoints import Checkpoint, CheckpointRefused, fingerprint, load_checkpoint, zoo
 from lambda_core.data import subset
 from lambda_core.training.held_out import held_out
@@ -252,7 +252,7 @@ def main(arguments: list[str] | None = None) -> None:
     )
     parser.add_argument("checkpoint", help="a network of the zoo, or a .safetensors or .pt file")
     parser.add_argument("--data", help="folder of the data sets (else LAMBDA_DATA, else ./data)")
-    parser.add_argument("--count", type=int, help="measure on this many pictures, drawn at random (else on all)")
+    parser.add_argument("--count", type=positive, help="measure on this many pictures, drawn at random (else on all)")
     parser.add_argument(
         "--json", type=writable, help="write the figures to this file, beside those of other checkpoints"
     )

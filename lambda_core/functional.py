@@ -93,7 +93,8 @@ def causal_content_lambdas(k: Tensor, v: Tensor, key_norm: str = "softmax", chun
 
 def _check_shapes(q: Tensor, k: Tensor, v: Tensor, embeddings: Tensor | None, mask: Tensor | None) -> None:
     if not q.dim() == k.dim() == v.dim() == 4 or not (
-        k.shape == (len(q), k.shape[1], q.shape[3], k.shape[3]) and v.shape == (*k.shape[:2], v.shape[2], k.shape[3])
+        k.shape == (q.shape[0], k.shape[1], q.shape[3], k.shape[3])
+        and v.shape == (*k.shape[:2], v.shape[2], k.shape[3])
     ):
         raise ValueError(
             "lambda_layer takes q (b, h, n, k), k (b, m, k, u) and v (b, m, v, u), "

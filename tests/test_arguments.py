@@ -24,6 +24,22 @@ COMMANDS = {name: (main, ["lambda_resnet_mini"]) for name, main in MEASURES.item
 }
 
 
+@pytest.mark.parametrize(
+    ("main", "option"),
+    [
+        (evaluation.main, "--count"),
+        (benchmark.main, "--repeats"),
+        (measure.main, "--repeats"),
+        (benchmark.main, "--batch"),
+    ],
+)
+@pytest.mark.parametrize("text", ["0", "-3", "two", "1.5"])
+def test_what_is_no_count_is_said(main, option, text, capsys):
+    with pytest.raises(SystemExit) as stopped:
+        main([*(["layers"] if main is benchmark.main else ["x"] * (main is evaluation.main)), option, text])
+    assert stopped.value.code == 2 and "is no count: take 1 or more" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("name", COMMANDS)
 @pytest.mark.parametrize(
     ("place", "reason"), [("no/such/folder/x.json", "there is no folder '.*such/folder'"), ("", "it is a folder")]

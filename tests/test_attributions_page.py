@@ -7,7 +7,15 @@ import numpy as np
 import pytest
 import torch
 
-from explorer import attribution_exports, attribution_plots, attributions, images, loading
+from explorer import (
+    attribution_brush,
+    attribution_exports,
+    attribution_plots,
+    attribution_view,
+    attributions,
+    images,
+    loading,
+)
 from explorer.attributions import KEPT, Job, Question, Result, Store
 from explorer.components import brush
 from explorer.components.brush import GRID, from_text, to_text
@@ -91,14 +99,111 @@ def test_the_completeness_error_is_shown(monkeypatch):
     app = start(PAGE)
     app.button_group(key="attribution_methods").select("integrated_gradients").run()
     assert not app.exception
-    shown = next(c.value for c in app.caption if "plain picture" in c.value).replace("−", "-")
-    rise, total, error = map(float, re.findall(r"[+-]\d+\.\d+", shown))
-    assert total - rise == pytest.approx(error, abs=2e-3)
+    shown = next(c.value for c in app.caption if "baseline" in c.value)
+    assert "Over the baseline, a picture of the mean colour alone," in shown and "plain picture" not in shown
+    rise, total, error = map(float, re.findall(r"[+-]\d+\.\d+", shown.replace("−", "-")))
+    assert total - rise == pytest.approx(error, abs=1e-9), "what is printed adds up"
     checkpoint = load_checkpoint(loading.HOME)
     x = prepare(images.gallery_picture("coffee").image, checkpoint.preprocess)
     with torch.no_grad():
         logits, plain = checkpoint.model(torch.cat([x, torch.zeros_like(x)]))
     assert rise == pytest.approx((logits - plain)[logits.argmax()].item(), abs=2e-3)
+
+
+def test_a_method_that_is_exact_has_no_negative_zero(monkeypatch):
+    """A sum a hair below the rise: the difference of what is printed is nothing."""
+    fast(monkeypatch)
+    said = []
+    monkeypatch.setattr(attributions, "rise", lambda _question: 1.2340004)
+    monkeypatch.setattr(attribution_view.st, "caption", said.append)
+    attribution_view._complete(None, {"integrated_gradients": np.array([[1.2339996]])})
+    assert said[0].endswith("Integrated Gradients sums to +1.234, error 0.000.")
+
+
+def test_numbers_have_a_true_minus_and_no_signed_zero():
+    assert [attributions.number(value) for value in (-0.29, -0.004, 0.004, 1.156)] == ["−0.29", "0.00", "0.00", "1.16"]
+    assert [attributions.number(value, 3, sign=True) for value in (0.5, -0.5, -0.0001, 0.0)] == [
+        "+0.500", "−0.500", "0.000", "0.000",
+    ]  # fmt: skip
+    assert attributions.step(1.1551, 0.8649) == "−0.30", "as 1.16 and 0.86 are printed"
+
+
+def test_the_change_of_the_logit_is_that_of_the_logits_shown(monkeypatch):
+    fast(monkeypatch)
+    monkeypatch.setattr(attributions, "logits", lambda _picture, mask=None, _fill="blur": (
+        np.array([1.1551, *[0.0] * 9], np.float32) if mask is None or not mask.any()
+        else np.array([0.8649, *[0.0] * 9], np.float32)
+    ))  # fmt: skip
+    app = start(PAGE)
+    app.button(key="attribution_cover").click().run()
+    assert "1.16 → 0.86 (−0.30)." in caption(app)
+
+
+def test_another_picture_starts_uncovered_and_ticks_no_task(monkeypatch):
+    """The mask belongs to the picture on which it was painted."""
+    fast(monkeypatch)
+    app = start(PAGE)
+    app.slider(key="attribution_share").set_value(50).run()
+    app.button(key="attribution_cover").click().run()
+    assert "Covered: 50 %" in caption(app)
+    version = app.session_state["attribution_mask_version"]
+    app.session_state["tasks_done"] = set()
+    app.button(key="pick_cat").click().run()
+    assert not app.exception
+    assert "Covered: 0 %" in caption(app) and "(0.00)" in caption(app)
+    assert app.session_state["attribution_mask_version"] > version, "the browser has to follow"
+    assert "brush" not in app.session_state["tasks_done"]
+    app.run()
+    assert app.session_state["attribution_mask_version"] == version + 1, "it is sent once"
+
+
+def test_another_network_starts_uncovered(monkeypatch):
+    fast(monkeypatch)
+    app = start(PAGE)
+    app.button(key="attribution_cover").click().run()
+    assert "Covered: 10 %" in caption(app)
+    app.selectbox(key="network_choice").set_value("micro_content").run()
+    assert not app.exception
+    assert "Covered: 0 %" in caption(app)
+
+
+def test_a_stroke_on_the_picture_before_is_not_laid_on_this_one(monkeypatch):
+    """It was on its way when the picture changed."""
+    full = to_text(np.ones((GRID, GRID), bool))
+    session = {"attribution_mask": np.zeros((GRID, GRID), bool), "attribution_mask_version": 2}
+    monkeypatch.setattr(attribution_brush.st, "session_state", session)
+    for sent in (None, "ff", {}, {"digits": full, "version": 1, "stroke": 1}):
+        session["attribution_brush"] = {"mask": sent}
+        attribution_brush._follow()
+        assert not session["attribution_mask"].any()
+    session["attribution_brush"] = {"mask": {"digits": full, "version": 2, "stroke": 1}}
+    attribution_brush._follow()
+    assert session["attribution_mask"].all()
+
+
+def test_classes_that_are_numbers_stand_apart_from_their_share(monkeypatch):
+    fast(monkeypatch)
+    home = load_checkpoint(loading.HOME)
+    digits = Checkpoint(home.model, tuple("0123456789"), home.preprocess, home.card)
+    monkeypatch.setattr(loading, "checkpoint", lambda: digits)
+    app = start(PAGE)
+    for label in app.button_group(key="attribution_class").options:
+        assert re.fullmatch(r"\d · \d+(\.\d)? %", label)
+
+
+def test_without_a_method_the_page_asks_for_one_and_keeps_what_was_set(monkeypatch):
+    fast(monkeypatch)
+    app = start(PAGE)
+    app.slider(key="attribution_share").set_value(35).run()
+    chosen = app.button_group(key="attribution_methods").value
+    app.button_group(key="attribution_methods").set_value([]).run()
+    assert not app.exception
+    shown = [c.value for c in app.caption]
+    assert not [text for text in shown if text.startswith("The maps explain")]
+    assert [text for text in shown if text.startswith("Choose a method above to see")]
+    assert not [e for e in app.expander if e.label == "What each method computes"]
+    app.button_group(key="attribution_methods").set_value(chosen).run()
+    assert app.slider(key="attribution_share").value == 35
 
 
 def test_cover_and_uncover(monkeypatch):
@@ -109,7 +214,7 @@ def test_cover_and_uncover(monkeypatch):
     app.button(key="attribution_cover").click().run()
     assert not app.exception
     assert "Covered: 25 %" in caption(app)
-    assert "(+0.00)" not in caption(app)
+    assert "(0.00)" not in caption(app)
     app.button(key="attribution_clear").click().run()
     assert "Covered: 0 %" in caption(app)
 
@@ -199,6 +304,15 @@ def test_figures_are_drawn():
         assert len(attribution_plots.cascade_figure(("nothing", "stem"), np.array([1.0, 0.1]), scheme).data) == 1
         bars = attribution_plots.halves_figure({"Stage 3": half}, scheme).data
         assert bars[0].y[0] == pytest.approx(1.6) and bars[2].y[0] == pytest.approx(0.8)
+    parts = ("nothing", "classify", "stages.3", "stages.2", "stem")
+    drawn = attribution_plots.cascade_figure(parts, np.linspace(1, 0, 5), "light").data[0]
+    assert list(drawn.x) == ["nothing", "classifier", "Stage 4", "Stage 3", "stem"], "as the page names them elsewhere"
+    exact = Halves(torch.full((1, 1), -1e-5), torch.full((1, 1), 1.0), 2.0, 1.0, 1.0, 2.0)
+    shown = attribution_plots.halves_table({"Stage 3": exact})[0]
+    assert "-0.000" not in [f"{value:+.3f}" for value in list(shown.values())[1:]]
+    odd = Halves(torch.full((1, 1), 0.1086), torch.full((1, 1), 1.1497), 2.0, 0.7394, 1.0, 2.0)
+    shown = attribution_plots.halves_table({"Stage 3": odd})[0]
+    assert list(shown.values())[1:6] == [0.109, 1.15, 1.259, 1.261, -0.002], "what is printed adds up"
     row = attribution_plots.halves_table({"Stage 3": half})[0]
     assert row["λᶜ + λᵖ"] == pytest.approx(row["logit − logit without the layer"] + row["error"])
     photo = images.gallery_picture("coffee").image.resize((16, 16))

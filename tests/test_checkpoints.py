@@ -259,3 +259,13 @@ def test_an_option_in_the_wrong_place_is_refused_when_it_is_saved(tmp_path):
     with pytest.raises(ValueError, match="num_classes belongs into the overrides"):
         save_checkpoint(tmp_path / "x.safetensors", model, architecture={"name": "x", "num_classes": 7})
     assert not list(tmp_path.iterdir())
+
+
+def test_a_weight_beyond_the_range_of_float16_is_kept(tmp_path):
+    model = build("lambda_resnet_mini", depths=(1,), widths=(8,), strides=(1,), stages="L", num_classes=7)
+    with torch.no_grad():
+        model.classify.weight[0, 0] = 7e4
+    overrides = {"depths": (1,), "widths": (8,), "strides": (1,), "stages": "L", "num_classes": 7}
+    architecture = {"name": "lambda_resnet_mini", "overrides": overrides}
+    save_checkpoint(tmp_path / "x.safetensors", model, architecture=architecture)
+    assert load_checkpoint(tmp_path / "x.safetensors").model.classify.weight[0, 0] == 7e4

@@ -69,3 +69,14 @@ def test_the_memory_format_stays(engine, layout):
     assert y.is_contiguous(memory_format=layout)
     y.square().sum().backward()
     assert x.grad.is_contiguous(memory_format=layout)
+
+
+@pytest.mark.parametrize("strict", [False, True])
+@pytest.mark.parametrize("engine", ["auto", "einsum"])
+def test_an_exported_layer_takes_any_batch(engine, strict):
+    layer = LambdaLayer(16, scope=5, dim_k=4, heads=2, engine=engine).eval()
+    sizes = ({0: torch.export.Dim("batch", min=2, max=64)},)
+    program = torch.export.export(layer, (torch.randn(4, 16, 6, 7),), dynamic_shapes=sizes, strict=strict).module()
+    for batch in (2, 7):
+        x = torch.randn(batch, 16, 6, 7)
+        torch.testing.assert_close(program(x), layer(x), rtol=1e-4, atol=1e-5)

@@ -93,7 +93,7 @@ def test_simple_layers_count_as_pytorch_does(name):
     ],
 )
 def test_a_lambda_layer_counts_as_pytorch_does(engine, options, monkeypatch):
-    monkeypatch.setitem(  # PyTorch does not look into our operator
+    monkeypatch.setitem(  # what the convolution takes, not what our operator says of it
         ENGINES, "convolution", lambda q, v, table, size, content: convolution.output(q, v, table, content, size)
     )
     layer = LambdaLayer(12, **{"dim_out": 12, **options}, dim_k=3, heads=2, engine=engine)
@@ -359,3 +359,15 @@ def test_memory_says_what_it_does_not_know():
         memory("attention", side=8)
     with pytest.raises(ValueError, match=r"^b must be at least 1, not 0$"):
         memory("global attention", side=8, batch=0)
+
+
+@pytest.mark.parametrize("engine", ["auto", *sorted(set(ENGINES) - {"einsum"})])
+@pytest.mark.parametrize(
+    ("options", "side"), [({"scope": 5}, 9), ({"scope": 23, "dim_u": 2}, 12), ({"scope": None}, 8)]
+)
+def test_pytorchs_counter_sees_the_position_part_of_every_engine(engine, options, side):
+    layer = LambdaLayer(32, engine=engine, **({"size": (side, side)} if options["scope"] is None else {}), **options)
+    x = torch.randn(3, 32, side, side)
+    with FlopCounterMode(display=False) as counter:
+        layer.eval()(x)
+    assert counter.get_total_flops() == 3 * profile(layer, side, channels=32).flops

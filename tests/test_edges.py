@@ -131,3 +131,10 @@ def test_sizes_that_are_integers_of_others():
     assert LambdaLayer(np.int64(8), scope=np.int64(5)).embeddings.shape[2:] == (5, 5)
     long = LambdaLayer1d(8, scope=None, size=9)
     assert LambdaLayer1d(8, scope=None, size=long.size).embeddings.shape == long.embeddings.shape
+
+
+@pytest.mark.parametrize("options", [{"scope": 5}, {"scope": None, "size": (5, 5)}, {"position": False}])
+def test_vmap_takes_a_layer_as_it_is(options):
+    layer = LambdaLayer(16, dim_k=4, heads=2, **options).eval()
+    x = torch.randn(3, 2, 16, 5, 5)
+    torch.testing.assert_close(torch.func.vmap(layer)(x), torch.stack([layer(each) for each in x]))

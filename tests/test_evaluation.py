@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 from sklearn import metrics
 from torchmetrics.functional.classification import multiclass_calibration_error
 
-from lambda_core import evaluation, load_checkpoint
+from lambda_core import evaluation, load_checkpoint, save_checkpoint
 from lambda_core.checkpoints import fingerprint
 from lambda_core.evaluation import Answers
+from lambda_core.training import evaluate
 from tests import imagenette
 
 CLASSES = 4
@@ -146,3 +147,18 @@ def test_figures_that_ship_belong_to_weights_that_ship():
         assert found["weights"] == fingerprint(zoo()[name]), f"measure {name} again: {found['command']}"
         assert np.sum(found["confusion"]) == found["images"] == sum(found["calibration"]["count"])
         assert found["top1"] == pytest.approx(100 * np.trace(found["confusion"]) / found["images"])
+
+
+def test_accuracy_is_measured_on_pictures_as_the_card_prepares_them(tmp_path):
+    """The same network under another mean, spread or crop sees other pictures."""
+    folder = imagenette.make(tmp_path / "data", train=1, val=4)
+    loaded = load_checkpoint("micro_ccll")
+    found = {}
+    for name, changes in {"as it is": {}, "spread": {"std": [9.0] * 3}, "crop": {"crop": 0.4}}.items():
+        file = tmp_path / f"{name}.safetensors"
+        save_checkpoint(
+            file, loaded.model, architecture=loaded.card["architecture"], classes=loaded.classes,
+            preprocess={**loaded.preprocess, **changes}, card={},
+        )  # fmt: skip
+        found[name] = evaluate.measure(str(file), folder, workers=0)["loss"]
+    assert len({round(loss, 4) for loss in found.values()}) == 3

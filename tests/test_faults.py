@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -12,6 +13,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from PIL import Image
 
 from lambda_core import data
 from lambda_core.training import classify
@@ -154,3 +156,47 @@ def test_a_corrupt_picture_is_named(tmp_path):
     bad.write_bytes(bad.read_bytes()[:300])
     with pytest.raises(data.DataBroken, match=f"{bad.name} cannot be decoded"):
         classify.train(TINY, tmp_path / "run", root, device="cpu")
+
+
+PROGRAM = """
+import sys
+from lambda_core.training import classify, loop
+
+def fail(*_):
+    raise RuntimeError("out of memory")
+
+loop.Run._train_step = fail
+classify.main(["digits", "--epochs", "1", "--out", sys.argv[1]])
+"""
+
+
+def test_a_run_that_fails_ends_with_the_processes_that_load(tmp_path):
+    """They outlive a SIGTERM, which is how Python would end them, and for whose end it would wait."""
+    command = [sys.executable, "-c", PROGRAM, str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, cwd=ROOT)
+    assert done.returncode == 1 and "out of memory" in done.stderr
+
+
+def test_other_steps_do_not_go_on_from_a_state(folder, whole, tmp_path):
+    shutil.copytree(whole, tmp_path / "run")
+    state = (tmp_path / "run" / "state.pt").read_bytes()
+    with pytest.raises(TrainingStopped, match=r"begun with batch=\d+, not 4.*choose another --out"):
+        classify.train(replace(TINY, batch=4), tmp_path / "run", folder, device="cpu")
+    assert (tmp_path / "run" / "state.pt").read_bytes() == state
+
+
+def test_less_than_a_step_is_said(folder, tmp_path):
+    with pytest.raises(ValueError, match="pictures make no step of 5000: take a smaller"):
+        classify.train(replace(TINY, batch=5000), tmp_path, folder, device="cpu")
+
+
+def test_train_and_val_must_have_the_same_classes(tmp_path):
+    for split, names in (("train", ("aa", "bb")), ("val", ("aa", "cc"))):
+        for name in names:
+            (tmp_path / split / name).mkdir(parents=True)
+            for number in range(4):
+                Image.new("RGB", (32, 32), (40 * number, 0, 0)).save(tmp_path / split / name / f"{number}.png")
+    with pytest.raises(ValueError, match="same classes, and one of them has no 'bb'"):
+        classify.train(
+            replace(TINY, data="imagefolder", batch=4, overrides={}), tmp_path / "out", tmp_path, device="cpu"
+        )

@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 
 from lambda_core import build, load_checkpoint, save_checkpoint
-from lambda_core.checkpoints import CheckpointRefused
+from lambda_core.checkpoints import Checkpoint, CheckpointRefused
 from lambda_core.data import IMAGENETTE_CLASSES, prepare
 from lambda_core.pictures import as_rgb
 from lambda_core.predict import PictureRefused, main, predict, read_picture
@@ -164,3 +164,10 @@ def test_the_command(picture):
     assert done.returncode == 2
     assert done.stdout.splitlines()[0] == str(picture)
     assert done.stderr.count("\n") == 1 and "nowhere.jpg" in done.stderr
+
+
+def test_features_are_no_answer(tmp_path):
+    model = build("lambda_resnet_mini", depths=(1,), widths=(8,), strides=(1,), stages="L", num_classes=0)
+    preprocess = {"size": 32, "mean": [0.5] * 3, "std": [0.5] * 3}
+    with pytest.raises(CheckpointRefused, match="ends in features"):
+        predict(Checkpoint(model, (), preprocess, {}), Image.new("RGB", (40, 40)))

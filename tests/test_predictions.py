@@ -11,12 +11,12 @@ import torch
 from safetensors.torch import load_file, save_file
 from streamlit.testing.v1 import AppTest
 
-from explorer import answer_plots, card, images, measured, navigation, networks, verdict
+from explorer import answer_plots, card, images, measured, navigation, networks, verdict, whole_set
 from explorer.networks import Opened
 from explorer.theme import PALETTE
 from lambda_core import build, load_checkpoint, save_checkpoint
 from lambda_core.checkpoints import Checkpoint, read_checkpoint
-from lambda_core.data import prepare
+from lambda_core.data import IMAGENETTE_CLASSES, prepare
 from lambda_core.evaluation import Answers
 from tests import imagenette
 
@@ -199,6 +199,60 @@ def test_networks_are_compared_on_the_same_photographs(monkeypatch):
     assert measured.figures(one)["images"] == 3925
 
 
+def trained_on(name, data, classes):
+    """A network that says what it was trained on."""
+    checkpoint = Checkpoint(
+        torch.nn.Identity(), classes, {"size": 16, "mean": [0.5] * 3, "std": [0.5] * 3}, {"recipe": {"data": data}}
+    )
+    return Opened(name, name, checkpoint)
+
+
+def told(monkeypatch, networks):
+    """What the part of the validation set says beside its table."""
+    said = []
+    monkeypatch.setattr(whole_set.st, "caption", said.append)
+    monkeypatch.setattr(whole_set.st, "markdown", said.append)
+    for part in ("_table", "_diagrams", "_hardest"):
+        monkeypatch.setattr(whole_set, part, lambda *_: None)
+    whole_set.show(networks)
+    return " ".join(said)
+
+
+def test_networks_of_different_data_sets_are_not_to_be_compared(monkeypatch):
+    """No set holds answers for both, so measuring is no way to compare them."""
+    digits = trained_on("digits", "digits", tuple("0123456789"))
+    home = trained_on("home", "imagenette", ("church", "parachute"))
+    folder = trained_on("folder", "imagefolder", ("apple", "pear"))
+    other = trained_on("other", "imagefolder", ("oak", "elm"))
+    monkeypatch.setattr(measured, "_known", lambda network: [reported(100)])
+    monkeypatch.setattr(whole_set, "_measure", lambda networks: None)
+    for pair in ([digits, home], [folder, other]):
+        assert not measured.comparable(pair) and measured.together(pair) is None
+        said = told(monkeypatch, pair)
+        assert "answer different questions" in said and "Measure them here" not in said
+    assert "answer different questions" not in told(
+        monkeypatch, [digits, trained_on("d2", "digits", digits.checkpoint.classes)]
+    )
+
+
+def test_networks_of_one_data_set_are_to_be_measured_together(monkeypatch):
+    pair = [trained_on(name, "digits", tuple("0123456789")) for name in ("one", "two")]
+    known = {"one": [reported(3925)], "two": [reported(300)]}
+    monkeypatch.setattr(measured, "_known", lambda network: known[network.key])
+    monkeypatch.setattr(whole_set, "_measure", lambda networks: None)
+    assert "different photographs. Measure them here to compare." in told(monkeypatch, pair)
+    known["two"] = []
+    assert "different photographs" not in told(monkeypatch, pair), "the second was measured on none"
+
+
+def test_the_set_to_bring_is_the_one_that_is_missing(tmp_path, monkeypatch):
+    """The digits are always here."""
+    monkeypatch.setenv("LAMBDA_DATA", str(tmp_path))
+    pair = [trained_on("digits", "digits", tuple("0123456789")), trained_on("home", "imagenette", IMAGENETTE_CLASSES)]
+    monkeypatch.setattr(measured, "_known", lambda network: [])
+    assert "bring the validation photographs of Imagenette" in told(monkeypatch, pair)
+
+
 def test_without_the_set_the_page_says_what_to_bring(tmp_path, monkeypatch):
     monkeypatch.setenv("LAMBDA_DATA", str(tmp_path))
     assert "LAMBDA_DATA" in shown(start())
@@ -234,6 +288,9 @@ def test_figures_show_the_numbers(scheme):
     cells = zip(*(np.ravel(trace.text) for trace in figure.data), strict=True)
     assert ["".join(cell) for cell in cells] == ["8", "2", "1", "9"], "each number stands in one trace"
     assert figure.data[0].zmax == pytest.approx(0.2), "the scale ends at the largest mistake"
+    assert {figure.layout.xaxis.type, figure.layout.yaxis.type} == {"category"}, "digits are names, not numbers"
+    assert figure.layout.xaxis.tickangle == 0
+    assert answer_plots.confusion(counts, ["tench", "b"], scheme).layout.xaxis.tickangle == -45
     found = {"count": [3, 0], "accuracy": [1 / 3, None]}
     assert list(answer_plots.reliability(found, scheme).data[0].y) == [1 / 3, None]
     assert answer_plots.most_confused(counts, ["a", "b"])[0] == {

@@ -7,7 +7,7 @@ import torch
 
 from lambda_core import build, data
 from lambda_core.training.batches import batches
-from lambda_core.training.config import RECIPES, changed
+from lambda_core.training.config import RECIPES, changed, check
 from lambda_core.training.loop import averaging, parameter_groups, schedule
 from tests.tiny import TINY
 
@@ -92,3 +92,26 @@ def test_digits_are_there_without_a_folder():
     assert (len(train), len(val)) == (1438, 359)
     image, label = train[0]
     assert image.size == (8, 8) and label in range(10)
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"optimizer": "foo"}, "optimizer must be one of adamw, sgd, not 'foo'"),
+        ({"precision": "foo"}, "precision must be one of float32"),
+        ({"data": "foo"}, "data must be one of imagenette"),
+        ({"batch": 0}, "batch must be at least 1, not 0"),
+        ({"epochs": 0}, "epochs must be at least 1"),
+        ({"accumulate": 0}, "accumulate must be at least 1"),
+        ({"ema": 2.0}, "ema must be at least 0 and below 1, not 2.0"),
+        ({"scale": (2, 1)}, "scale must be"),
+    ],
+)
+def test_a_value_that_no_run_could_have_is_refused(changes, said):
+    with pytest.raises(ValueError, match=said):
+        check(replace(RECIPES["digits"], **changes))
+
+
+def test_every_recipe_can_be_run():
+    for recipe in RECIPES.values():
+        check(recipe)

@@ -168,7 +168,7 @@ METHODS: dict[str, Method] = {
         _activation, signed=False, layered=True, reduce="mean", cheap=True,
     ),
     "integrated_gradients": Method(
-        "Integrated Gradients", "How is the logit's rise over a plain picture shared out to the pixels?",
+        "Integrated Gradients", "How is the logit's rise over the baseline shared out to the pixels?",
         r"\sum_c (x_c - x'_c) \int_0^1 \partial_c F\left(x' + t(x - x')\right) dt", "Sundararajan et al. 2017",
         "32 and 32", _integrated_gradients, complete=True, options={"steps": 32, "baseline": None},
     ),
@@ -179,7 +179,8 @@ METHODS: dict[str, Method] = {
     ),
     "deeplift": Method(
         "DeepLIFT", "How is that rise shared out when each unit passes on its own difference?",
-        r"\sum_c m_c (x_c - x'_c),\ \Delta(ab) = \Delta a\,\tfrac{b+b'}{2} + \Delta b\,\tfrac{a+a'}{2}",
+        r"\begin{gathered}\sum_c m_c (x_c - x'_c),\\"  # two lines: one is wider than a phone
+        r"\Delta(ab) = \Delta a\,\tfrac{b+b'}{2} + \Delta b\,\tfrac{a+a'}{2}\end{gathered}",
         "Shrikumar et al. 2017; the products and softmax of a lambda layer by our rules", "3 and 1",
         _deeplift, complete=True, options={"baseline": None}, why_not=deeplift.why_not,
     ),

@@ -85,16 +85,15 @@ def save_checkpoint(
 ) -> None:
     """Write matrices and kernels in `dtype`, vectors (norms, biases) in full, and the rest in the header.
 
+    A matrix with numbers beyond the range of `dtype` is written in full too.
+
     architecture: {"name": ..., "overrides": {...}}, the arguments of `build`. The file appears whole or not at all.
     Raises ValueError for anything else in `architecture`, which would not be read back.
     """
     if unknown := sorted(set(architecture) - {"name", "overrides"}):
         raise ValueError(f'architecture has "name" and "overrides"; {", ".join(unknown)} belongs into the overrides')
     path = Path(path)
-    weights = {
-        name: (t.to(dtype) if t.is_floating_point() and t.dim() > 1 else t).detach().cpu()
-        for name, t in model.state_dict().items()
-    }
+    weights = {name: _narrowed(t.detach(), dtype).cpu() for name, t in model.state_dict().items()}
     # copies, since safetensors refuses shared memory: layers may share their embeddings
     weights = {name: t.clone(memory_format=torch.contiguous_format) for name, t in weights.items()}
     header = {
@@ -106,6 +105,14 @@ def save_checkpoint(
     temporary = path.with_name(path.name + ".part")
     save_file(weights, temporary, metadata={"format": "pt", "lambda_core": json.dumps(header)})
     temporary.replace(path)
+
+
+def _narrowed(weight: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
+    """A matrix or kernel in `dtype`, a vector as it is, and so is what `dtype` has no numbers for."""
+    if not weight.is_floating_point() or weight.dim() < 2:
+        return weight
+    found = weight.to(dtype)
+    return found if bool((found.isfinite() == weight.isfinite()).all()) else weight
 
 
 def load_checkpoint(path_or_name: str | Path, device: torch.device | str | None = None) -> Checkpoint:

@@ -9,6 +9,8 @@ import json
 from importlib.resources import files
 from typing import NamedTuple
 
+import torch
+
 from lambda_core.engines import attention, convolution, einsum, fft, fused, gemm, toeplitz
 from lambda_core.positions import Size
 
@@ -33,6 +35,7 @@ PASSES = {
     "fft": fft.PASSES,
 }
 
+EXPORTED = "gemm"
 # Engines that are another one everywhere but on this type of device.
 MADE_FOR = {"fused": "cuda"}
 
@@ -75,7 +78,12 @@ def _choose(estimates: dict[str, Estimate]) -> str:
 
 
 def select(q: Shape, v: Shape, table: Shape, size: Size, device: str = "cpu") -> str:
-    """The name of the engine to use: the fastest by estimate of those that store at most 1 GiB, else the thriftiest."""
+    """The name of the engine to use: the fastest by estimate of those that store at most 1 GiB, else the thriftiest.
+
+    `torch.export` gets one that serves every size: estimates of symbolic sizes would become limits of the program.
+    """
+    if torch.compiler.is_exporting():
+        return EXPORTED
     return _choose(estimate(q, v, table, size, device))
 
 

@@ -130,7 +130,8 @@ def project_normed(x: Tensor, weights: list[Tensor], norms: Sequence[nn.Module])
 
 def channels_first(x: Tensor) -> Tensor:
     """A map (b, c, H, W) in the order of its axes in memory."""
-    last = x.is_contiguous(memory_format=torch.channels_last)
-    if torch.compiler.is_compiling() or transformed() or not last or x.device.type != "cpu":
+    if torch.compiler.is_compiling() or transformed() or x.device.type != "cpu":  # a transform cannot be asked further
+        return x.contiguous()
+    if not x.is_contiguous(memory_format=torch.channels_last):
         return x.contiguous()
     return x if x.is_contiguous() else _ChannelsFirst.apply(x.flatten(2)).view(x.shape)

@@ -138,7 +138,7 @@ class LambdaLayer(nn.Module):
         v = self.v(_slices(to_v, self.dim_v))  # (b, m, v, u)
         with without_autocast(x.device.type):
             y = self._output(q, keys, v, size).to(q.dtype)  # (b, h, n, v)
-        y = y.transpose(2, 3).reshape(len(x), self.dim_out, *x.shape[2:])  # channel = h v, head by head
+        y = y.transpose(2, 3).reshape(x.shape[0], self.dim_out, *x.shape[2:])  # channel = h v, head by head
         y = self.pool(y)
         return self.output(projection.channels_first(y) if self.dims == 2 and x.is_contiguous() else y)
 
@@ -171,9 +171,10 @@ class LambdaLayer(nn.Module):
 
     def _check_context(self, context: Tensor, x: Tensor) -> Tensor:
         """A context that fits the queries' map; ValueError for another."""
-        if context.dim() != x.dim() or context.shape[:2] != (len(x), self.dim_context):
+        if context.dim() != x.dim() or context.shape[:2] != (x.shape[0], self.dim_context):
             axes = "H, W" if self.dims == 2 else "n"
-            raise ValueError(f"the context must be ({len(x)}, {self.dim_context}, {axes}), not {tuple(context.shape)}")
+            batch = x.shape[0]
+            raise ValueError(f"the context must be ({batch}, {self.dim_context}, {axes}), not {tuple(context.shape)}")
         if self._same_grid() and context.shape[2:] != x.shape[2:]:
             raise ValueError(
                 f"the context is {tuple(context.shape[2:])} and the queries {tuple(x.shape[2:])}: between two grids no "
@@ -248,7 +249,7 @@ class LambdaLayer(nn.Module):
             self.position_lambda(self.position_lambdas(wide(v), size))
         table = self._table()
         if self.position_bias is not None:  # the same for every n, as λc is
-            bias = wide(self.position_bias)[:, None].expand(len(v), -1, self.dim_v)
+            bias = wide(self.position_bias)[:, None].expand(v.shape[0], -1, self.dim_v)
             content = bias if content is None else content + bias
         auto = self.engine == "auto"
         name = engines.select(q.shape, v.shape, table.shape, size, v.device.type) if auto else self.engine
@@ -272,6 +273,6 @@ def _plain_gradient(x: Tensor) -> Tensor:
     The stride of an axis of length one is arbitrary, and the backward pass of batch norm on the CPU takes a gradient
     with strides (c, 1, W c, c) for another layout: its numbers land at wrong positions (seen in torch 2.15).
     """
-    if len(x) == 1 and x.requires_grad and not torch.compiler.is_compiling():
+    if not torch.compiler.is_compiling() and x.shape[0] == 1 and x.requires_grad:
         x.register_hook(lambda grad: None if grad is None else grad.contiguous())  # none: seen in second derivatives
     return x

@@ -25,7 +25,7 @@ from lambda_core.allocator import keep_memory
 from lambda_core.arguments import device as usable
 from lambda_core.checkpoints import CheckpointRefused, load_checkpoint, save_checkpoint
 from lambda_core.models import build
-from lambda_core.training.config import RECIPES, Recipe, changed
+from lambda_core.training.config import RECIPES, Recipe, changed, check
 from lambda_core.training.faults import TrainingStopped
 from lambda_core.training.loop import Run, accelerator_for, evaluate, outlive_stop
 from lambda_core.training.plan import describe, plan
@@ -53,6 +53,7 @@ def train(
     the model card. watch: called once with the run before it starts. dry: measure a few steps, write nothing, and
     return the plan instead.
     """
+    check(recipe)
     accelerator = accelerator_for(recipe, device)
     torch.manual_seed(recipe.seed)
     torch.set_float32_matmul_precision("high")
@@ -60,13 +61,21 @@ def train(
     with accelerator.main_process_first():  # one process downloads
         source, held_out = (known.load(split, folder, download=download) for split in ("train", "val"))
     classes = known.class_names(source)
+    if odd := sorted(set(classes) ^ set(known.class_names(held_out))):
+        raise ValueError(f"`train` and `val` must have the same classes, and one of them has no {odd[0]!r}")
     source, held_out = data.some(source, recipe.pictures), data.some(held_out, recipe.held_out)
     overrides = {"num_classes": len(classes), **recipe.overrides}
-    run = Run(replace(recipe, overrides=overrides), build(recipe.model, **overrides), out, classes, accelerator)
+    try:
+        model = build(recipe.model, **overrides)
+    except TypeError as error:  # an option that no layer has
+        raise ValueError(str(error)) from error
+    run = Run(replace(recipe, overrides=overrides), model, out, classes, accelerator)
     if watch:
         watch(run)
     augmented = partial(_augmented, recipe)
     pictures = data.Repeatable(source, augmented(0), seed=recipe.seed, cache=known.cache)
+    if len(pictures) < recipe.batch:
+        raise ValueError(f"{len(pictures)} pictures make no step of {recipe.batch}: take a smaller --set batch=...")
     total = recipe.epochs * (len(pictures) // recipe.batch)
     if dry:
         return plan(run, pictures, augmented, workers, total)
@@ -218,7 +227,7 @@ def main(arguments: list[str] | None = None) -> None:
             watch=leave_when_asked,
             dry=options.dry_run,
         )
-    except (CheckpointRefused, data.DataMissing, data.DataBroken, TrainingStopped, ValueError) as error:
+    except (CheckpointRefused, TrainingStopped, ValueError, OSError) as error:
         sys.exit(str(error).strip().splitlines()[-1])
     except RuntimeError as error:
         if not any(word in str(error) for word in ("gloo", "NCCL")):

@@ -4,6 +4,8 @@ import ast
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
+from lambda_core.data import DATASETS
+
 
 @dataclass(frozen=True)
 class Recipe:
@@ -89,6 +91,29 @@ def changed(recipe: Recipe, settings: list[str]) -> Recipe:
             raise ValueError(f"--set {name} takes something like {now!r}, not {text!r}")
         recipe = replace(recipe, **{name: value})
     return recipe
+
+
+CHOICES = {"data": tuple(DATASETS), "optimizer": ("adamw", "sgd"), "precision": ("float32", "bfloat16", "float16")}
+LEAST = {
+    "size": 1, "epochs": 1, "batch": 1, "accumulate": 1, "validate": 1, "pictures": 0, "held_out": 0, "pad": 0,
+    "ending": 0, "keep": 0, "seed": 0, "lr": 0, "weight_decay": 0, "mixup": 0, "cutmix": 0, "clip": 0,
+}  # fmt: skip
+SHARES = ("warmup", "label_smoothing", "ema")
+
+
+def check(recipe: Recipe) -> None:
+    """Raises ValueError, in one sentence, for a value that no run could have."""
+    for name, choices in CHOICES.items():
+        if (value := getattr(recipe, name)) not in choices:
+            raise ValueError(f"{name} must be one of {', '.join(choices)}, not {value!r}")
+    for name, least in LEAST.items():
+        if (value := getattr(recipe, name)) < least:
+            raise ValueError(f"{name} must be at least {least}, not {value}")
+    for name in SHARES:
+        if not 0 <= (value := getattr(recipe, name)) < 1:
+            raise ValueError(f"{name} must be at least 0 and below 1, not {value}")
+    if not 0 < recipe.scale[0] <= recipe.scale[1]:
+        raise ValueError(f"scale must be (smallest, largest) share of a picture, not {recipe.scale}")
 
 
 RECIPES: dict[str, Recipe] = {

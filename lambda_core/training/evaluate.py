@@ -28,8 +28,10 @@ def measure(
     """
     loaded = load_checkpoint(checkpoint, device)
     val = held_out(loaded, folder, dataset)
-    found = evaluate(loaded.model, DataLoader(val, 100, num_workers=workers), len(loaded.classes), device)
-    return found | {"size": int(loaded.preprocess["size"]), "images": len(val)}
+    told = loaded.preparation()
+    loader = DataLoader(val, 100, num_workers=workers)
+    found = evaluate(loaded.model, loader, len(loaded.classes), device, told["mean"], told["std"])
+    return found | {"size": int(told["size"]), "images": len(val)}
 
 
 def main(arguments: list[str] | None = None) -> None:

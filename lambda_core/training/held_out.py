@@ -19,4 +19,5 @@ def held_out(checkpoint: Checkpoint, folder: str | Path | None = None, dataset: 
     if tuple(kind.class_names(loaded)) != tuple(checkpoint.classes):
         raise ValueError(f"this network tells other classes apart than those of {kind.title}")
     pictures = data.some(loaded, 0 if dataset else recipe.get("held_out", 0))
-    return data.Repeatable(pictures, data.eval_transform(int(checkpoint.preparation()["size"])))
+    told = checkpoint.preparation()
+    return data.Repeatable(pictures, data.eval_transform(int(told["size"]), **data.framing(told)))

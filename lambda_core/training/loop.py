@@ -5,8 +5,8 @@ import math
 import os
 import signal
 import time
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -42,6 +42,9 @@ OPTIMIZERS = {
     "adamw": lambda groups, lr, fused: torch.optim.AdamW(groups, lr=lr, fused=fused),
     "sgd": lambda groups, lr, fused: torch.optim.SGD(groups, lr=lr, momentum=0.9, nesterov=True, fused=fused),
 }
+# Fields of a recipe that say what a step is. Others may change while a run is under way: a smaller learning rate may be
+# the way out, another number of epochs stretches what is left.
+FIXED = ("model", "overrides", "data", "pictures", "held_out", "batch", "accumulate", "seed")
 CHECK_EVERY = 10  # steps between looks at the loss and at requests to stop: each look waits for the device
 
 
@@ -111,18 +114,23 @@ def averaging(decay: float) -> Callable[[Any, Any, Any], None]:
 
 @torch.inference_mode()
 def evaluate(
-    model: nn.Module, loader: DataLoader, classes: int, device: torch.device | str = "cpu"
-) -> dict[str, float]:
-    """Top-1 and top-5 accuracy in per cent and mean cross-entropy over a loader, in float32, over all processes."""
+    model: nn.Module, loader: DataLoader, classes: int, device: torch.device | str = "cpu",
+    mean: Sequence[float] = IMAGENET_MEAN, std: Sequence[float] = IMAGENET_STD,
+) -> dict[str, float]:  # fmt: skip
+    """Top-1 and top-5 accuracy in per cent and mean cross-entropy over a loader, in float32, over all processes.
+
+    mean, std: of the pictures that the network was trained on, channel by channel, as `normalize` takes them.
+    """
     model.eval()
     top1 = MulticlassAccuracy(classes, average="micro").to(device)
     top5 = MulticlassAccuracy(classes, average="micro", top_k=min(5, classes)).to(device)
     loss = MeanMetric().to(device)
-    for images, labels in loader:
-        scores, labels = model(normalize(images.to(device))).float(), labels.to(device)
-        loss.update(nn.functional.cross_entropy(scores, labels), weight=len(labels))
-        top1.update(scores, labels)
-        top5.update(scores, labels)
+    with served(loader) as parts:
+        for images, labels in parts:
+            scores, labels = model(normalize(images.to(device), mean, std)).float(), labels.to(device)
+            loss.update(nn.functional.cross_entropy(scores, labels), weight=len(labels))
+            top1.update(scores, labels)
+            top5.update(scores, labels)
     return {"top1": 100 * top1.compute().item(), "top5": 100 * top5.compute().item(), "loss": loss.compute().item()}
 
 
@@ -132,6 +140,20 @@ def outlive_stop(_worker: int) -> None:
     A stop often reaches all processes of a run at once. Without its loader the run would break off in mid-save.
     """
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
+
+
+@contextmanager
+def served(loader: DataLoader) -> Iterator[Iterator]:
+    """The batches of a loader, whose processes end with the block, also after an error.
+
+    They outlive SIGTERM, by which multiprocessing would end them when the interpreter does, and wait for that.
+    """
+    parts = iter(loader)
+    try:
+        yield parts
+    finally:
+        if end := getattr(parts, "_shutdown_workers", None):
+            end()
 
 
 def recompute_blocks(model: nn.Module) -> None:
@@ -248,6 +270,7 @@ class Run:
             return False
         try:
             state = torch.load(path, map_location="cpu", weights_only=True)
+            self._check_recipe(state["recipe"])
             self.model.load_state_dict(state["model"])
             self.average.load_state_dict(state["average"])
             self.optimizer.optimizer.load_state_dict(state["optimizer"])
@@ -263,6 +286,13 @@ class Run:
                 "the command that began it, or choose another --out"
             ) from error
         return True
+
+    def _check_recipe(self, begun: dict[str, Any]) -> None:
+        """ValueError where the run was begun with a recipe whose steps are others."""
+        now = asdict(self.recipe)
+        for name in FIXED:
+            if begun.get(name, now[name]) != now[name]:
+                raise ValueError(f"it was begun with {name}={begun[name]!r}, not {now[name]!r}")
 
     def start_from(self, other: nn.Module) -> None:
         """Take over the weights of a network of the same shape, or of a narrower one (`models.widening`).
@@ -308,25 +338,25 @@ class Run:
             total=self.begun + steps, initial=self.begun, unit="step", mininterval=5,
             desc=f"epoch {self.epoch + 1}/{self.recipe.epochs}", disable=not self.accelerator.is_main_process,
         )  # fmt: skip
-        parts = iter(loader)
-        for number in range(steps):
-            losses.append(self._train_step(parts, total))
-            bar.update()
-            alone = self.accelerator.num_processes == 1
-            if (number + 1) % CHECK_EVERY == 0 or number + 1 == steps or (alone and self.stop):
-                mean = self._check(losses)
-                bar.set_postfix(loss=f"{mean:.3f}")
-                self.curve.append((self.step, mean))
-                if self.accelerator.is_main_process:
-                    with (self.folder / "curve.csv").open("a") as file:
-                        file.write(f"{self.step},{mean}\n")
-                if log is not None:
-                    log(self.step, mean)
-                losses = []
-                if self.asked_to_stop() and number + 1 < steps:
-                    self.seconds += time.perf_counter() - started
-                    self.save()
-                    return None
+        with served(loader) as parts:
+            for number in range(steps):
+                losses.append(self._train_step(parts, total))
+                bar.update()
+                alone = self.accelerator.num_processes == 1
+                if (number + 1) % CHECK_EVERY == 0 or number + 1 == steps or (alone and self.stop):
+                    mean = self._check(losses)
+                    bar.set_postfix(loss=f"{mean:.3f}")
+                    self.curve.append((self.step, mean))
+                    if self.accelerator.is_main_process:
+                        with (self.folder / "curve.csv").open("a") as file:
+                            file.write(f"{self.step},{mean}\n")
+                    if log is not None:
+                        log(self.step, mean)
+                    losses = []
+                    if self.asked_to_stop() and number + 1 < steps:
+                        self.seconds += time.perf_counter() - started
+                        self.save()
+                        return None
         bar.close()
         row = {"train_loss": self.loss_sum / self.begun, "seconds": self.seconds + time.perf_counter() - started}
         self.epoch, self.begun, self.loss_sum, self.seconds = self.epoch + 1, 0, 0.0, 0.0

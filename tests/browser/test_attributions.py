@@ -77,6 +77,24 @@ def test_a_stroke_changes_the_logit_and_clearing_brings_it_back(shown: Page) -> 
     expect(brush.locator(".change")).to_have_text("paint something away", timeout=30_000)
 
 
+def test_another_picture_comes_uncovered_and_takes_the_same_stroke(shown: Page) -> None:
+    """The second stroke is the first again, so nothing but the picture tells the two apart."""
+    brush = shown.get_by_test_id("brush")
+    for picture in ("coffee", "cat"):
+        brush.locator("canvas").focus()
+        shown.keyboard.press(" ")
+        expect(shown.get_by_text(re.compile(r"Covered: [1-9]\d* %"))).to_be_visible(timeout=30_000)
+        before, after, change = (
+            float(brush.locator(f".{name}").inner_text().replace("−", "-")) for name in ("before", "after", "change")
+        )
+        assert after - before == pytest.approx(change, abs=1e-9), "what is shown adds up"
+        if picture == "coffee":
+            shown.locator(".st-key-pick_cat button").first.click()
+            expect(shown.get_by_text("Covered: 0 %")).to_be_visible(timeout=60_000)
+            assert brush.evaluate("root => root.brushApp.mask.some(Boolean)") is False
+            settle(shown, 120)
+
+
 def test_the_brush_has_keys(shown: Page) -> None:
     brush = shown.get_by_test_id("brush")
     brush.locator("canvas").focus()
@@ -106,3 +124,11 @@ def test_it_fits_a_telephone_in_the_dark(shown: Page, view: View) -> None:
     assert main.evaluate("sheet => sheet.scrollWidth - sheet.clientWidth") <= 1
     box = shown.get_by_test_id("brush").locator("canvas").bounding_box()
     assert box and 300 < box["width"] <= 400
+    wanted = shown.locator(".st-key-attribution_methods")
+    wanted.get_by_text("DeepLIFT", exact=True).click()
+    expect(shown.get_by_test_id("heat-maps").first.get_by_text(READY)).to_have_count(0, timeout=120_000)
+    shown.get_by_text("What each method computes").click()
+    equations = shown.get_by_test_id("stExpander").locator(".katex-display")
+    expect(equations).to_have_count(5)
+    cut = equations.evaluate_all("all => all.map(e => e.scrollWidth - e.clientWidth)")
+    assert max(cut) <= 4, "no equation is cut off; KaTeX lets accents stand out by two pixels"

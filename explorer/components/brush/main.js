@@ -29,7 +29,8 @@ function createBrush(parent) {
   const kick = () => (frame ||= requestAnimationFrame(draw)), radius = () => Number(find("[type=range]").value);
 
   app.update = (data, setStateValue) => {
-    send = (text) => setStateValue("mask", text);
+    // The count of the stroke: what was painted before, painted again after Python moved the mask, is news all the same.
+    send = (digits) => setStateValue("mask", { digits, version: app.version, stroke: app.strokes });
     if (data.version !== app.version) {
       app.version = data.version;
       app.mask = fromText(data.mask);
@@ -45,12 +46,13 @@ function createBrush(parent) {
     kick();
   };
 
-  const number = (value) => value.toFixed(2).replace("-", "−");
+  const shown = (value) => Number(value.toFixed(2)) || 0; // as it is printed, and a zero has no sign
+  const number = (value) => shown(value).toFixed(2).replace("-", "−");
   function answer(found) {
     find(".answer").classList.remove("wait");
     find("h3").textContent = `Logit of ${found.title}`;
     find(".before").textContent = number(found.before);
-    const change = found.after - found.before, changed = Math.abs(change) >= 0.005;
+    const change = shown(shown(found.after) - shown(found.before)), changed = change !== 0;
     find(".arrow").hidden = find(".after").hidden = !changed;
     find(".after").textContent = number(found.after);
     find(".change").textContent = changed ? `${change > 0 ? "+" : ""}${number(change)}` : "paint something away";
