@@ -290,3 +290,16 @@ def test_other_names_of_timm():
         load_checkpoint("timm/resnet50.a1_in1k")
     with pytest.raises(CheckpointRefused, match="timm has no lambda network 'resnet50'"):
         from_timm("timm/resnet50.a1_in1k")
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"output_stride": 16}, "output stride of 16"),
+        ({"global_pool": "max"}, "pools by 'max'"),
+        ({"global_pool": "avgmax"}, "pools by 'avgmax'"),
+    ],
+)
+def test_what_would_give_other_outputs_is_refused(options, said):
+    with pytest.raises(CheckpointRefused, match=said):
+        from_timm(timm.create_model("lambda_resnet26t", **options))

@@ -64,7 +64,8 @@ def from_timm(source: nn.Module | Mapping[str, Any] | str) -> ResNet | LambdaLay
 
     source: a module of timm's, its state dict, or a name as "timm/lambda_resnet26t.c1_in1k", whose trained weights timm
     fetches. Activation and stride are not part of a state dict: a network is taken to be one of NETWORKS, a layer to
-    have stride 1. Raises CheckpointRefused, with every key that does not fit.
+    have stride 1. Raises CheckpointRefused, with every key that does not fit, and for a module with another output
+    stride or pooling than those networks have, which would give other outputs.
     """
     if isinstance(source, str):
         weights, architecture, _ = from_hub(source.removeprefix("timm/"))
@@ -78,9 +79,20 @@ def from_timm(source: nn.Module | Mapping[str, Any] | str) -> ResNet | LambdaLay
     name = (getattr(module, "pretrained_cfg", None) or {}).get("architecture")
     ours, architecture = translate(state, name if name in NETWORKS else None)
     if module is not None:
+        _check_plain(module)
         silu = any(isinstance(part, nn.SiLU) for part in module.modules())
         architecture["overrides"]["act"] = "silu" if silu else "relu"
     return cast(ResNet, skeleton.filled(skeleton.network(architecture), ours))
+
+
+def _check_plain(module: Any) -> None:
+    """CheckpointRefused for what timm's create_model changes without a trace in the weights."""
+    pooling = getattr(getattr(getattr(module, "head", None), "global_pool", None), "pool_type", "avg")
+    reduction = (getattr(module, "feature_info", None) or [{}])[-1].get("reduction", 32)
+    if pooling != "avg":
+        raise CheckpointRefused(f"the module pools by {pooling!r}; only global_pool='avg' can be taken over")
+    if reduction != 32:
+        raise CheckpointRefused(f"the module has an output stride of {reduction}; only 32 can be taken over")
 
 
 def to_timm(model: ResNet | LambdaLayer) -> State:
