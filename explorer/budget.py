@@ -10,7 +10,7 @@ from lambda_core import step_time
 from lambda_core.cost import Memory, Terms, total
 from lambda_core.engines import select
 from lambda_core.engines.auto import CONSTANTS
-from lambda_core.measuring import Point
+from lambda_core.measuring import Point, said
 
 AUTO = "lambda, auto"
 KINDS = {  # in the order of the legend
@@ -100,6 +100,11 @@ def read(text: str) -> Sizes:
     return sizes
 
 
+def name(kind: str, sizes: Sizes) -> str:
+    """What the page calls a kind at some sizes, with the engine that a lambda layer takes there."""
+    return f"{KINDS[kind]} ({engine(sizes)} engine)" if kind == AUTO else KINDS[kind]
+
+
 def engine(sizes: Sizes) -> str:
     """The engine that a lambda layer of these sizes takes by itself, on a CPU."""
     return select(*sizes.point("lambda, einsum").shapes)  # which are those of every engine
@@ -162,17 +167,6 @@ def rows(sizes: Sizes, axis: str, count: str) -> list[dict[str, Any]]:
          "flops": flops(kind, one, count), "seconds": seconds(kind, one, count)}
         for kind in KINDS for one in along(sizes, axis)
     ]  # fmt: skip
-
-
-UNITS = ("bytes", "KiB", "MiB", "GiB", "TiB", "PiB")
-
-
-def said(size: float) -> str:
-    """Bytes for people: 9.6 GiB."""
-    power = 0
-    while size >= 999.5 and power < len(UNITS) - 1:
-        size, power = size / 1024, power + 1
-    return f"{size:.3g} {UNITS[power]}"
 
 
 def said_time(time: float) -> str:

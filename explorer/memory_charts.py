@@ -1,13 +1,14 @@
 """Memory and operations over a size, both axes logarithmic: for plotly on the page, for matplotlib in files."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from explorer import budget
-from explorer.budget import AUTO, KINDS, NAMES, SHOWN, Sizes, along, flop_terms, flops, said, said_time, size_of, terms
+from explorer import budget, derivations
+from explorer.budget import KINDS, NAMES, SHOWN, Sizes, along, flop_terms, flops, said_time, size_of, terms
 from explorer.theme import PALETTE
-from lambda_core.measuring import Machine
+from lambda_core.cost import Term
+from lambda_core.measuring import Machine, said
 
 # Attention in greys, told apart by dashes; E's own hue where E is stored; lambda layers stand out.
 STYLES: dict[str, tuple[str, float, str]] = {
@@ -17,7 +18,7 @@ STYLES: dict[str, tuple[str, float, str]] = {
     "linear attention": ("ink-faint", 2, "dashdot"),
     "flash attention": ("ink-faint", 2, "longdash"),
     "lambda, einsum": ("position", 2.5, "solid"),
-    AUTO: ("lambda", 4, "solid"),
+    budget.AUTO: ("lambda", 4, "solid"),
     "lambda, convolution": ("lambda", 1.5, "dash"),
     "lambda, gemm": ("lambda", 1.5, "dot"),
     "lambda, toeplitz": ("lambda", 1.0, "solid"),
@@ -26,6 +27,9 @@ STYLES: dict[str, tuple[str, float, str]] = {
 }
 DASHES: dict[str, Any] = {
     "solid": "-", "dash": (0, (5, 2)), "dot": (0, (1, 1.5)), "dashdot": (0, (5, 2, 1, 2)), "longdash": (0, (9, 3)),
+}  # fmt: skip
+STROKES = {  # of plotly: on and off, in widths of the line but at least 3 px
+    "solid": (), "dash": (3, 3), "dot": (1, 1), "dashdot": (3, 1, 1, 1), "longdash": (5, 5),
 }  # fmt: skip
 COUNTED = {"memory": "bytes", "time": "seconds", "work": "FLOPs"}
 BINARY = {2**power: said(2**power) for power in range(0, 61, 5)}
@@ -55,7 +59,7 @@ def curves(what: str, sizes: Sizes, axis: str, count: str) -> list[Curve]:
 
 def _told(what: str, kind: str, sizes: Sizes, count: str, value: float) -> str:
     """The largest term with its numbers, and the sum."""
-    name = KINDS[kind] if kind != AUTO else f"Lambda, {sizes.point(kind).kind.removeprefix('lambda, ')} engine"
+    name = budget.name(kind, sizes)
     if what == "time":
         work, kept = f"{flops(kind, sizes, count):.3g} FLOPs", said(size_of(kind, sizes, "kept"))
         return f"<b>{name}: about {said_time(value)} on one core</b><br>{work}, {kept} kept for training"
@@ -68,7 +72,18 @@ def _told(what: str, kind: str, sizes: Sizes, count: str, value: float) -> str:
     if not own:
         return f"<b>{name}: nothing</b>"
     most = max(own, key=lambda term: term.value)
-    return f"<b>{name}: {sum_of}</b><br>most of it: {most.name}<br>{most.formula} = {most.substituted}{factor}"
+    explained = "".join(f"<br>{letter} {says}" for letter, says in _unnamed(kind, sizes, most).items())
+    return (
+        f"<b>{name}: {sum_of}</b><br>most of it: {most.name}<br>{most.formula} = {most.substituted}{factor}{explained}"
+    )
+
+
+def _unnamed(kind: str, sizes: Sizes, term: Term) -> dict[str, str]:
+    """What letters of a formula are that no slider is named after."""
+    point = sizes.point(kind)
+    sliders = "sbhldur" + ("k" if point.kind.startswith("lambda") else "")  # the depth of keys in attention is d / h
+    found = derivations.meanings([term], derivations.of_kind(point.kind))
+    return {letter: says for letter, says in found.items() if letter not in sliders}
 
 
 def lines(machine: Machine) -> dict[str, int]:
@@ -86,16 +101,16 @@ def height(dot: Mapping[str, Any], what: str, count: str) -> float | None:
 
 def _range(found: Sequence[Curve], more: Sequence[float], step: float) -> list[float]:
     """Of the vertical axis, in powers of ten: whole steps, so that it seldom moves while a slider does."""
-    values = [y for curve in found if curve.kind in SHOWN for y in curve.y if y] + list(more)
+    values = [y for curve in found for y in curve.y if y] + list(more)
     low, high = math.log(min(values), step), math.log(max(values), step)
     return [math.floor(low) * math.log10(step), math.ceil(high) * math.log10(step)]
 
 
 def figure(
     what: str, sizes: Sizes, axis: str, count: str, machine: Machine, scheme: str,
-    measured: Sequence[Mapping[str, Any]] = (),
+    measured: Sequence[Mapping[str, Any]] = (), shown: Collection[str] = SHOWN,
 ) -> Any:  # fmt: skip
-    """One chart for plotly. measured: points that lie on its curves, see `budget.dots`."""
+    """One chart for plotly. measured: points on its curves, see `budget.dots`. shown: kinds whose curves are seen."""
     import plotly.graph_objects as go
 
     ink, found = PALETTE[scheme], curves(what, sizes, axis, count)
@@ -104,10 +119,11 @@ def figure(
         hue, width, dash = STYLES[curve.kind]
         chart.add_scatter(
             x=curve.x, y=[y or None for y in curve.y], mode="lines", name=KINDS[curve.kind], text=curve.told,
-            visible=True if curve.kind in SHOWN else "legendonly", hovertemplate="%{text}<extra></extra>",
-            line={"color": ink[hue], "width": width, "dash": dash}, legendgroup=curve.kind,
+            visible=curve.kind in shown, hovertemplate="%{text}<extra></extra>",
+            line={"color": ink[hue], "width": width, "dash": dash},
         )  # fmt: skip
     limits = lines(machine) if what == "memory" else {}
+    measured = [dot for dot in measured if dot["asked"] in shown]
     heights = [y for dot in measured if (y := height(dot, what, count))]
     for dot in measured:
         if y := height(dot, what, count):
@@ -121,7 +137,8 @@ def figure(
     chosen = getattr(sizes, axis)
     chart.add_vline(chosen, line={"color": ink["line-strong"], "width": 1.5})
     step = {"memory": 32, "time": 10, "work": 100}[what]
-    vertical: dict[str, Any] = {"range": _range(found, [*limits.values(), *heights], step)}
+    seen = [curve for curve in found if curve.kind in SHOWN or curve.kind in shown]
+    vertical: dict[str, Any] = {"range": _range(seen, [*limits.values(), *heights], step)}
     if ticked := {"memory": BINARY, "time": TIMES}.get(what):
         vertical |= {"tickvals": list(ticked), "ticktext": list(ticked.values())}
     else:
@@ -130,14 +147,16 @@ def figure(
     ticks = [value for value in x if value & (value - 1) == 0 or value == chosen]
     ticks = [value for value in ticks if value == chosen or abs(math.log2(value / chosen)) > 0.4]
     chart.update_xaxes(
-        type="log", title=NAMES[axis], range=[math.log10(x[0]), math.log10(x[-1])], tickvals=ticks,
-        gridcolor=ink["line"], zeroline=False, tickformat="d", title_standoff=4,
+        type="log", title={"text": NAMES[axis], "font": {"size": 14}}, range=[math.log10(x[0]), math.log10(x[-1])],
+        tickvals=ticks, gridcolor=ink["line"], zeroline=False, tickformat="d", title_standoff=8, ticklabelstandoff=10,
     )  # fmt: skip
-    chart.update_yaxes(type="log", gridcolor=ink["line"], zeroline=False, automargin=True, **vertical)
+    chart.update_yaxes(
+        type="log", gridcolor=ink["line"], zeroline=False, automargin=True, ticklabelstandoff=8, **vertical
+    )
     chart.update_layout(
-        height=500, margin={"l": 8, "r": 12, "t": 12, "b": 8}, paper_bgcolor="rgba(0,0,0,0)",
+        height=400, margin={"l": 8, "r": 12, "t": 12, "b": 66}, paper_bgcolor="rgba(0,0,0,0)",
         plot_bgcolor="rgba(0,0,0,0)", font={"color": ink["ink-soft"], "family": "Source Sans, sans-serif", "size": 13},
-        legend={"orientation": "h", "x": 0, "y": -0.2, "yanchor": "top", "itemwidth": 40}, uirevision=what,
+        showlegend=False, uirevision=what,
         hovermode="closest", hoverlabel={"bgcolor": ink["page"], "bordercolor": ink["line-strong"], "align": "left",
                                          "font": {"color": ink["ink"], "family": "Source Sans, sans-serif"}},
     )  # fmt: skip
@@ -148,18 +167,18 @@ def _dot(chart: Any, dot: Mapping[str, Any], x: int, y: float, read: str, scheme
     ink = PALETTE[scheme]
     hue, _, _ = STYLES[dot["asked"]]
     chart.add_scatter(
-        x=[x], y=[y], mode="markers", showlegend=False, legendgroup=dot["asked"],
+        x=[x], y=[y], mode="markers",
         marker={"color": ink["page"], "size": 12, "line": {"color": ink[hue], "width": 3}},
-        hovertemplate=f"<b>{KINDS[dot['asked']]}, measured: {read}</b><br>{said(dot['kept'])} kept, "
-        f"{said_time(dot['seconds'])} a step<extra></extra>",
+        hovertemplate=f"<b>{budget.name(dot['asked'], dot['sizes'])}, measured: {read}</b><br>"
+        f"{said(dot['kept'])} kept, {said_time(dot['seconds'])} a step<extra></extra>",
     )  # fmt: skip
 
 
 def drawing(
     sizes: Sizes, axis: str, count: str, machine: Machine, kind: str, measured: Sequence[Mapping[str, Any]] = (),
-    beside: str = "time",
+    beside: str = "time", shown: Collection[str] = SHOWN,
 ) -> bytes:  # fmt: skip
-    """Both charts as a file, "png" or "svg", in the light palette. beside: "time" or "work"."""
+    """Both charts as a file, "png" or "svg", in the light palette. beside: "time" or "work". shown: as in `figure`."""
     from matplotlib.figure import Figure
 
     from explorer.plots import save
@@ -167,8 +186,9 @@ def drawing(
     ink = PALETTE["light"]
     sheet = Figure(figsize=(13, 5.2), layout="constrained", facecolor="white")
     for axes, what in zip(sheet.subplots(1, 2), ("memory", beside), strict=True):
-        found = [curve for curve in curves(what, sizes, axis, count) if curve.kind in SHOWN]
-        for curve in found:
+        found = curves(what, sizes, axis, count)
+        seen = [curve for curve in found if curve.kind in shown]
+        for curve in seen:
             hue, width, dash = STYLES[curve.kind]
             axes.plot(curve.x, curve.y, color=ink[hue], linewidth=width * 0.8, linestyle=DASHES[dash],
                       label=KINDS[curve.kind])  # fmt: skip
@@ -176,17 +196,18 @@ def drawing(
         axes.set_yscale("log", base=2 if what == "memory" else 10)
         if what == "memory":
             low, high = axes.get_ylim()
-            shown = {value: text for value, text in BINARY.items() if low <= value <= high}
-            axes.set_yticks(list(shown), list(shown.values()))
+            ticks = {value: text for value, text in BINARY.items() if low <= value <= high}
+            axes.set_yticks(list(ticks), list(ticks.values()))
             for name, limit in lines(machine).items():
                 axes.axhline(limit, color=ink["pixel"], linewidth=1, linestyle="--")
                 axes.annotate(name, (found[0].x[0], limit), color=ink["pixel"], va="bottom", fontsize=9)
         for dot in measured:
-            if y := height(dot, what, count):
+            if dot["asked"] in shown and (y := height(dot, what, count)):
                 axes.plot(getattr(dot["sizes"], axis), y, "o", mfc="white", mew=2, mec=ink[STYLES[dot["asked"]][0]])
         axes.set_xlabel(NAMES[axis])
         axes.set_ylabel(COUNTED[what])
         axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
         axes.grid(color=ink["line"], linewidth=0.6)
-        axes.legend(fontsize=8, frameon=False)
+        if seen:
+            axes.legend(fontsize=8, frameon=False)
     return save(sheet, kind)

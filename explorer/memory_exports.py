@@ -7,7 +7,7 @@ from functools import partial
 
 import streamlit as st
 
-from explorer import budget, memory_here
+from explorer import budget, memory_here, memory_legend
 from explorer.budget import AUTO, Sizes
 from lambda_core.measuring import Machine
 
@@ -50,11 +50,12 @@ for point in ({points[0]},
 
 def downloads(sizes: Sizes, axis: str, count: str, machine: Machine, beside: str) -> None:
     """Made when they are asked for."""
-    measured = budget.dots(memory_here.dots(), sizes, axis)
+    measured, shown = budget.dots(memory_here.dots(), sizes, axis), memory_legend.shown()
     with st.popover("Export", icon=":material/download:"):
         for kind in ("png", "svg"):
             st.download_button(
-                f"Charts, {kind.upper()}", partial(_drawing, sizes, axis, count, machine, kind, measured, beside),
+                f"Charts, {kind.upper()}",
+                partial(_drawing, sizes, axis, count, machine, kind, measured, beside, shown),
                 f"memory.{kind}", key=f"memory_{kind}", on_click="ignore", width="stretch",
             )  # fmt: skip
         st.download_button(
@@ -69,8 +70,8 @@ def downloads(sizes: Sizes, axis: str, count: str, machine: Machine, beside: str
 
 
 def _drawing(
-    sizes: Sizes, axis: str, count: str, machine: Machine, kind: str, measured: list, beside: str
+    sizes: Sizes, axis: str, count: str, machine: Machine, kind: str, measured: list, beside: str, shown: list[str]
 ) -> bytes:  # matplotlib takes half a second to import: only who exports waits for it
     from explorer import memory_charts
 
-    return memory_charts.drawing(sizes, axis, count, machine, kind, measured, beside)
+    return memory_charts.drawing(sizes, axis, count, machine, kind, measured, beside, shown)

@@ -7,11 +7,11 @@ from typing import Any
 
 import streamlit as st
 
-from explorer import budget, child
-from explorer.budget import AUTO, CHOICES, KINDS, Sizes
+from explorer import budget, child, memory_legend
+from explorer.budget import AUTO, AXES, CHOICES, KINDS, Sizes
 from explorer.child import Child
 from lambda_core.cost import total
-from lambda_core.measuring import GIB, Machine, machine, refusal
+from lambda_core.measuring import GIB, Machine, machine, refusal, said
 
 SECONDS = 120
 CEILINGS = (0.25, 0.5, 1, 2, 4, 8, 16)
@@ -32,10 +32,18 @@ class Run:
     taken: int = 0
 
 
-def start(asked: list[tuple[str, Sizes]], gib: float, seconds: float = SECONDS) -> Run:
+def start(asked: list[tuple[str, Sizes]], gib: float, seconds: float = SECONDS, axis: str = "side") -> Run:
     """Measure points in a process of its own. Raises RuntimeError while another measurement is under way."""
-    points = [asdict(sizes.point(kind)) for kind, sizes in asked]
-    return Run(asked, child.start("lambda_core.measuring", {"points": points, "gib": gib, "seconds": seconds}))
+    order = {
+        "points": [asdict(sizes.point(kind)) for kind, sizes in asked], "gib": gib, "seconds": seconds,
+        "names": [called(kind, sizes, axis) for kind, sizes in asked],
+    }  # fmt: skip
+    return Run(asked, child.start("lambda_core.measuring", order))
+
+
+def called(kind: str, sizes: Sizes, axis: str) -> str:
+    """A point by the page's name of its layers and its place on the axis."""
+    return f"{budget.name(kind, sizes)}, {AXES[axis]} {getattr(sizes, axis)}"
 
 
 def values(sizes: Sizes, axis: str) -> list[int]:
@@ -55,8 +63,9 @@ def points(kinds: list[str], sizes: Sizes, axis: str) -> list[tuple[str, Sizes]]
 def begin(chosen: Chosen) -> None:
     """Start what fits, and say of the rest why it does not."""
     fit, refused, gib = [], [], st.session_state[CEILING]
-    for kind, place in points(st.session_state[KIND_CHOICE], *chosen()):
-        why = refusal(place.point(kind), int(gib * GIB))
+    sizes, axis = chosen()
+    for kind, place in points(st.session_state[KIND_CHOICE], sizes, axis):
+        why = refusal(place.point(kind), int(gib * GIB), called(kind, place, axis))
         if why is None:
             fit.append((kind, place))
         else:
@@ -65,7 +74,8 @@ def begin(chosen: Chosen) -> None:
     st.session_state.pop(RUN, None)
     if fit:
         try:
-            st.session_state[RUN] = start(fit, gib)
+            st.session_state[RUN] = start(fit, gib, axis=axis)
+            memory_legend.reveal(kind for kind, _ in fit)
         except RuntimeError as error:
             st.session_state[SAID] = [str(error)]
 
@@ -150,14 +160,15 @@ def _order(chosen: Chosen, run: Run | None) -> None:
                 args=(chosen,), disabled=not kinds,
             )  # fmt: skip
     st.caption(
-        f"At the chosen value of the axis, at a half and at a quarter of it; other sizes as above. {_bounds(now)}"
+        "Measured at the chosen value of the axis, at a half and at a quarter of it, with the other sizes as above. "
+        f"{_bounds(now)}"
     )
 
 
 def _bounds(now: Machine) -> str:
-    free = f"{budget.said(now.free)} are free now." if now.free else "This system does not say how much is free."
-    held = "" if sys.platform == "linux" else " This system enforces no ceiling: only what should fit is run."
-    return f"{free} In float32, on random numbers, at most {SECONDS} seconds.{held}"
+    free = f"{said(now.free)} are free now." if now.free else "This system does not say how much is free."
+    held = "" if sys.platform == "linux" else " This system enforces no ceiling, so only what should fit is run."
+    return f"{free} A measurement is in float32, on random numbers, and takes at most {SECONDS} seconds.{held}"
 
 
 def compared(found: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -169,15 +180,15 @@ def compared(found: list[dict[str, Any]]) -> list[dict[str, Any]]:
         pairs = 4 * total(point.pairs)
         rows.append(
             {
-                "Layers": KINDS[kind] if kind != AUTO else f"Lambda ({point.kind.removeprefix('lambda, ')})",
+                "Layers": budget.name(kind, sizes),
                 "Sizes": f"s {sizes.side}, b {sizes.batch}, h {sizes.heads}, l {sizes.layers}",
-                "Maps, predicted": budget.said(pairs) if pairs else "none",
+                "Maps, predicted": said(pairs) if pairs else "none",
                 "Maps, measured": _measured(dot["pairs"]),
                 "Apart": _apart(dot["pairs"], pairs),
-                "All kept, predicted": budget.said(budget.size_of(kind, replace(sizes, entry=4), "kept")),
-                "All kept, measured": budget.said(dot["kept"]),
-                "Peak, measured": budget.said(dot["peak"]),
-                "Process grew by": budget.said(dot["resident"]) if dot["resident"] else "–",
+                "All kept, predicted": said(budget.size_of(kind, replace(sizes, entry=4), "kept")),
+                "All kept, measured": said(dot["kept"]),
+                "Peak, measured": said(dot["peak"]),
+                "Process grew by": said(dot["resident"]) if dot["resident"] else "–",
                 "A step, estimated": budget.said_time(budget.seconds(kind, sizes)),
                 "A step, measured": budget.said_time(dot["seconds"]),
             }
@@ -186,7 +197,7 @@ def compared(found: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def _measured(size: int | None) -> str:
-    return "cannot be told apart" if size is None else budget.said(size) if size else "none"
+    return "cannot be told apart" if size is None else said(size) if size else "none"
 
 
 def _apart(measured: int | None, predicted: int) -> str:

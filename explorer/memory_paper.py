@@ -7,6 +7,7 @@ import streamlit as st
 
 from explorer import derivations, theme
 from explorer.paper_tables import of_ours
+from lambda_core.cost import Term
 from lambda_core.tables import METRICS, RECIPES, Figure, Maps, compare, published
 from lambda_core.tables.recipes import STAGES
 
@@ -56,16 +57,24 @@ def _row(name: str, time: str, cells: dict[str, Figure], scheme: str) -> str:
         _printed(cells["throughput"].published), _accuracy(cells["top1"]),
     ]  # fmt: skip
     line = f"<div class='row'>{''.join(f'<span>{text}</span>' for text in shown)}</div>"
-    recipe: Any = RECIPES[TABLE].get(name)
-    if not isinstance(recipe, Maps):
-        return (
-            f"<details><summary>{line}</summary><p class='soft'>A convolution of the values with the embeddings: no "
-            "number a pair is stored, so there is nothing to count.</p></details>"
+    recipe = RECIPES[TABLE].get(name)
+    said = ""
+    if isinstance(recipe, Maps):
+        verdict = VERDICTS.get(memory.verdict, memory.verdict)
+        said = (
+            f"<p class='soft'>{escape(METRICS['memory_gib'].label)}: {verdict}. {escape(memory.note)} Numbers stored: "
+            f"{_stored(time, recipe)}.</p>"
         )
-    verdict = VERDICTS.get(memory.verdict, memory.verdict)
+    return f"<details><summary>{line}</summary>{said}{opened(time, recipe, scheme)}</details>"
+
+
+def opened(time: str, recipe: Any, scheme: str) -> str:
+    """What a row opens to: its sums, and what the letters are."""
+    if isinstance(recipe, Maps):
+        return _stages(recipe, scheme)
     return (
-        f"<details><summary>{line}</summary><p class='soft'>{escape(METRICS['memory_gib'].label)}: {verdict}. "
-        f"{escape(memory.note)} Numbers stored: {_stored(time, recipe)}.</p>{_stages(recipe, scheme)}</details>"
+        "<p class='soft'>A convolution of the values with the embeddings: no number is stored for a pair, so there is "
+        f"nothing to count.</p>{derivations.legend([Term('', time)], scheme)}"
     )
 
 

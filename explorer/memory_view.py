@@ -7,11 +7,12 @@ from typing import Any
 
 import streamlit as st
 
-from explorer import budget, derivations, memory_charts, memory_exports, memory_here, theme, tour
-from explorer.budget import AUTO, AXES, CHOICES, COUNTS, KINDS, NAMES, Sizes
+from explorer import budget, derivations, memory_charts, memory_exports, memory_here, memory_legend, theme, tour
+from explorer.budget import AXES, CHOICES, COUNTS, NAMES, Sizes
+from explorer.drawing import Line
 from explorer.theme import PALETTE
 from lambda_core.cost import Terms
-from lambda_core.measuring import Machine, machine
+from lambda_core.measuring import Machine, machine, said
 
 SIZES, AXIS, COUNT, NOTE, BESIDE = "memory_sizes", "memory_axis", "memory_count", "memory_note", "memory_beside"
 RIGHT = {"time": "Seconds", "work": "FLOPs"}  # what the second chart shows
@@ -19,8 +20,10 @@ LINK = {AXIS: ("along", AXES, "side"), COUNT: ("count", COUNTS, "kept"), BESIDE:
 FIRST, LATER = ("side", "batch", "heads", "layers"), ("dim", "k", "u", "scope", "window", "entry")
 STYLE = """<style>
 .st-key-memory_sentence p { font-size: 1.25rem; line-height: 1.875rem; max-width: 1080px; min-height: 3.75rem }
+.st-key-memory_sliders, .st-key-memory_choices { row-gap: 1rem }
 .derivation summary > div { display: inline-grid; width: calc(100% - 24px); gap: 4px 16px; align-items: center }
 .derivation .kind { grid-template-columns: minmax(170px, 2fr) 2fr minmax(130px, 1.2fr) 80px } .derivation .kind > b { text-align: right }
+.derivation .part { padding: 6px 0 0 18px } .derivation .part + .terms { padding-top: 0 }
 .derivation .bar { height: 8px; border-radius: 0; outline: 1px solid color-mix(in srgb, currentColor 22%, transparent); overflow: hidden }
 .derivation .bar u { display: block; height: 100% } .derivation .bar.over { outline-color: currentColor; outline-width: 2px }
 @media (max-width: 760px) { .derivation .kind { grid-template-columns: 1fr 80px } .derivation .bar { grid-row: 2; grid-column: 1 / -1 }
@@ -40,10 +43,10 @@ def arrive() -> None:
         notes.append(f"The link's sizes were left out: {error}.")
     st.session_state[SIZES] = sizes
     for key, (name, known, first) in LINK.items():
-        said = st.query_params.get(name, first)
-        if said not in known:
+        wanted = st.query_params.get(name, first)
+        if wanted not in known:
             notes.append(f"The link's “{name}” must be one of {', '.join(known)}, so it was left out.")
-        st.session_state[key] = said if said in known else first
+        st.session_state[key] = wanted if wanted in known else first
     if notes:
         st.session_state[NOTE] = " ".join(notes)
 
@@ -94,6 +97,7 @@ def show() -> None:
         st.markdown(budget.sentence(now, count, here.total))
     _sliders(now)
     _choices()
+    memory_legend.show(theme.scheme())
     _charts(now, count, here)
     st.caption(_caption(now, here))
     _readout(now, count, here)
@@ -136,12 +140,13 @@ def _charts(now: Sizes, count: str, here: Machine) -> None:
     measured = budget.dots(memory_here.dots(), now, axis())
     options: dict[str, Any] = {"theme": None, "config": {"displayModeBar": False}}
     beside = st.session_state[BESIDE]
+    shown = memory_legend.shown()
     titles = {"memory": COUNTS[count], beside: f"{RIGHT[beside]} of {_work(count)}"}
     with st.container(key="memory_charts"):
         for (what, title), column in zip(titles.items(), st.columns(2, gap="large"), strict=True):
             with column:
                 st.markdown(f"**{title}**")
-                chart = memory_charts.figure(what, now, axis(), count, here, theme.scheme(), measured)
+                chart = memory_charts.figure(what, now, axis(), count, here, theme.scheme(), measured, shown)
                 st.plotly_chart(chart, key=f"memory_chart_{'memory' if what == 'memory' else 'work'}", **options)
 
 
@@ -151,14 +156,14 @@ def _work(count: str) -> str:
 
 def _caption(now: Sizes, here: Machine) -> str:
     words = [
-        "Move over a curve for its formula; click a name to hide or show its curve.",
-        "A lambda layer picks the order of its sums by itself; the names of single engines show them one by one.",
+        "Move the pointer over a curve for its formula; click a name to hide or show its curve.",
+        "A lambda layer chooses the order of its sums by itself, its engine; the other names show single engines.",
     ]
     if st.session_state[BESIDE] == "time":
         words.append(
             "Seconds are estimates for one core, from operations and bytes and constants that were measured "
-            "(`python -m lambda_core.step_time`); a dot is what a step took here, "
-            "beside all else that this machine did."
+            "(`python -m lambda_core.step_time`); a dot is what a step took here, while this machine may have been "
+            "busy with other things."
         )
     if not here.total:
         words.append(UNKNOWN)
@@ -174,14 +179,14 @@ def _readout(now: Sizes, count: str, here: Machine) -> None:
     parts = []
     for kind in budget.SHOWN:
         size, found = budget.size_of(kind, now, count), budget.terms(kind, now, count)
-        name = KINDS[kind] if kind != AUTO else f"{KINDS[kind]} ({budget.engine(now)} engine)"
+        every, own = [term for terms in found.values() for term in terms], derivations.of_kind(now.point(kind).kind)
         parts.append(
-            f"<details><summary><div class='kind'><span>{escape(name)}</span>"
+            f"<details><summary><div class='kind'><span>{escape(budget.name(kind, now))}</span>"
             f"{_bar(size, here.total, memory_charts.STYLES[kind][0], hue)}"
-            f"<span class='soft'>{_fits(kind, now, count, here.total)}</span><b>{budget.said(size)}</b></div></summary>"
+            f"<span class='soft'>{_fits(kind, now, count, here.total)}</span><b>{said(size)}</b></div></summary>"
             + "".join(_part(part, terms, hue) for part, terms in found.items() if terms)
             + f"<p class='soft'>entries, of {now.entry} bytes each: {size:,} bytes</p>"
-            + derivations.legend([term for terms in found.values() for term in terms], hue) + "</details>"
+            + derivations.legend(every, hue, own) + "</details>"
         )  # fmt: skip
     st.html(f"{derivations.style(hue)}<div class='derivation'>{''.join(parts)}</div>")
 
@@ -198,12 +203,8 @@ PARTS = {"maps": "Maps and embeddings", "rest": "Kept besides", "work": "Worked 
 
 
 def _part(part: str, terms: Terms, hue: str) -> str:
-    rows = "".join(
-        f"<tr><td>{escape(term.name)}</td><td><code>{derivations.formula(term.formula, hue)}</code></td>"
-        f"<td class='soft'><code>{derivations.grouped(term.substituted)}</code></td><td>{term.value:,}</td></tr>"
-        for term in terms
-    )
-    return f"<div class='terms'><span class='soft'>{PARTS[part]}</span><table>{rows}</table></div>"
+    rows = derivations.table([Line(term.name, 1, term) for term in terms], hue)
+    return f"<div class='part soft'>{PARTS[part]}</div>{rows}"
 
 
 def _fits(kind: str, now: Sizes, count: str, room: int) -> str:
@@ -222,8 +223,9 @@ def measured() -> None:
     if found:
         st.dataframe(memory_here.compared(found), hide_index=True, width="content")
         st.caption(
-            "Maps: attention maps, gathered embeddings, copied windows and λ, all that there is a number of for each "
-            "pair of positions or for each query’s λ. All kept: whatever autograd saves, weights and the input left "
-            "out. The formulas do not count what batch norms keep, nor the index by which E is gathered."
+            "Maps: attention maps, gathered embeddings, copied windows and λ, which are everything that has a number "
+            "for each pair of positions or for each entry of a query’s λ. All kept: whatever autograd saves, without "
+            "weights and the input. The formulas count neither what batch norms keep nor the index by which E is "
+            "gathered."
         )
         st.button("Forget these", on_click=partial(st.session_state.pop, memory_here.DOTS, None), key="memory_forget")

@@ -26,13 +26,15 @@ def figure(pair: Sequence[Network], metric: str, scheme: str = "light") -> Any:
                 x=[row["epoch"] for row in rows], y=[row[metric] for row in rows], mode="lines", name=name,
                 legendgroup=name, showlegend=number == 0, line={"color": colour, "dash": dash},
             )  # fmt: skip
-    found.update_xaxes(title="epoch", gridcolor=ink["line"], zeroline=False)
+    found.update_xaxes(title="epoch", title_standoff=4, gridcolor=ink["line"], zeroline=False, automargin=False)
     found.update_yaxes(gridcolor=ink["line"], zeroline=False)
     found.update_layout(
         title={"text": PANELS[metric], "font": {"size": 15, "color": ink["ink"]}, "x": 0}, height=300,
-        margin={"l": 48, "r": 10, "t": 40, "b": 10}, paper_bgcolor="rgba(0,0,0,0)",
+        margin={"l": 48, "r": 10, "t": 40, "b": 76}, paper_bgcolor="rgba(0,0,0,0)",
         plot_bgcolor="rgba(0,0,0,0)", font={"color": ink["ink-soft"], "family": "Source Sans"},
-        legend={"orientation": "h", "x": 0, "y": -0.25}, hovermode="x",
+        hovermode="x",
+        # At the foot of the figure, whatever the plot leaves of its height: the axis has its title in between.
+        legend={"orientation": "h", "x": 0, "y": 0, "yref": "container", "yanchor": "bottom"},
     )  # fmt: skip
     return found
 

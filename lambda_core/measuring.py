@@ -1,8 +1,9 @@
 """What a layer takes here: python -m lambda_core.measuring ORDER, in a process of its own, under a ceiling.
 
 ORDER is JSON: {"points": [{"kind": "global attention", "side": 32, "batch": 2, ...}, ...], "gib": 2, "seconds": 120}; a
-point has the fields of `Point`. Prints a line of JSON a point, in the order given: {"point": 0, "kept": bytes, ...} as
-`measure` returns it, or {"point": 0, "refused": why}; and at the end {"done": true, "threads": ..., "ceiling": ...}.
+point has the fields of `Point`. "names", one a point, are what refusals call them. Prints a line of JSON a point, in
+the order given: {"point": 0, "kept": bytes, ...} as `measure` returns it, or {"point": 0, "refused": why}; and at the
+end {"done": true, "threads": ..., "ceiling": ...}.
 """
 
 import argparse
@@ -278,20 +279,40 @@ def _physical() -> tuple[int, int]:
     return page * total, free
 
 
-def refusal(point: Point, ceiling: int) -> str | None:
-    """Why a point cannot be measured under a ceiling in bytes; None where it can."""
+UNITS = ("bytes", "KiB", "MiB", "GiB", "TiB", "PiB")
+
+
+def said(size: float) -> str:
+    """Bytes for people: 9.6 GiB."""
+    power = 0
+    while size >= 999.5 and power < len(UNITS) - 1:
+        size, power = size / 1024, power + 1
+    return f"{size:.3g} {UNITS[power]}"
+
+
+def called(point: Point) -> str:
+    """What a refusal calls a point that was given no name."""
+    return f"{point.kind}, side {point.side}"
+
+
+def refusal(point: Point, ceiling: int, name: str = "") -> str | None:
+    """Why a point cannot be measured under a ceiling in bytes; None where it can. name: what the sentence calls it."""
+    name = name or called(point)
     try:
         needed = point.needed
         with shapes_only():
             build(point)
     except ValueError as error:
-        return f"{point.kind} has no such layer: {error}."
+        return f"{name}: there is no such layer, {error}."
     free = machine().free
-    what = f"A training step of {point.kind} at side {point.side} needs about {needed / GIB:.3g} GiB"
+    what = (
+        f"{name}: a step's peak in float32 is {said(point.expected().peak)} by the formula, and up to {said(needed)} "
+        "with the input, its gradient and copies"
+    )
     if needed > ceiling:
         return f"{what}, more than the {ceiling / GIB:.3g} GiB that a measurement may take."
     if free and needed > free:
-        return f"{what}, more than the {free / GIB:.3g} GiB that are free now."
+        return f"{what}, more than the {said(free)} that are free now."
     return None
 
 
@@ -326,6 +347,8 @@ def main(arguments: list[str] | None = None) -> None:
     try:
         order = json.loads(options.order)
         points = [Point(**point) for point in order["points"]]
+        names = list(order.get("names", map(called, points)))
+        named = list(zip(points, names, strict=True))
         ceiling, seconds = int(order.get("gib", 2) * GIB), float(order.get("seconds", 120))
     except (ValueError, KeyError, TypeError) as error:
         parser.error(f"this is no order: {error}")
@@ -333,8 +356,8 @@ def main(arguments: list[str] | None = None) -> None:
     watch.daemon = True
     watch.start()
     held = limit(ceiling)
-    for number, point in enumerate(points):
-        if why := refusal(point, ceiling):
+    for number, (point, name) in enumerate(named):
+        if why := refusal(point, ceiling, name):
             _say(point=number, refused=why)
             continue
         try:
@@ -342,7 +365,7 @@ def main(arguments: list[str] | None = None) -> None:
         except (RuntimeError, MemoryError) as error:
             if not out_of_memory(error):
                 raise
-            _say(point=number, refused=f"{point.kind} at side {point.side} took more than the ceiling and was ended.")
+            _say(point=number, refused=f"{name}: it took more than the ceiling and was ended.")
     watch.cancel()
     _say(done=True, threads=torch.get_num_threads(), ceiling=held)
 

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from streamlit.testing.v1 import AppTest
 
-from explorer import blocks, derivations, drawing, navigation, paper_tables, presets, speed, theme
+from explorer import ablated, blocks, derivations, drawing, navigation, paper_tables, presets, speed, theme, twins
 from explorer.architecture import BASES, LIMITS, NORMS, Architecture, of_recipe, read, refused, shortest, small
 from explorer.blocks import costs, measure
 from explorer.components import network_canvas, paper_table
@@ -157,6 +157,24 @@ def test_a_derivation_adds_up_to_its_number(metric, scheme):
         lines = [int(n.replace(",", "")) for n in re.findall(r"<td>([\d,]+)</td></tr>", detail)]
         assert sum(lines) == bold(detail)[0]
     assert theme.PALETTE[scheme]["ink-soft"] in html and "VAR_" not in html
+
+
+@pytest.mark.parametrize("metric", ["params", "flops"])
+@pytest.mark.parametrize("text", [*WHOLE, "resnet26~GRHZ"])
+def test_every_letter_of_a_derivation_is_explained(text, metric):
+    html = derivations.of_network(costs(read(text)), metric, "light")
+    formulas = " ".join(re.findall(r"<td class='formula'>(.*?)</td>", html))
+    letters, legend = set(re.findall(">([A-Za-z])</i>", formulas)), html.rpartition("<p class='soft'>")[2]
+    assert letters == set(re.findall("[A-Za-z]", re.sub("<[^>]*>", "", formulas)))
+    assert letters == set(re.findall(">([A-Za-z])</i></code> ", legend)) != set()
+    assert ("d·o" in re.sub("<[^>]*>", "", formulas)) <= ("of embeddings their depth" in legend)
+
+
+def test_the_legend_of_the_twins_stands_below_the_title_of_their_axis():
+    pair = [ablated.networks()[name] for name in twins.PAIRS[1]]
+    layout = twins.figure(pair, "val_loss").layout
+    assert layout.legend.yref == "container" and layout.legend.yanchor == "bottom"  # whatever the height of the plot
+    assert layout.margin.b >= 72
 
 
 def test_the_terms_of_a_block_add_up_and_are_written_as_they_are_computed():

@@ -12,12 +12,13 @@ import torch
 from streamlit.testing.v1 import AppTest
 from torch.utils.flop_counter import FlopCounterMode
 
-from explorer import budget, memory_charts, memory_exports, memory_here, navigation
+from explorer import budget, derivations, memory_charts, memory_exports, memory_here, memory_paper, navigation
 from explorer.budget import AUTO, KINDS, Sizes
-from lambda_core import step_time
+from lambda_core import measuring, step_time
 from lambda_core.cost import MEMORY, profile, total
 from lambda_core.cost.operations import OPERATIONS, operations
 from lambda_core.measuring import GIB, Machine, Point, build, machine, measure, refusal
+from lambda_core.tables import RECIPES, Maps, published
 
 MACHINE = Machine(24 * GIB, 12 * GIB)
 SMALL = {"side": 14, "batch": 2, "heads": 4, "dim": 64, "k": 16, "scope": 7}
@@ -78,6 +79,15 @@ def test_what_does_not_fit_is_refused_with_a_reason():
     assert refusal(Point("flash attention", 8), GIB) is None
 
 
+def test_a_refusal_tells_the_margin_from_the_peak_of_the_page():
+    sizes = Sizes(side=160, heads=1)
+    name = budget.name(AUTO, sizes)
+    why = refusal(sizes.point(AUTO), 2 * GIB, name)
+    assert name == "Lambda (gemm engine)" and why.startswith(f"{name}: ") and "lambda, gemm" not in why
+    assert measuring.said(budget.size_of(AUTO, sizes, "peak")) in why  # the page's own figure
+    assert f"up to {measuring.said(sizes.point(AUTO).needed)} with" in why and "more than the 2 GiB" in why
+
+
 def order(*points, **more):
     text = json.dumps({"points": points, **more})
     return subprocess.run(
@@ -100,6 +110,13 @@ def test_the_process_says_a_line_a_point():
     lines = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
     assert [line.get("point") for line in lines] == [0, 1, None]
     assert lines[0]["pairs"] == 0 and "0.5 GiB" in lines[1]["refused"] and lines[2]["done"]
+    assert lines[1]["refused"].startswith("global attention, side 256: ")
+
+
+def test_the_process_calls_a_point_as_it_is_told():
+    done = order({"kind": "global attention", "side": 256}, gib=0.5, names=["The first"])
+    assert json.loads(done.stdout.splitlines()[0])["refused"].startswith("The first: ")
+    assert order({"kind": "flash attention", "side": 8}, names=[]).returncode == 2
 
 
 def test_a_run_is_followed_cancelled_and_one_at_a_time():
@@ -152,6 +169,49 @@ def test_curves_pass_through_the_chosen_sizes(axis):
             here = {"memory": budget.size_of, "work": budget.flops, "time": budget.seconds}[what]
             assert y == here(curve.kind, Sizes(), "peak")
     assert memory_charts.figure("memory", Sizes(), axis, "maps", MACHINE, "dark").data
+
+
+PLACES = (Sizes(side=160, heads=1), Sizes(side=8, scope=3), Sizes(side=64, k=4, scope=127, u=4))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("sizes", PLACES, ids=Sizes.text)
+def test_every_letter_of_a_shown_formula_is_explained(kind, sizes):
+    own = derivations.of_kind(sizes.point(kind).kind)
+    shown = [term for part in budget.terms(kind, sizes, "peak").values() for term in part]
+    for terms in (shown, budget.flop_terms(kind, sizes)):
+        letters = {letter for term in terms for letter in term.formula if letter.isalpha()}
+        assert letters == set(derivations.meanings(terms, own))
+        assert all(f">{letter}</i></code> " in derivations.legend(terms, "light", own) for letter in letters)
+
+
+def test_a_letter_is_explained_by_what_it_is_in_that_engine():
+    gemm, toeplitz, fft = (derivations.of_kind(f"lambda, {engine}") for engine in ("gemm", "toeplitz", "fft"))
+    assert "worked off together" in gemm["t"] and "tile" in gemm["w"] and "frequencies" in gemm["f"]
+    assert "band" in toeplitz["g"] and "k" in fft["c"] and "t" not in fft
+    assert "columns of the map" not in " ".join(gemm.values())
+
+
+def test_a_pointer_on_a_curve_is_told_letters_that_no_slider_has():
+    sizes = Sizes(side=16, batch=1, layers=1, scope=255, k=128)
+    told = next(curve for curve in memory_charts.curves("memory", sizes, "side", "peak") if curve.kind == AUTO).told
+    assert any("Toeplitz matrices<br>4·f·w·k·a·u" in text and "<br>f frequencies" in text for text in told)
+
+
+def test_every_letter_of_the_papers_table_is_explained():
+    for row in published()["tables"]["complexity"]["rows"]:
+        html = memory_paper.opened(row["time"], RECIPES["complexity"].get(row["row"]), "light")
+        for letter in {letter for letter in row["time"] if letter.isalpha()}:
+            assert f">{letter}</i></code> " in html, row["row"]
+    assert any(isinstance(recipe, Maps) for recipe in RECIPES["complexity"].values())
+
+
+def test_a_chart_shows_the_curves_that_the_legend_says_and_has_no_legend_itself():
+    shown = ["global attention", "lambda, fft"]
+    chart = memory_charts.figure("memory", Sizes(), "side", "kept", MACHINE, "light", shown=shown)
+    assert chart.layout.showlegend is False
+    assert [line.name for line in chart.data if line.visible] == [KINDS[kind] for kind in shown]
+    assert chart.layout.xaxis.ticklabelstandoff > 4  # so that the first size and the lowest bytes do not touch
 
 
 def test_only_a_machine_with_a_gpu_has_its_line():
@@ -250,10 +310,23 @@ def test_seconds_and_flops_stand_beside_the_memory():
     assert "**FLOPs of a training step**" in said(app) and app.query_params["right"] == "work"
 
 
+def test_the_legend_shows_and_hides_curves_and_keeps_what_was_chosen():
+    app = page()
+    legend = app.pills(key="memory_curves_choice")
+    assert legend.value == budget.SHOWN and legend.options == list(KINDS.values())
+    legend.set_value(["linear attention"]).run()
+    app.switch_page("../pages/home.py").run()
+    app.switch_page("../pages/memory.py").run()
+    assert not app.exception and app.pills(key="memory_curves_choice").value == ["linear attention"]
+    app.pills(key="memory_curves_choice").set_value([]).run()
+    assert not app.exception
+
+
 def test_measuring_what_does_not_fit_says_why():
     app = page(sizes="s512-b1024")
     app.multiselect(key="memory_kinds").set_value(["global attention"]).run()
     app.button(key="memory_measure").click().run()
     assert not app.exception
     assert len(app.warning) == 3 and all("more than the" in warning.value for warning in app.warning)
+    assert app.warning[0].value.startswith("Global attention, side 128: ")
     assert memory_here.RUN not in app.session_state

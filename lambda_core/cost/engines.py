@@ -1,9 +1,7 @@
 """What each engine of a lambda layer keeps for the backward pass, and what it works with while it runs.
 
 All but `einsum` keep nothing: the backward pass computes λp, or the weights of the pairs, again, some at a time.
-Letters besides those of `lambda_core.cost.memory`: t examples or c of the k that are worked off together, p points of a
-map's Fourier transform, f frequencies of one along the rows, w columns of a tile, a columns that these reach, g rows
-of a band, j rows that these reach.
+Letters as in `lambda_core.cost.memory`, and those of LETTERS.
 """
 
 from torch import Size
@@ -41,6 +39,19 @@ WORKS: dict[str, dict[str, str]] = {
     "fft": _FFT,
     "attention": {"embeddings of all pairs": "2·n²·k·u", "weights of the pairs": "t·h·n²·u + 2·h·n²·u"},
 }
+
+# Engine -> what its own letters are; the others are those of every layer.
+_TOGETHER = {"t": "images that are worked off together"}
+_POINTS = {"p": "points of a map's Fourier transform", "c": "how many of the k are worked off together"}
+LETTERS: dict[str, dict[str, str]] = {
+    "convolution": _TOGETHER | _POINTS,  # beyond some scope its backward pass transforms
+    "gemm": _TOGETHER | {
+        "f": "frequencies of the transform down a column", "w": "columns of a tile", "a": "columns that a tile reaches",
+    },
+    "toeplitz": {"g": "rows of a band", "j": "rows that a band reaches"},
+    "fft": _POINTS,
+    "attention": _TOGETHER,
+}  # fmt: skip
 
 
 def work(engine: str, sizes: dict[str, int], room: int = operator.CACHE) -> tuple[dict[str, str], dict[str, int]]:

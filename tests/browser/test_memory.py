@@ -26,6 +26,50 @@ def test_a_slider_moves_the_sentence_the_chart_and_the_link(open_page: Callable[
     expect(row).to_contain_text("2·8·8·6,400²")
 
 
+VIEWS = [View(), View(768), View(400, 860)]
+BOXES = "all => all.map(each => { const b = each.getBoundingClientRect(); return [b.left, b.right, b.top, b.bottom] })"
+
+
+@pytest.mark.parametrize("view", VIEWS, ids=str)
+def test_every_formula_and_its_value_is_in_sight(open_page: Callable[..., Page], view: View):
+    page = open_page("memory", sizes="s160-h1", count="peak")
+    page.evaluate("() => document.querySelectorAll('.derivation details').forEach(each => { each.open = true })")
+    widths = "all => all.map(each => [each.scrollWidth - each.clientWidth, each.getBoundingClientRect().right])"
+    for over, right in page.locator(".derivation .terms").evaluate_all(widths):
+        assert over <= 0 and right <= view.width
+    opened = page.locator(".derivation details", has_text="(gemm engine)")
+    expect(opened.locator(".terms td:last-child", has_text="117,964,800")).to_be_visible()
+    expect(opened).to_contain_text("f frequencies of the transform")
+
+
+@pytest.mark.parametrize("view", VIEWS, ids=str)
+def test_one_legend_names_all_curves_and_hides_them_in_both_charts(open_page: Callable[..., Page], view: View):
+    page = open_page("memory")
+    entries = page.locator(".st-key-memory_curves button")
+    expect(entries).to_have_count(12)
+    for left, right, _, _ in entries.evaluate_all(BOXES):
+        assert left >= 0 and right <= view.width
+    curves = [page.locator(f".st-key-memory_chart_{name} .scatterlayer .trace") for name in ("memory", "work")]
+    for lines in curves:
+        expect(lines).to_have_count(7)
+    entries.filter(has_text="Axial attention").click()
+    for lines in curves:
+        expect(lines).to_have_count(6)
+    expect(page.locator(".st-key-memory_charts .legend .traces")).to_have_count(0)
+
+
+@pytest.mark.parametrize("view", VIEWS, ids=str)
+def test_the_labels_in_the_corner_of_a_chart_keep_apart(open_page: Callable[..., Page], view: View):
+    page = open_page("memory")
+    for name in ("memory", "work"):
+        chart = page.locator(f".st-key-memory_chart_{name}")
+        expect(chart.locator(".xtick text").first).to_be_visible(timeout=20_000)
+        first = chart.locator(".xtick text").evaluate_all(BOXES)[0]
+        for left, right, top, bottom in chart.locator(".ytick text").evaluate_all(BOXES):
+            aside = max(first[0] - right, left - first[1])
+            assert max(aside, first[2] - bottom, top - first[3]) >= 4, name
+
+
 @pytest.mark.long
 def test_measuring_puts_a_dot_on_each_curve_and_can_be_cancelled(open_page: Callable[..., Page]):
     page = open_page("memory", sizes="s20-b1-l1-d64-h4")
