@@ -5,7 +5,7 @@ The one picture that stays, for this session, is the frame that the visitor free
 
 import base64
 import binascii
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from time import perf_counter
 from typing import Any
 
@@ -104,9 +104,10 @@ def _on_frame() -> None:
     row, column = frame.get("row"), frame.get("column")
     if isinstance(row, int) and isinstance(column, int):
         row, column = (min(max(place, 0), 999) for place in (row, column))
-        state.choose(replace(state.current(), row=row, column=column), from_canvas=True)
+        state.choose(state.moved(state.current(), row=row, column=column), from_canvas=True)
     if frame.get("jpeg") is None:  # a pixel was pinned on the still, which is answered when the page is drawn
         return
+    st.session_state["live_status"] = "live"  # a status is lost where a frame overtakes it: Streamlit keeps the later
     try:
         picture = decoded(frame["jpeg"])
     except images.ImageRefused as error:

@@ -31,17 +31,24 @@ def choose_head() -> None:
     state.choose(replace(state.current(), head=st.session_state["live_head"]))
 
 
+def follow(key: str, value: str | int) -> None:
+    """Set a widget of stage(), where it does not say so itself: frames run stage() all the time, and a value that is
+    set anew reaches the browser after the visitor's click, and takes it back."""
+    if st.session_state.get(key) != value:
+        st.session_state[key] = value
+
+
 @st.fragment
 def stage() -> None:
     """Everything that follows the camera; a frame reruns this and nothing else."""
     with st.container(horizontal=True, gap="medium", vertical_alignment="bottom"):
-        st.session_state["live_overlay"] = live.wish().overlay
+        follow("live_overlay", live.wish().overlay)
         overlay = st.segmented_control(
             "On the picture", live.overlays(), format_func=lambda name: OVERLAYS[name][0],
             key="live_overlay", required=True,
         )  # fmt: skip
         if overlay in PINNED and heads > 1:
-            st.session_state["live_head"] = min(state.current().head, heads - 1)
+            follow("live_head", min(state.current().head, heads - 1))
             st.segmented_control(
                 "Head", range(heads), format_func=lambda head: str(head + 1),
                 key="live_head", on_change=choose_head, required=True,

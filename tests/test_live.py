@@ -5,6 +5,7 @@ import io
 import json
 import shutil
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -136,10 +137,22 @@ def test_a_frame_is_answered_and_forgotten():
     json.dumps(answer)
 
 
+def test_a_pixel_that_was_clicked_is_pinned():
+    assert after({"number": 1, "jpeg": None, "row": 2, "column": 5})["selection"].pinned
+    middle = after({"number": 1, "jpeg": None, "row": 8, "column": 8})["selection"]
+    assert not middle.pinned, "a frame without a click leaves it where it is"
+
+
 def test_a_frozen_frame_is_the_camera_picture_of_every_page():
     session = after({"number": 1, "jpeg": jpeg(512), "row": 0, "column": 0, "freeze": True})
     assert session["selection"].image == "camera"
     assert session["pictures"]["camera"].image.size == (512, 512)
+
+
+def test_a_frame_says_that_the_camera_is_on():
+    """Even where its status was lost: of two messages that wait for a run, Streamlit keeps the later one."""
+    assert after({"number": 1, "jpeg": jpeg(), "row": 2, "column": 5, "freeze": False})["live_status"] == "live"
+    assert "live_status" not in after({"number": 1, "jpeg": None, "row": 2, "column": 5, "freeze": False})
 
 
 @pytest.mark.parametrize(
@@ -164,6 +177,29 @@ def test_the_page_offers_every_map_and_says_where_frames_go():
         app.button_group(key="live_overlay").set_value(overlay).run()
         assert not app.exception
     assert "own server and nowhere else" in " ".join(caption.value for caption in app.caption)
+
+
+def test_a_run_that_changes_nothing_sets_no_widget():
+    """A value that the server sets takes back the click that is on its way; frames run the page all the time."""
+    app = AppTest.from_file(str(navigation.PAGES.parent / "explorer" / "main.py"), default_timeout=60).run()
+    app.switch_page("../pages/live.py").run()
+    for key, value in (("live_overlay", "content"), ("live_head", 2)):
+        app.button_group(key=key).set_value(value).run()
+        app.run()
+        assert app.button_group(key=key).value == value
+        assert not app.button_group(key=key).proto.set_value, key
+    assert app.session_state["selection"].head == 2
+
+
+def test_choices_follow_the_selection_and_the_network():
+    app = AppTest.from_file(str(navigation.PAGES.parent / "explorer" / "main.py"), default_timeout=60).run()
+    app.session_state["live_overlay"] = "a map of another network"
+    app.switch_page("../pages/live.py").run()
+    assert not app.exception
+    assert app.button_group(key="live_overlay").value == list(OVERLAYS)[-1]
+    app.session_state["selection"] = replace(app.session_state["selection"], head=3)
+    app.run()
+    assert app.button_group(key="live_head").value == 3
 
 
 def test_a_camera_that_is_refused_brings_the_upload():
@@ -198,6 +234,34 @@ for (let i = 0; i < 6; i++) waits.push(meter.lost());
 meter.answered(20000, 5000, 4900);
 console.log(JSON.stringify([early, fast, slow, [...waits, meter.patience()]]));
 """
+
+
+LIFE = """
+import camera from "./main.js";
+const parent = { isConnected: true }, run = () => camera({ data: {}, parentElement: parent, setTriggerValue() {} });
+const overtaken = run(), early = run();
+overtaken();
+early(); // the run that will overtake it has not come yet
+const last = run();
+parent.isConnected = false;
+last();
+"""
+STUB = """export const createCamera = () => {
+  console.log("made");
+  return { update: () => console.log("updated"), destroy: () => console.log("gone") };
+};"""
+
+
+def test_the_camera_stays_until_it_leaves_the_page(tmp_path):
+    """Streamlit cleans up a run that is overtaken, as where a frame follows a click, before or after the next run."""
+    (tmp_path / "camera").mkdir()
+    shutil.copytree(COMPONENT.parent / "lambda_canvas", tmp_path / "lambda_canvas")
+    shutil.copy(COMPONENT / "main.js", tmp_path / "camera")
+    (tmp_path / "package.json").write_text('{"type": "module"}')
+    (tmp_path / "camera" / "camera.js").write_text(STUB)
+    (tmp_path / "camera" / "try.js").write_text(LIFE)
+    done = subprocess.run([NODE, "camera/try.js"], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["made", "updated", "updated", "updated", "gone"]
 
 
 def test_the_frame_rate_is_counted_over_the_last_seconds(tmp_path):

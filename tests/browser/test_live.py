@@ -29,6 +29,11 @@ WATCH_CAMERA = """
 const open = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);
 navigator.mediaDevices.getUserMedia = async wish => (window.stream = await open(wish));
 """
+CLICK_AMID_A_FRAME = f"""async ([key, name]) => {{
+  const c = ({FIND})(), choices = [...document.querySelectorAll(`.st-key-${{key}} [role=radio]`)];
+  while (c.state().number === c.state().answered) await new Promise(requestAnimationFrame);
+  choices.find(choice => choice.textContent.trim() === name).click();
+}}"""
 REFUSE = "navigator.mediaDevices.getUserMedia = async () => { throw new DOMException('', '%s'); };"
 
 
@@ -115,6 +120,64 @@ def test_the_camera_is_answered_frame_by_frame_and_freezes_for_other_pages(at_th
     page.wait_for_url(re.compile("lambda_layer.*image=camera"), timeout=20_000)
     page.get_by_test_id("headline").wait_for(timeout=30_000)
     assert not running(page), "leaving the page turns the camera off"
+
+
+def test_every_click_counts_while_the_camera_runs(at_the_cinema: Page) -> None:
+    page = at_the_cinema
+    page.get_by_test_id("camera-start").click()
+    wait(page, "c.state().answered >= 2")
+    clicks = [("overlay", name) for name in ("Grad-CAM", "Content", "Nothing", "Position", "Both", "Content")]
+    clicks += [("head", name) for name in "2341"]
+    lost = []
+    for choice, name in clicks:
+        answered = page.evaluate(f"() => ({FIND})().state().answered")
+        page.evaluate(CLICK_AMID_A_FRAME, [f"live_{choice}", name])
+        wait(page, f"c.state().answered >= {answered + 3}")  # the frame amid which it was, one more, one of the choice
+        chosen = page.locator(f".st-key-live_{choice}").get_by_role("radio", checked=True).all_inner_texts()
+        if chosen != [name]:
+            lost.append((choice, name, chosen))
+    assert not lost
+    assert "content weights of the pinned pixel, head 1" in page.get_by_test_id("camera").inner_text()
+
+
+def open_by_menu(page: Page, name: str) -> None:
+    """A page of the group Inspect, as a visitor goes there: within the session."""
+    page.get_by_role("button", name="Inspect", exact=True).click()
+    page.get_by_test_id("stTopNavDropdownLink").get_by_text(name, exact=True).click()
+    page.wait_for_url(re.compile(name.lower()), timeout=20_000)
+    settle(page)
+
+
+def see_the_still(page: Page) -> None:
+    """The picture, its answer and its legend are there, and no camera is on."""
+    wait(page, "c.state().mode === 'still' && c.state().grid[0] > 1")
+    assert not running(page)
+    assert page.evaluate(f"() => ({FIND})().state().title") in page.get_by_test_id("camera").inner_text()
+    assert page.get_by_test_id("camera").locator("img").evaluate("e => e.decode().then(() => e.naturalWidth)") > 0
+    assert page.get_by_test_id("camera-top").locator("li").first.inner_text()
+    assert page.get_by_test_id("camera").locator(".legend").is_visible()
+
+
+def test_who_comes_back_sees_the_still(at_the_cinema: Page) -> None:
+    page = at_the_cinema
+    page.get_by_test_id("camera-start").click()
+    wait(page, "c.state().answered >= 1")
+    open_by_menu(page, "Predictions")
+    open_by_menu(page, "Live")
+    see_the_still(page)
+
+    page.get_by_test_id("camera-start").click()
+    wait(page, "c.state().answered >= 1")
+    page.get_by_test_id("camera-freeze").click()
+    page.wait_for_url(re.compile("image=camera"), timeout=20_000)
+    settle(page)
+    page.get_by_text("Attributions", exact=True).last.click()
+    page.wait_for_url(re.compile("attributions.*image=camera"), timeout=20_000)
+    settle(page)
+    page.go_back()
+    page.wait_for_url(re.compile("live"), timeout=20_000)
+    see_the_still(page)
+    assert page.evaluate(f"() => ({FIND})().state().title") == "Your camera"
 
 
 def test_the_camera_goes_off_when_the_page_is_out_of_sight(at_the_cinema: Page) -> None:

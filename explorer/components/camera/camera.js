@@ -12,7 +12,7 @@ const ARROWS = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowR
 export function createCamera(parent) {
   const face = createFace(parent), meter = createMeter(), scratch = document.createElement("canvas");
   const state = { mode: "still", number: 0, row: 0, column: 0, grid: [1, 1], side: 128, wish: "", title: "", answered: 0 };
-  let send = () => {}, stream = null, waiting = null, frozen = null, palette = null, stillKey = "", said = "", pinVersion = null, timer = 0, attempt = 0, dead = false;
+  let send = () => {}, stream = null, waiting = null, frozen = null, palette = null, stillKey = "", said = "", pinVersion = null, timer = 0, attempt = 0, asked = false, dead = false;
 
   function setMode(mode) {
     state.mode = mode;
@@ -65,6 +65,12 @@ export function createCamera(parent) {
       face.still.src = `data:image/jpeg;base64,${data.still.jpeg}`;
       face.still.alt = data.still.title;
       if (state.mode === "still") face.showMode("still", state.title);
+    }
+    // Python takes the camera for running, as it does when the visitor left the page amid a film and comes back: say no.
+    if (data.still) asked = false;
+    else if (state.mode === "still" && !asked) {
+      asked = true;
+      send("status", "still");
     }
     const wished = data.wish !== state.wish;
     state.wish = data.wish;
