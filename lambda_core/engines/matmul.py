@@ -5,11 +5,8 @@ library behind the convolutions, does. PyTorch offers oneDNN's float32 product o
 call; where that is missing, or there is nothing to gain, torch.matmul does the work.
 """
 
-from typing import Any
-
 import torch
 from torch import Tensor
-from torch.utils.flop_counter import register_flop_formula
 
 LEAST = 2**21  # multiply-adds below which a call costs more than it saves
 
@@ -24,13 +21,6 @@ def _faster(a: Tensor, b: Tensor) -> bool:
         and torch.backends.cpu.get_cpu_capability() == "AVX512"
         and hasattr(torch.ops.mkldnn, "_linear_pointwise")
     )
-
-
-if hasattr(torch.ops.mkldnn, "_linear_pointwise"):
-
-    @register_flop_formula(torch.ops.mkldnn._linear_pointwise)
-    def _linear_flops(a: torch.Size, weight: torch.Size, *_: Any, **__: Any) -> int:
-        return 2 * a.numel() * weight[0]
 
 
 def _linear(a: Tensor, b: Tensor, shift: Tensor | None = None) -> Tensor:

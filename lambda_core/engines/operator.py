@@ -9,14 +9,12 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils.flop_counter import register_flop_formula
 
 from lambda_core.engines import einsum
 from lambda_core.functional import transformed, wide, without_autocast
 from lambda_core.positions import Size
 
 Output = Callable[[Tensor, Tensor, Tensor, Tensor, Size], Tensor]
-Shape = tuple[int, ...]
 Gradients = Callable[[Tensor, Tensor, Tensor, Tensor, Tensor, Size], tuple[Tensor, Tensor, Tensor, Tensor]]
 
 
@@ -42,16 +40,6 @@ def empty_output(q: Tensor, v: Tensor) -> Tensor:
 def narrows(dtype: torch.dtype, device: torch.device) -> bool:
     """Whether products of bfloat16, summed in float32, are quicker here than those of float32."""
     return dtype == torch.bfloat16 and (device.type == "cuda" or (device.type == "cpu" and CPU_HAS_BFLOAT16))
-
-
-def flops(q: Shape, v: Shape, table: Shape, content: Shape, rows: int, columns: int, **_: Any) -> int:
-    """For PyTorch's FLOP counter, of shapes: 2·n·m·k·v·u and 2·h·n·k·v an example, whatever the order of an engine.
-
-    m counts the positions in the window, as in `lambda_core.cost`; the gradients take as much twice.
-    """
-    b, heads, n, k = q
-    inside = min(table[2], rows) * min(table[3], columns)
-    return 2 * b * n * k * v[2] * (inside * v[3] + heads)
 
 
 def operator(name: str, output: Output, gradients: Gradients, narrow: bool = False) -> Callable[..., Tensor]:
@@ -103,9 +91,6 @@ def operator(name: str, output: Output, gradients: Gradients, narrow: bool = Fal
 
     first.register_autograd(first_backward, setup_context=keep)
     second.register_autograd(second_backward, setup_context=keep)
-    ours = torch.ops.lambda_core
-    register_flop_formula(getattr(ours, f"{name}_output"))(flops)
-    register_flop_formula(getattr(ours, f"{name}_gradients"))(lambda _dy, *of, **named: 2 * flops(*of, **named))
 
     def engine(q: Tensor, v: Tensor, table: Tensor, size: Size, content: Tensor | None = None) -> Tensor:
         if transformed():
