@@ -26,7 +26,7 @@ def test_a_slider_moves_the_sentence_the_chart_and_the_link(open_page: Callable[
     expect(row).to_contain_text("2·8·8·6,400²")
 
 
-VIEWS = [View(), View(768), View(400, 860)]
+VIEWS = [View(), View(400, 860)]
 BOXES = "all => all.map(each => { const b = each.getBoundingClientRect(); return [b.left, b.right, b.top, b.bottom] })"
 
 
