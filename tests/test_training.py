@@ -11,7 +11,8 @@ from torch import nn
 from lambda_core import build, data, load_checkpoint
 from lambda_core.training import classify, evaluate
 from lambda_core.training.config import RECIPES
-from lambda_core.training.loop import accelerator_for, recompute_blocks
+from lambda_core.training.loop import accelerator_for
+from lambda_core.training.recompute import recompute_blocks
 from tests.tiny import TINY, equal, losses, weights
 
 

@@ -27,7 +27,8 @@ from lambda_core.checkpoints import CheckpointRefused, load_checkpoint, save_che
 from lambda_core.models import build
 from lambda_core.training.config import RECIPES, Recipe, changed, check
 from lambda_core.training.faults import TrainingStopped
-from lambda_core.training.loop import Run, accelerator_for, evaluate, outlive_stop
+from lambda_core.training.loaders import outlive_stop
+from lambda_core.training.loop import Run, accelerator_for, evaluate
 from lambda_core.training.plan import describe, plan
 
 STOPPED = 143  # exit status of a run that left because it was asked to, as a process ended by SIGTERM has

@@ -3,10 +3,8 @@
 import csv
 import math
 import os
-import signal
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -14,19 +12,19 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
-from torch.utils.checkpoint import checkpoint
 from torch.utils.data import DataLoader
 from torchvision.transforms import v2
 from tqdm import tqdm
 
 from lambda_core.checkpoints import CheckpointRefused
 from lambda_core.data import IMAGENET_MEAN, IMAGENET_STD, Repeatable, normalize
-from lambda_core.models.blocks import Bottleneck
 from lambda_core.models.widening import CannotWiden, widen
 from lambda_core.training.batches import batches
 from lambda_core.training.config import Recipe
 from lambda_core.training.faults import TrainingStopped, write_atomically
+from lambda_core.training.loaders import outlive_stop, served
 from lambda_core.training.norms import share_norms
+from lambda_core.training.recompute import recompute_blocks
 
 try:
     from accelerate import Accelerator
@@ -132,59 +130,6 @@ def evaluate(
             top1.update(scores, labels)
             top5.update(scores, labels)
     return {"top1": 100 * top1.compute().item(), "top5": 100 * top5.compute().item(), "loss": loss.compute().item()}
-
-
-def outlive_stop(_worker: int) -> None:
-    """For a process that loads pictures: let the run finish its step and save.
-
-    A stop often reaches all processes of a run at once. Without its loader the run would break off in mid-save.
-    """
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
-
-
-@contextmanager
-def served(loader: DataLoader) -> Iterator[Iterator]:
-    """The batches of a loader, whose processes end with the block, also after an error.
-
-    They outlive SIGTERM, by which multiprocessing would end them when the interpreter does, and wait for that.
-    """
-    parts = iter(loader)
-    try:
-        yield parts
-    finally:
-        if end := getattr(parts, "_shutdown_workers", None):
-            end()
-
-
-def recompute_blocks(model: nn.Module) -> None:
-    """Gradient checkpointing: bottlenecks store their input alone and run again in the backward pass.
-
-    The second run leaves the running statistics of batch norms as the first one made them.
-    """
-    for block in model.modules():
-        if isinstance(block, Bottleneck):
-            block.forward = _recomputed(block)  # type: ignore[method-assign]
-
-
-def _recomputed(block: Bottleneck) -> Any:
-    plain, norms = block.forward, [m for m in block.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
-
-    class Still(AbstractContextManager):
-        def __enter__(self) -> None:
-            self.momenta = [norm.momentum for norm in norms]
-            for norm in norms:
-                norm.momentum = 0.0
-
-        def __exit__(self, *_: object) -> None:
-            for norm, momentum in zip(norms, self.momenta, strict=True):
-                norm.momentum = momentum
-
-    def forward(x: Tensor) -> Tensor:
-        if not (block.training and torch.is_grad_enabled()):
-            return plain(x)
-        return checkpoint(plain, x, use_reentrant=False, context_fn=lambda: (nullcontext(), Still()))
-
-    return forward
 
 
 class Run:
