@@ -1,7 +1,5 @@
 """Whether a network that a visitor brought can answer at all: tried once, before any page shows it."""
 
-from typing import Any, cast
-
 import torch
 
 from lambda_core.checkpoints import Checkpoint, CheckpointRefused
@@ -15,8 +13,7 @@ def check(loaded: Checkpoint) -> None:
     that of the data's mean colour, all zeros.
     """
     side = int(loaded.preparation()["size"])
-    if not cast(Any, loaded.model).config.num_classes:
-        raise CheckpointRefused("the network ends in features, not in scores: save it with its classifier")
+    loaded.check_scores()
     if odd := [name for name, weight in loaded.model.state_dict().items() if not weight.isfinite().all()]:
         raise CheckpointRefused(
             f"{len(odd)} of its tensors hold NaN or infinity, {odd[0]} is the first: use a checkpoint from before "

@@ -185,12 +185,17 @@ def pause(job: Job) -> None:
             process.wait()
 
 
+def _end(job: Job) -> None:
+    if job.process is not None and job.process.poll() is None:
+        job.process.kill()
+        job.process.wait()
+
+
 def discard(job: Job) -> None:
     """End a run and delete its folder."""
+    _end(job)  # also for a pause that waits for it: nobody else shall wait for that lock
     with _lock, job.lock:
-        if job.process is not None and job.process.poll() is None:
-            job.process.kill()
-            job.process.wait()
+        _end(job)
         _jobs.pop(job.token, None)
     shutil.rmtree(job.folder, ignore_errors=True)
 

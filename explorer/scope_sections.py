@@ -50,6 +50,12 @@ def places(model: Any) -> list[Place]:
     return [found[i] for i in chosen]
 
 
+@st.cache_data(max_entries=8, show_spinner=False)
+def _places(network: str) -> list[Place]:
+    with loading.LOCK:  # another session may have half of a layer switched off
+        return places(loading.checkpoint().model)
+
+
 def _has_layer(module: Any) -> bool:
     return any(isinstance(part, LambdaLayer) for part in module.modules())
 
@@ -78,9 +84,7 @@ def depth(picture: images.Picture) -> None:
         "measured, or *effective*, receptive field, the size of the derivative of one pixel with respect to the "
         "picture (Luo et al. 2016), on this picture."
     )
-    loaded = loading.checkpoint()
-    with loading.LOCK:  # another session may have half of a layer switched off
-        chosen = places(loaded.model)
+    loaded, chosen = loading.checkpoint(), _places(loading.network_key())
     key = f"depth {picture.key} {loading.network_key()}"
     work = partial(_fields, loaded, picture.image, [place.path for place in chosen])
 

@@ -14,7 +14,7 @@ import torch
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from lambda_core.arguments import device as usable
-from lambda_core.checkpoints import Checkpoint, CheckpointRefused, load_checkpoint
+from lambda_core.checkpoints import Checkpoint, load_checkpoint
 from lambda_core.data import prepare
 from lambda_core.pictures import as_rgb
 
@@ -47,13 +47,12 @@ def predict(checkpoint: Checkpoint, image: Image.Image, top: int = 5) -> list[di
 
     Probabilities are the softmax of the network's scores, whose input is `data.prepare` with the checkpoint's
     preprocessing. More than there are classes gives all. Raises ValueError for top < 1, and CheckpointRefused for a
-    checkpoint that does not say how a picture is prepared.
+    checkpoint that does not say how a picture is prepared, or that ends in features.
     """
     if top < 1:
         raise ValueError(f"top must be at least 1, not {top}")
     preprocess = checkpoint.preparation()
-    if getattr(getattr(checkpoint.model, "config", None), "num_classes", 1) == 0:
-        raise CheckpointRefused("the network ends in features, not in scores: save it with its classifier")
+    checkpoint.check_scores()
     device = next(checkpoint.model.parameters()).device
     scores = checkpoint.model(prepare(image, preprocess).to(device))[0].float()
     probabilities, indices = scores.softmax(0).topk(min(top, len(scores)))

@@ -53,6 +53,11 @@ class Checkpoint:
     preprocess: Mapping[str, Any] = field(default_factory=dict)
     card: Mapping[str, Any] = field(default_factory=dict)
 
+    def check_scores(self) -> None:
+        """CheckpointRefused for a network without a classifier, which has no answer to give."""
+        if getattr(getattr(self.model, "config", None), "num_classes", 1) == 0:
+            raise CheckpointRefused("the network ends in features, not in scores: save it with its classifier")
+
     def preparation(self) -> Mapping[str, Any]:
         """`preprocess`, for what needs a picture. Raises CheckpointRefused where the file does not tell it."""
         if missing := [name for name in ("size", "mean", "std") if name not in self.preprocess]:
