@@ -77,7 +77,8 @@ def _set(name: str) -> None:
 
 
 def _choose(state: str, widget: str) -> None:
-    st.session_state[state] = st.session_state[widget]
+    if (choice := st.session_state[widget]) is not None:
+        st.session_state[state] = choice
 
 
 @st.cache_data(ttl=5, show_spinner=False)

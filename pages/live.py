@@ -28,7 +28,8 @@ MAPS = {
 
 
 def choose_head() -> None:
-    state.choose(replace(state.current(), head=st.session_state["live_head"]))
+    if (head := st.session_state["live_head"]) is not None:  # None from a browser that has just left the page
+        state.choose(replace(state.current(), head=head))
 
 
 def follow(key: str, value: str | int) -> None:

@@ -68,7 +68,10 @@ chromium() { # a Chromium that starts: the one that is there, else Playwright's,
     starts
 }
 
-packages() { python -m pip install --quiet --disable-pip-version-check -e '.[app,train,test]'; }
+# Not compiled, which takes as long as all the rest, for modules of which most are never imported: whoever imports one
+# first keeps it compiled.
+packages() { python -m pip install --quiet --disable-pip-version-check --no-compile -e '.[app,train,test]'; }
+unset PYTHONDONTWRITEBYTECODE
 
 # Processes with one thread each use cores better than threads; one more than two cores, since tests also wait.
 unit() { OMP_NUM_THREADS=1 python -m pytest -m "not browser" -n 3 --dist worksteal --durations 12; }

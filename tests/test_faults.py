@@ -78,8 +78,9 @@ def equal_but_for_roundings(one, two):
     """Two processes with half the batch each add up the same numbers in another order."""
     for mine, theirs in zip(losses(one), losses(two), strict=True):
         assert float(mine) == pytest.approx(float(theirs), rel=1e-4)
+    theirs = weights(two)
     for name, value in weights(one).items():
-        torch.testing.assert_close(value, weights(two)[name], rtol=2e-3, atol=2e-4)
+        torch.testing.assert_close(value, theirs[name], rtol=2e-3, atol=2e-4)
 
 
 @pytest.mark.long

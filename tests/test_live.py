@@ -191,6 +191,15 @@ def test_a_run_that_changes_nothing_sets_no_widget():
     assert app.session_state["selection"].head == 2
 
 
+def test_a_choice_that_comes_empty_changes_nothing():
+    app = AppTest.from_file(str(navigation.PAGES.parent / "explorer" / "main.py"), default_timeout=60).run()
+    app.switch_page("../pages/live.py").run()
+    app.button_group(key="live_head").set_value(2).run()
+    app.button_group(key="live_head").set_value(None).run()
+    assert not app.exception
+    assert app.session_state["selection"].head == 2
+
+
 def test_choices_follow_the_selection_and_the_network():
     app = AppTest.from_file(str(navigation.PAGES.parent / "explorer" / "main.py"), default_timeout=60).run()
     app.session_state["live_overlay"] = "a map of another network"

@@ -25,4 +25,5 @@ def losses(path):
 
 
 def equal(one, two):
-    return losses(one) == losses(two) and all(torch.equal(v, weights(two)[k]) for k, v in weights(one).items())
+    mine, theirs = weights(one), weights(two)
+    return losses(one) == losses(two) and all(torch.equal(value, theirs[name]) for name, value in mine.items())

@@ -1,15 +1,15 @@
 """Fixtures of the browser tests: one server, one browser, and for each test a page that is watched to its end."""
 
 from collections.abc import Callable, Iterator
-from functools import cache
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import BrowserContext, Page, Playwright, expect, sync_playwright
 
-from tests.browser.driver import EXCEPTION, Server, View, Watch, address, launch, running_app, settle
+from tests.browser.driver import EXCEPTION, Server, View, Watch, address, open_profile, running_app, settle
 
 HERE = Path(__file__).parent
+expect.set_options(timeout=30_000)  # a busy machine is no failure
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -27,18 +27,17 @@ def app() -> Iterator[Server]:
 
 
 @pytest.fixture(scope="session")
-def browser() -> Iterator[Browser]:
-    """Chromium, started once."""
-    with sync_playwright() as playwright:
-        chromium = launch(playwright)
-        yield chromium
-        chromium.close()
+def playwright() -> Iterator[Playwright]:
+    with sync_playwright() as driver:
+        yield driver
 
 
 @pytest.fixture(scope="session")
-def contexts(browser: Browser) -> Callable[[View], BrowserContext]:
-    """One context for each kind of window: with its cache a page is there a second sooner."""
-    return cache(lambda view: view.context(browser))
+def browser(playwright: Playwright, tmp_path_factory: pytest.TempPathFactory) -> Iterator[BrowserContext]:
+    """Chromium, started once, with a profile: it keeps Streamlit's scripts compiled, a quarter of a page's load."""
+    context = open_profile(playwright, tmp_path_factory.mktemp("profile"))
+    yield context
+    context.close()
 
 
 @pytest.fixture
@@ -54,17 +53,16 @@ def watch() -> Watch:
 
 
 @pytest.fixture
-def page(app: Server, contexts: Callable[[View], BrowserContext], view: View, watch: Watch) -> Iterator[Page]:
+def page(app: Server, browser: BrowserContext, view: View, watch: Watch) -> Iterator[Page]:
     """A fresh page. The test fails at its end on any error, in the browser or on the server."""
     log_start = app.log.stat().st_size
-    context = contexts(view)
-    page = context.new_page()
+    page = view.page(browser)
     watch.follow(page)
     yield page
     problems = [f"exception block: {block.inner_text()}" for block in page.locator(EXCEPTION).all()]
     page.evaluate("() => localStorage.clear()")  # nothing but the cache is for the next test
-    context.clear_cookies()
-    for each in context.pages:
+    browser.clear_cookies()
+    for each in browser.pages[1:]:  # with its first page the browser would end
         each.close()
     problems += watch.problems()
     said = app.errors(log_start)

@@ -17,6 +17,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Literal
 from urllib.parse import urlencode, urlsplit
 
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Playwright, Response, sync_playwright
@@ -39,6 +40,10 @@ OWN_HOSTS = {"localhost", "127.0.0.1", "[::1]", "::1"}
 IN_THE_PAGE = {"data", "blob", "about"}  # schemes that reach no network
 FINISHED = '[data-testid="stApp"][data-test-script-state="notRunning"][data-test-connection-state="CONNECTED"]'
 SOMETHING = '[data-testid="stMain"] [data-testid="stElementContainer"]'
+PAPER: dict[Literal["light", "dark"], str] = {
+    "light": "rgb(255, 255, 255)",
+    "dark": "rgb(17, 20, 25)",
+}  # the page itself
 EXCEPTION = '[data-testid="stException"]'
 
 
@@ -121,12 +126,23 @@ def chromium_path(playwright: Playwright) -> str | None:
     return next(filter(None, candidates), None)
 
 
-def launch(playwright: Playwright, *more: str) -> Browser:
-    """Chromium without a window, with a camera that shows a test picture."""
+def _existing(playwright: Playwright) -> str:
     path = chromium_path(playwright)
     if path is None:
         raise RuntimeError("no Chromium: put its path into CHROMIUM, or run `python -m playwright install chromium`")
-    return playwright.chromium.launch(executable_path=path, args=[*ARGUMENTS, *more])
+    return path
+
+
+def launch(playwright: Playwright, *more: str) -> Browser:
+    """Chromium without a window, with a camera that shows a test picture."""
+    return playwright.chromium.launch(executable_path=_existing(playwright), args=[*ARGUMENTS, *more])
+
+
+def open_profile(playwright: Playwright, folder: Path, *more: str) -> BrowserContext:
+    """Chromium with a profile in a folder, which no window in private has: what it compiled is kept there."""
+    return playwright.chromium.launch_persistent_context(
+        folder, executable_path=_existing(playwright), args=[*ARGUMENTS, *more], permissions=["camera"]
+    )
 
 
 @dataclass(frozen=True)
@@ -148,6 +164,13 @@ class View:
             reduced_motion=self.reduced_motion,  # type: ignore[arg-type]
             permissions=["camera"],
         )
+
+    def page(self, context: BrowserContext) -> Page:
+        """A new page of any context, shown in this way."""
+        page = context.new_page()
+        page.set_viewport_size({"width": self.width, "height": self.height})
+        page.emulate_media(color_scheme=self.color_scheme, reduced_motion=self.reduced_motion)  # type: ignore[arg-type]
+        return page
 
 
 @dataclass

@@ -116,7 +116,7 @@ def test_a_row_of_the_paper_is_a_preset_and_its_number_opens_its_derivation(open
 def test_a_measurement_runs_to_its_end(open_page: Callable[..., Page]):
     page = open_page(PATH, net="lambda_resnet_mini~CCLL~px64")
     page.locator('[data-testid="stMain"]').get_by_role("button", name="Measure").first.click()
-    page.get_by_text(re.compile(r"pass \d+ of 16")).wait_for(timeout=30_000)
+    page.get_by_text(re.compile(r"pass \d+ of 16")).wait_for()
     page.get_by_text(re.compile(r"4 at once, \d+ thread")).wait_for(timeout=120_000)
     settle(page)
     assert page.locator('[data-testid="stMain"]').get_by_role("button", name="Measure").first.is_enabled()

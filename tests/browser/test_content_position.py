@@ -71,7 +71,7 @@ def test_a_drag_moves_the_position_lambda_alone(open_page: Callable[..., Page], 
         np.testing.assert_allclose(after[name], taps[f"{LAYER}.{half}_output"][:, n].ravel(), atol=1e-4)
     assert "row=13" not in page.url  # nothing is sent while the pixel is held
     page.mouse.up()
-    page.wait_for_url(re.compile(r"column=14.*row=13|row=13.*column=14"), timeout=20_000)
+    page.wait_for_url(re.compile(r"column=14.*row=13|row=13.*column=14"))
     assert canvas(page, "c.state().tasks") == ["halves_drag"]
     assert page.get_by_test_id("task").first.inner_text().startswith("✓")
     page.wait_for_function(f"() => ({FIND})().halvesCanvas.check.done", timeout=60_000)
@@ -86,11 +86,11 @@ def test_keys_move_the_pixel_and_change_the_head(open_page: Callable[..., Page])
     canvas(page, "c.state()")
     for key in ("ArrowRight", "ArrowDown", "]"):
         page.keyboard.press(key)
-    page.wait_for_url(re.compile("head=2"), timeout=20_000)
+    page.wait_for_url(re.compile("head=2"))
     settle(page)
     assert canvas(page, "[c.state().row, c.state().column, c.state().head]") == [5, 5, 1]
     page.get_by_role("link", name=re.compile("step 5")).click()
-    page.wait_for_url(re.compile(r"lambda_layer\?.*step=5"), timeout=20_000)
+    page.wait_for_url(re.compile(r"lambda_layer\?.*step=5"))
     assert "row=6" in page.url and "head=2" in page.url
 
 
@@ -116,7 +116,7 @@ def test_it_draws_on_a_phone_in_the_dark(open_page: Callable[..., Page], view: V
     canvas(page, "c.state()")
     painted = """c => { const d = c.getContext('2d').getImageData(0, 0, c.width, c.height).data;
         let n = 0; for (let i = 3; i < d.length; i += 4) n += d[i] > 0; return n / (d.length / 4); }"""
-    page.wait_for_function(f"() => ({painted})(({FIND})().querySelector('canvas')) > 0.4", timeout=20_000)
+    page.wait_for_function(f"() => ({painted})(({FIND})().querySelector('canvas')) > 0.4")
     assert page.evaluate(f"() => ({FIND})().dataset.theme") == view.color_scheme
     sheet = page.locator('[data-testid="stMain"]')
     assert sheet.evaluate("sheet => sheet.scrollWidth - sheet.clientWidth") <= 1

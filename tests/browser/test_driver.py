@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser
+from playwright.sync_api import BrowserContext
 
 from tests.browser.driver import EXCEPTION, Server, View, Watch, address, running_app, settle
 
@@ -40,25 +40,23 @@ def troubled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         ("uncaught", "uncaught exception: on purpose"),
     ],
 )
-def test_the_watch_sees(troubled: Server, browser: Browser, watch: Watch, trouble: str, said: str) -> None:
-    context = View().context(browser)
-    page = context.new_page()
+def test_the_watch_sees(troubled: Server, browser: BrowserContext, watch: Watch, trouble: str, said: str) -> None:
+    page = View().page(browser)
     watch.follow(page)
     page.goto(address(troubled, trouble=trouble))
     settle(page)
     page.wait_for_timeout(300)
-    context.close()
+    page.close()
     assert watch.requests
     assert said in "\n".join(watch.problems())
     assert bool(said) == bool(watch.problems())
 
 
-def test_an_exception_shows_on_the_page_and_on_the_server(troubled: Server, browser: Browser) -> None:
-    context = View().context(browser)
-    page = context.new_page()
+def test_an_exception_shows_on_the_page_and_on_the_server(troubled: Server, browser: BrowserContext) -> None:
+    page = View().page(browser)
     page.goto(address(troubled, trouble="exception"))
     settle(page)
     assert page.locator(EXCEPTION).count() == 1
-    context.close()
+    page.close()
     assert "ValueError: on purpose" in troubled.errors()
     assert "ValueError" not in troubled.errors(troubled.log.stat().st_size)

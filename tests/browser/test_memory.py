@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Locator, Page, expect
 
 from tests.browser.driver import View, settle
 
@@ -18,19 +18,18 @@ def test_a_slider_moves_the_sentence_the_chart_and_the_link(open_page: Callable[
     expect(sentence).to_contain_text("At side 64")
     page.get_by_role("slider", name="Side of the map, s").focus()
     page.keyboard.press("ArrowRight")
-    expect(sentence).to_contain_text("At side 80", timeout=20_000)
-    page.wait_for_url("**/memory?sizes=s80-b8-l2*", timeout=20_000)
+    expect(sentence).to_contain_text("At side 80")
+    page.wait_for_url("**/memory?sizes=s80-b8-l2*")
     expect(page.locator(".st-key-memory_chart_memory")).to_contain_text("this machine")
     row = page.locator("details", has_text="Global attention").first
     row.locator("summary").click()
     expect(row).to_contain_text("2·8·8·6,400²")
 
 
-VIEWS = [View(), View(400, 860)]
 BOXES = "all => all.map(each => { const b = each.getBoundingClientRect(); return [b.left, b.right, b.top, b.bottom] })"
 
 
-@pytest.mark.parametrize("view", VIEWS, ids=str)
+@pytest.mark.parametrize("view", [View(400, 860)], ids=str)
 def test_every_formula_and_its_value_is_in_sight(open_page: Callable[..., Page], view: View):
     page = open_page("memory", sizes="s160-h1", count="peak")
     page.evaluate("() => document.querySelectorAll('.derivation details').forEach(each => { each.open = true })")
@@ -42,13 +41,24 @@ def test_every_formula_and_its_value_is_in_sight(open_page: Callable[..., Page],
     expect(opened).to_contain_text("f frequencies of the transform")
 
 
-@pytest.mark.parametrize("view", VIEWS, ids=str)
-def test_one_legend_names_all_curves_and_hides_them_in_both_charts(open_page: Callable[..., Page], view: View):
+def corner_is_clear(chart: Locator) -> None:
+    """The first label of the axis below keeps apart from those of the axis beside."""
+    expect(chart.locator(".xtick text").first).to_be_visible()
+    first = chart.locator(".xtick text").evaluate_all(BOXES)[0]
+    for left, right, top, bottom in chart.locator(".ytick text").evaluate_all(BOXES):
+        aside = max(first[0] - right, left - first[1])
+        assert max(aside, first[2] - bottom, top - first[3]) >= 4
+
+
+@pytest.mark.parametrize("view", [View(), View(400, 860)], ids=str)
+def test_the_charts_have_one_legend_and_room_for_every_label(open_page: Callable[..., Page], view: View):
     page = open_page("memory")
     entries = page.locator(".st-key-memory_curves button")
     expect(entries).to_have_count(12)
     for left, right, _, _ in entries.evaluate_all(BOXES):
         assert left >= 0 and right <= view.width
+    for name in ("memory", "work"):
+        corner_is_clear(page.locator(f".st-key-memory_chart_{name}"))
     curves = [page.locator(f".st-key-memory_chart_{name} .scatterlayer .trace") for name in ("memory", "work")]
     for lines in curves:
         expect(lines).to_have_count(7)
@@ -58,18 +68,6 @@ def test_one_legend_names_all_curves_and_hides_them_in_both_charts(open_page: Ca
     expect(page.locator(".st-key-memory_charts .legend .traces")).to_have_count(0)
 
 
-@pytest.mark.parametrize("view", VIEWS, ids=str)
-def test_the_labels_in_the_corner_of_a_chart_keep_apart(open_page: Callable[..., Page], view: View):
-    page = open_page("memory")
-    for name in ("memory", "work"):
-        chart = page.locator(f".st-key-memory_chart_{name}")
-        expect(chart.locator(".xtick text").first).to_be_visible(timeout=20_000)
-        first = chart.locator(".xtick text").evaluate_all(BOXES)[0]
-        for left, right, top, bottom in chart.locator(".ytick text").evaluate_all(BOXES):
-            aside = max(first[0] - right, left - first[1])
-            assert max(aside, first[2] - bottom, top - first[3]) >= 4, name
-
-
 @pytest.mark.long
 def test_measuring_puts_a_dot_on_each_curve_and_can_be_cancelled(open_page: Callable[..., Page]):
     page = open_page("memory", sizes="s20-b1-l1-d64-h4")
@@ -77,11 +75,11 @@ def test_measuring_puts_a_dot_on_each_curve_and_can_be_cancelled(open_page: Call
     expect(page.locator('[data-testid="stDataFrame"]')).to_be_visible(timeout=60_000)
     expect(page.locator(MEASURE).first).to_be_enabled(timeout=60_000)
     settle(page)
-    expect(page.locator(DOTS)).to_have_count(6, timeout=20_000)  # two kinds of layer at s = 5, 10 and 20
+    expect(page.locator(DOTS)).to_have_count(6)  # two kinds of layer at s = 5, 10 and 20
     expect(page.locator(DOTS.replace("chart_memory", "chart_work"))).to_have_count(6)  # and what a step took
     page.locator(MEASURE).first.click()
-    page.locator(CANCEL).first.click(timeout=20_000)
-    expect(page.get_by_text("Cancelled after")).to_be_visible(timeout=20_000)
+    page.locator(CANCEL).first.click()
+    expect(page.get_by_text("Cancelled after")).to_be_visible()
     expect(page.locator(MEASURE).first).to_be_enabled()
 
 
@@ -90,5 +88,5 @@ def test_what_does_not_fit_is_refused(open_page: Callable[..., Page], view: View
     page = open_page("memory", sizes="s512-b1024")
     page.locator(MEASURE).first.click()
     refusals = page.locator('[data-testid="stAlert"]', has_text="more than the")
-    expect(refusals.first).to_be_visible(timeout=20_000)
+    expect(refusals.first).to_be_visible()
     assert page.locator(CANCEL).count() == 0

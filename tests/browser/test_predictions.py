@@ -38,7 +38,7 @@ def test_a_file_is_compared_and_then_used_by_every_page(open_page: Callable[...,
     for place, count in (("second", 2), ("first", 2)):
         page.get_by_text("Open a file").nth(int(place == "second")).click()
         page.locator(f".st-key-file_{place} input[type=file]").set_input_files(file)
-        page.wait_for_function("n => document.querySelectorAll('.topk').length === n", arg=count, timeout=30_000)
+        page.wait_for_function("n => document.querySelectorAll('.topk').length === n", arg=count)
         settle(page)
         page.keyboard.press("Escape")
     page.get_by_text("<i>apple</i>").first.wait_for()
@@ -46,4 +46,4 @@ def test_a_file_is_compared_and_then_used_by_every_page(open_page: Callable[...,
     (tmp_path / "broken.pt").write_bytes(file.read_bytes()[:2000])
     page.get_by_text("Open a file").first.click()
     page.locator(".st-key-file_first input[type=file]").set_input_files(tmp_path / "broken.pt")
-    page.get_by_text(re.compile("Not opened")).first.wait_for(timeout=30_000)
+    page.get_by_text(re.compile("Not opened")).first.wait_for()

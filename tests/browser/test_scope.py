@@ -73,7 +73,7 @@ def test_dragging_the_frame_crops_and_the_footprint_is_that_of_pytorch(open_page
     measured(page)
     assert canvas(page, "c.state().scope") == 11
     drag(page, 7, 11)  # three columns from the pixel
-    page.wait_for_url(re.compile(r"scope=7"), timeout=30_000)
+    page.wait_for_url(re.compile(r"scope=7"))
     measured(page, "s.scope === 7")
     model, x = network
     layer = model.get_submodule(PATH)
@@ -152,7 +152,7 @@ def test_on_a_phone_a_link_restores_the_scope_and_a_click_moves_the_pixel(open_p
     assert (state["row"], state["column"], state["scope"]) == (2, 3, 5)
     at = canvas(page, "c.pixelAt(12, 10)")
     page.mouse.click(at["x"], at["y"])
-    page.wait_for_url(re.compile(r"row=13"), timeout=30_000)
+    page.wait_for_url(re.compile(r"row=13"))
     measured(page, "s.row === 12")
     assert query(page)["scope"] == "5" and canvas(page, "c.state().scope") == 5
 

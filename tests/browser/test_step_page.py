@@ -80,7 +80,7 @@ def test_a_hovered_pixel_shows_the_numbers_of_pytorch(open_page: Callable[..., P
 def test_the_arithmetic_of_a_hovered_cell_ends_in_the_number_of_pytorch(open_page: Callable[..., Page], traced):
     page = open_page(CANVAS, step=6, row=6, column=7)
     point(page, "c.hitOf('lambda', 3, 5)")
-    text = page.get_by_test_id("arithmetic").inner_text(timeout=10_000)
+    text = page.get_by_test_id("arithmetic").inner_text()
     last = re.findall(r"[−-]?\d+\.\d+", text)[-1].replace("−", "-")
     lambda_n, _ = expected(traced, 5, 6)
     assert ast.literal_eval(last) == pytest.approx(float(lambda_n[3, 5]), abs=5.1e-4)
@@ -102,28 +102,28 @@ def test_keys_move_the_pixel_and_the_step(open_page: Callable[..., Page]):
     page.keyboard.press("ArrowRight")
     page.keyboard.press("ArrowDown")
     page.keyboard.press("]")
-    page.wait_for_url(re.compile(r"step=1"), timeout=20_000)
+    page.wait_for_url(re.compile(r"step=1"))
     settle(page)
     assert canvas(page, "[c.state().row, c.state().column, c.state().step]") == [5, 5, 1]
     assert query(page)["row"] == "6"
     assert query(page)["column"] == "6"
     page.keyboard.press("[")
-    page.wait_for_url(lambda url: "step=" not in url, timeout=20_000)
+    page.wait_for_url(lambda url: "step=" not in url)
 
 
 def test_a_part_of_the_overview_opens_its_step_and_back_leads_home(open_page: Callable[..., Page]):
     page = open_page("/")
     page.mouse.click(*point(page, "c.hitOf('content_lambda', 2, 3)"))
-    page.wait_for_url(re.compile(r"lambda_layer.*step=4"), timeout=20_000)
+    page.wait_for_url(re.compile(r"lambda_layer.*step=4"))
     settle(page)
     page.keyboard.press("]")
-    page.wait_for_url(re.compile(r"step=5"), timeout=20_000)
+    page.wait_for_url(re.compile(r"step=5"))
     settle(page)
     page.go_back()
-    page.get_by_text("Look inside a lambda layer").wait_for(timeout=20_000)
+    page.get_by_text("Look inside a lambda layer").wait_for()
     assert urlsplit(page.url).path == "/"
     page.go_forward()
-    page.wait_for_url(re.compile(r"lambda_layer.*step=5"), timeout=20_000)
+    page.wait_for_url(re.compile(r"lambda_layer.*step=5"))
     settle(page)
     assert canvas(page, "c.state().step") == 5
 
@@ -131,7 +131,7 @@ def test_a_part_of_the_overview_opens_its_step_and_back_leads_home(open_page: Ca
 def test_a_click_pins_the_pixel_and_the_link_restores_it(open_page: Callable[..., Page], page: Page):
     open_page(CANVAS, step=5)
     page.mouse.click(*point(page, "c.pixelAt(2, 11)"))
-    page.wait_for_url(re.compile(r"row=3"), timeout=20_000)
+    page.wait_for_url(re.compile(r"row=3"))
     settle(page)
     link = page.url
     page.goto("about:blank")
@@ -143,19 +143,19 @@ def test_a_click_pins_the_pixel_and_the_link_restores_it(open_page: Callable[...
 def test_a_cell_opens_and_escape_goes_back_up(open_page: Callable[..., Page]):
     page = open_page(CANVAS, step=4)
     page.mouse.click(*point(page, "c.hitOf('content_lambda', 2, 3)"))
-    page.wait_for_url(re.compile(r"cell=content_lambda"), timeout=20_000)
+    page.wait_for_url(re.compile(r"cell=content_lambda"))
     assert page.get_by_test_id("arithmetic").inner_text()
     page.keyboard.press("Escape")
-    page.wait_for_url(lambda url: "cell=" not in url, timeout=20_000)
+    page.wait_for_url(lambda url: "cell=" not in url)
     page.keyboard.press("Escape")
-    page.wait_for_url(lambda url: "step=" not in url, timeout=20_000)
+    page.wait_for_url(lambda url: "step=" not in url)
 
 
 def test_another_picture_changes_the_numbers_and_keeps_the_pixel(open_page: Callable[..., Page]):
     page = open_page(CANVAS, row=4, column=4)
     before = canvas(page, "Array.from(c.numbers().y)")
     page.locator(".st-key-pick_cat button").first.click()
-    page.wait_for_url(re.compile(r"image=cat"), timeout=20_000)
+    page.wait_for_url(re.compile(r"image=cat"))
     settle(page)
     after = canvas(page, "Array.from(c.numbers().y)")
     assert not np.allclose(before, after)
@@ -168,7 +168,7 @@ def test_every_step_draws_at_every_width(open_page: Callable[..., Page], view: V
     seen = {canvas(page, "c.state().step"): page.get_by_test_id("headline").inner_text()}
     for step in range(1, 9):
         page.keyboard.press("]")
-        page.wait_for_url(re.compile(f"step={step}"), timeout=20_000)
+        page.wait_for_url(re.compile(f"step={step}"))
         seen[canvas(page, "c.state().step")] = page.get_by_test_id("headline").inner_text()
     settle(page)
     assert sorted(seen) == list(range(9))

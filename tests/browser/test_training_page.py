@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import BrowserContext, Page
 
 from lambda_core import LambdaLayer, load_checkpoint
 from tests.browser.driver import Server, View, address, settle
@@ -60,14 +60,13 @@ def grown(page: Page, seen: int) -> None:
 
 
 @pytest.fixture
-def other(app: Server, browser: Browser) -> Iterator[Page]:
+def other(app: Server, browser: BrowserContext) -> Iterator[Page]:
     """Another visitor."""
-    context = View().context(browser)
-    page = context.new_page()
+    page = View().page(browser)
     page.goto(address(app, PATH))
     settle(page)
     yield page
-    context.close()
+    page.close()
 
 
 @pytest.mark.long
@@ -77,20 +76,19 @@ def test_the_whole_life_of_a_run(open_page: Callable[..., Page], other: Page, ap
     begin(page)
     begin(other)
     assert page.url != other.url and len(children(app)) == 2
-    third = other.context.new_page()
+    third = View().page(other.context)
     third.goto(address(app, PATH))
     settle(third)
     press(third, "Train")
     third.get_by_text("being trained on this server already").wait_for(timeout=SLOW)
     assert len(children(app)) == 2
     third.close()
-
-    grown(page, 1)
-    seen = points(page)
     press(other, "Stop and delete")
     other.get_by_test_id("stMain").get_by_role("button", name="Train", exact=True).wait_for(timeout=SLOW)
     assert len(children(app)) == 1
 
+    grown(page, 1)
+    seen = points(page)
     page.get_by_text("What has it learnt so far?").wait_for(timeout=SLOW)
     page.get_by_role("link", name="Home").first.click()
     page.get_by_text("Look inside a lambda layer").wait_for(timeout=SLOW)

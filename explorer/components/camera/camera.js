@@ -11,7 +11,7 @@ const ARROWS = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowR
 
 export function createCamera(parent) {
   const face = createFace(parent), meter = createMeter(), scratch = document.createElement("canvas");
-  const state = { mode: "still", number: 0, row: 0, column: 0, grid: [1, 1], side: 128, wish: "", title: "", answered: 0 };
+  const state = { mode: "still", number: 0, row: 0, column: 0, grid: [1, 1], side: 128, wish: "", title: "", answered: 0, lost: 0 };
   let send = () => {}, stream = null, waiting = null, frozen = null, palette = null, stillKey = "", said = "", pinVersion = null, timer = 0, attempt = 0, asked = false, dead = false;
 
   function setMode(mode) {
@@ -37,7 +37,10 @@ export function createCamera(parent) {
     if (rest > 0) return void (timer = setTimeout(next, rest));
     const jpeg = grabFrame(face.video, scratch, state.side, 0.92);
     if (!jpeg) return void (timer = setTimeout(next, FASTEST));
-    if (waiting) meter.lost();
+    if (waiting) {
+      meter.lost();
+      state.lost++;
+    }
     sendFrame(jpeg, false);
     timer = setTimeout(next, meter.patience());
   }
