@@ -20,6 +20,7 @@ from lambda_core.surgery import cropped_scope
 
 CANVAS, PART = "scope", "scope_part"
 UNCROPPED = 2**31 - 1  # an odd scope beyond every table
+NEEDED = ("q", "k", "keys", "v", "content_lambda", "embeddings", "position_bias")  # by the canvas, which asks often
 SHOWN = 3  # classes, the likeliest; others join when a crop makes them the first
 
 
@@ -113,7 +114,7 @@ def show(picture: images.Picture, traced: Traced, selection: Selection) -> Measu
         "scope": selection.scope or own, "answers": found.answers,
         "knows": words.knows(loading.checkpoint().classes),
     }  # fmt: skip
-    packed = pack_scope(canvas.packed(picture, traced, version, pushed), found.tensors, facts)
+    packed = pack_scope(canvas.packed(picture, traced, version, pushed, names=NEEDED), found.tensors, facts)
     result = scope_canvas(packed, key=CANVAS, on_selection_change=_follow)
     tour.done().update(result.tasks or ())
     return found

@@ -15,7 +15,6 @@ from lambda_core.functional import wide
 from lambda_core.layers import LambdaLayer
 
 PARTS = ("position", "content", "both")
-PAIRS = 2**24  # embeddings gathered for all pairs of positions, 64 MiB: up to here the einsum engine is used
 ROUNDING = 1e-6  # of the largest derivative: smaller ones are taken for zero
 
 
@@ -25,13 +24,16 @@ def implied_weights(layer: LambdaLayer, x: Tensor, n: int) -> Tensor:
     x (1, dim, H, W). The same number for every v, since a lambda layer is linear in V; q_n · E_(m-n) by another way.
     Zeros for a layer without a position part.
     """
-    heads = range(layer.heads)
-    with _watched(layer, "v", "position_output") as seen, _plainly(layer, x), torch.enable_grad():
+    if not layer.position:
+        return x.new_zeros(layer.heads, *x.shape[2:])
+    with _watched(layer, "input", "q", "v") as seen, torch.enable_grad():
         layer(x.detach().clone().requires_grad_())
-        if "position_output" not in seen:
-            return x.new_zeros(layer.heads, *x.shape[2:])
-        units = seen["position_output"][0, :, n, 0]  # (h,)
-        rows = [torch.autograd.grad(units[h], seen["v"], retain_graph=True)[0][0, :, 0].sum(-1) for h in heads]
+        outputs = _position(layer, seen, n)  # (h, v)
+        rows: list[Tensor] = []
+        while len(rows) < layer.heads:  # as many heads at once as there are values, each by a value of its own
+            units = outputs[len(rows) :].diagonal()
+            (slope,) = torch.autograd.grad(units.sum(), seen["v"], retain_graph=True)
+            rows += [slope[0, :, v].sum(-1) for v in range(len(units))]
     return torch.stack(rows).unflatten(-1, x.shape[2:])
 
 
@@ -53,12 +55,20 @@ def footprint(output: Tensor, source: Tensor, limit: int = 32) -> Tensor:
     output (v,), a vector that was computed from source (1, c, H, W) with gradients on -> (H, W). One backward pass for
     each of v directions, at most `limit` (see `directions`); the graph stays.
     """
-    total = source.new_zeros(source.shape[2:])
-    for way in directions(len(output), limit).to(output):
-        (slope,) = torch.autograd.grad(output, source, way, retain_graph=True, allow_unused=True)
-        if slope is not None:
-            total += slope[0].square().sum(0)
-    return total.sqrt()
+    return _length(slopes(output, source, directions(len(output), limit).to(output)))
+
+
+def slopes(output: Tensor, source: Tensor, ways: Tensor) -> Tensor:
+    """The derivatives of `output` in some directions: (count, c, H, W), zero where it does not depend on source.
+
+    ways (count, ...), each in the shape of `output`; source (1, c, H, W). The graph stays.
+    """
+    found = [torch.autograd.grad(output, source, way, retain_graph=True, allow_unused=True)[0] for way in ways]
+    return torch.stack([source.new_zeros(source.shape[1:]) if slope is None else slope[0] for slope in found])
+
+
+def _length(slopes: Tensor) -> Tensor:
+    return slopes.square().sum((0, 1)).sqrt()
 
 
 def footprints(
@@ -82,10 +92,12 @@ def footprints(
         unit = _unit(layer, seen, n, head, part)
     maps = {"layer": seen["input"].new_zeros(seen["input"].shape[2:]), "image": image.new_zeros(image.shape[2:])}
     if unit is not None:
-        maps = {
-            "layer": _rounded(footprint(unit, seen["input"], limits[0])),
-            "image": footprint(unit, image, limits[1]),
-        }
+        inside = slopes(unit, seen["input"], directions(len(unit), limits[0]).to(unit))
+        fewer = directions(len(inside), limits[1]).to(inside)
+        entering = torch.einsum("dv,vchw->dchw", fewer, inside)[
+            :, None
+        ]  # what comes through the layer is there already
+        maps = {"layer": _rounded(_length(inside)), "image": _length(slopes(seen["input"], image, entering))}
     return maps, seen["output"].detach(), answer.detach()
 
 
@@ -94,16 +106,25 @@ def _unit(layer: LambdaLayer, seen: dict[str, Tensor], n: int, head: int, part: 
 
     An engine gives the same number for all pixels at once, and its backward pass would be the dearest step here.
     """
-    q, v = wide(seen["q"][0, head, n]), wide(seen["v"][0])  # (k,), (m, v, u)
     found = []
     if layer.content and part != "position":
-        found.append(torch.einsum("k,mku,mvu->v", q, wide(seen["keys"][0]), v))
+        q, keys, v = (
+            wide(seen["q"][0, head, n]),
+            wide(seen["keys"][0]),
+            wide(seen["v"][0]),
+        )  # (k,), (m, k, u), (m, v, u)
+        found.append(torch.einsum("k,mku,mvu->v", q, keys, v))
     if layer.position and part != "content":
-        size = (seen["input"].shape[2], seen["input"].shape[3])
-        found.append(torch.einsum("k,kum,mvu->v", q, positions.around(wide(layer._table()), size, n), v))
-        if layer.position_bias is not None:
-            found.append((q @ wide(layer.position_bias)).expand(layer.dim_v))
+        found.append(_position(layer, seen, n)[head])
     return sum(found[1:], found[0]) if found else None
+
+
+def _position(layer: LambdaLayer, seen: dict[str, Tensor], n: int) -> Tensor:
+    """The position part of y_n for every head, (h, v), as the definition has it."""
+    q, v = wide(seen["q"][0, :, n]), wide(seen["v"][0])  # (h, k), (m, v, u)
+    size = (seen["input"].shape[2], seen["input"].shape[3])
+    found = torch.einsum("hk,kum,mvu->hv", q, positions.around(wide(layer._table()), size, n), v)
+    return found if layer.position_bias is None else found + q @ wide(layer.position_bias)[:, None]
 
 
 def receptive_field(model: nn.Module, x: Tensor, paths: list[str], limit: int = 4) -> dict[str, Tensor]:
@@ -126,18 +147,6 @@ def receptive_field(model: nn.Module, x: Tensor, paths: list[str], limit: int = 
 
 def _rounded(sizes: Tensor) -> Tensor:
     return sizes.masked_fill(sizes < ROUNDING * sizes.max(), 0.0)
-
-
-@contextmanager
-def _plainly(layer: LambdaLayer, x: Tensor) -> Iterator[None]:
-    """The engine whose sums leave out what is out of scope, if its pairs fit into memory."""
-    engine, pairs = layer.engine, x.shape[2:].numel() ** 2
-    if layer.position and pairs * layer.dim_k * layer.dim_u <= PAIRS:
-        layer.engine = "einsum"
-    try:
-        yield
-    finally:
-        layer.engine = engine
 
 
 def _middle(output: Tensor) -> Tensor:

@@ -22,7 +22,7 @@ LAYERS = {
 
 def randomised(**options):
     torch.manual_seed(1)
-    layer = LambdaLayer(8, heads=2, dim_k=4, **options).eval()
+    layer = LambdaLayer(8, **{"heads": 2, "dim_k": 4, **options}).eval()
     torch.nn.init.normal_(layer.embeddings)
     return layer
 
@@ -100,16 +100,17 @@ def outputs(layer, x):
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-def test_rounding_of_other_engines_is_no_footprint(engine, monkeypatch):
-    monkeypatch.setattr("lambda_core.footprint.PAIRS", 0)  # as on a large map: the layer keeps its engine
+def test_rounding_of_other_engines_is_no_footprint(engine):
     layer = randomised(scope=3, engine=engine)
     maps, _, _ = footprints(torch.nn.Sequential(layer).eval(), torch.randn(1, 8, 6, 5), "0", 13, 1, "position")
     assert torch.equal(maps["layer"] > 0, window(13, 3))
 
 
-@pytest.mark.parametrize("name", LAYERS)
-def test_implied_weights_are_queries_times_embeddings(name):
-    layer = randomised(**LAYERS[name])
+@pytest.mark.parametrize(
+    "options", [*LAYERS.values(), {"scope": 3, "heads": 4}], ids=[*LAYERS, "more heads than values"]
+)
+def test_implied_weights_are_queries_times_embeddings(options):
+    layer = randomised(**options)
     x = torch.randn(1, 8, 6, 5)
     q, v = trace(layer, x)["q"], trace(layer, x)["v"]
     for n in (0, 13, 29):
@@ -118,7 +119,7 @@ def test_implied_weights_are_queries_times_embeddings(name):
         for m in range(30):
             dy, dx = m // 5 - n // 5 + rows // 2, m % 5 - n % 5 + columns // 2
             inside = 0 <= dy < rows and 0 <= dx < columns
-            expected = q[0, :, n] @ layer.embeddings[:, :, dy, dx].sum(1) if inside else torch.zeros(2)
+            expected = q[0, :, n] @ layer.embeddings[:, :, dy, dx].sum(1) if inside else torch.zeros(layer.heads)
             torch.testing.assert_close(weights[:, m], expected.detach())
         if layer.dim_u == 1 and layer.position_bias is None:
             torch.testing.assert_close(weights @ v[0, :, :, 0], trace(layer, x)["position_output"][0, :, n])

@@ -5,7 +5,7 @@ import socket
 
 import pytest
 
-from explorer import serving
+from explorer import loading, serving
 
 
 @pytest.fixture
@@ -63,3 +63,8 @@ def test_everything_else_is_streamlits():
         assert asked(path) == ["passed on"]
     assert asked(f"/static/js/{file.name}", method="POST") == ["passed on"]
     assert asked(f"/static/js/{file.name}", kind="websocket") == ["passed on"]
+
+
+@pytest.mark.parametrize(("default", "processors", "threads"), [(2, 2, 1), (1, 8, 1), (8, 16, 8), (8, 8, 4), (1, 1, 1)])
+def test_the_runs_of_two_visitors_fit_on_the_processors(default, processors, threads):
+    assert loading.threads_a_page(default, processors) == threads

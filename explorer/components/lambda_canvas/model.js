@@ -27,7 +27,7 @@ export function buildModel(layer, tensors) {
   model.scoreMaps = hasContent ? centred(permute(sumLast(tensors.k, U), [N, K], [1, 0]), K, N) : new Float32Array(K * N);
   model.queryMaps = permute(model.q, [heads, N, K], [0, 2, 1]);
   model.kernelMaps = sumMiddle(model.embeddings, K, U, rows * cols);
-  model.inputMax = maxPerRow(model.input, model.channels, N);
+  model.inputMax = model.input && maxPerRow(model.input, model.channels, N);
   model.scales = measureScales(model);
   return model;
 }

@@ -9,7 +9,7 @@ import struct
 
 import numpy as np
 
-REQUIRED = ("input", "q", "v", "output")
+REQUIRED = ("q", "v")
 AXES = {
     "input": 3, "q": 3, "k": 3, "keys": 3, "v": 3,
     "content_lambda": 2, "embeddings": 4, "position_bias": 1, "output": 3,
