@@ -102,7 +102,7 @@ def _loaded() -> None:
     row = ((st.session_state[KEY] or {}).get("load") or {}).get("row", "")
     if (found := presets.of(st.session_state[TABLE], str(row))) is not None:
         workbench.load(found)
-        st.toast(f"{found.title} is drawn at the top of this page now.", icon=":material/vertical_align_top:")
+        st.toast(f"{found.title} is on the bench now.", icon=":material/vertical_align_top:")
 
 
 def show() -> None:

@@ -261,6 +261,15 @@ def test_an_option_in_the_wrong_place_is_refused_when_it_is_saved(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+def test_another_network_than_the_model_is_refused_when_it_is_saved(tmp_path):
+    model = build("lambda_resnet_mini", num_classes=7)
+    with pytest.raises(
+        ValueError, match=r"do not fit its architecture, .*classify\.weight is \(7, 768\) and should be"
+    ):
+        save_checkpoint(tmp_path / "x.safetensors", model, architecture={"name": "lambda_resnet_mini"})
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_weight_beyond_the_range_of_float16_is_kept(tmp_path):
     model = build("lambda_resnet_mini", depths=(1,), widths=(8,), strides=(1,), stages="L", num_classes=7)
     with torch.no_grad():

@@ -148,8 +148,9 @@ def test_every_stage_needs_its_numbers(name, value):
 
 
 def test_stem_and_classifier():
-    with pytest.raises(ValueError, match=r"^num_classes must be at least 0, for no classifier, not -1$"):
-        build("resnet26", num_classes=-1)
+    for wrong, name in ((-1, "resnet26"), ("10", "resnet26"), (None, "san10")):
+        with pytest.raises(ValueError, match=rf"^num_classes must be a whole number of at least 0, .* not {wrong!r}$"):
+            build(name, num_classes=wrong)
     with pytest.raises(ValueError, match=r"^stem=\(\) must have at least one convolution"):
         build("resnet26", stem=())
 
@@ -353,6 +354,28 @@ def test_shared_embeddings_come_back_from_a_file(tmp_path, dtype):
     assert is_shared(back)
     x = torch.randn(1, 3, 32, 32)
     torch.testing.assert_close(back(x), model(x), rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["lambda_resnet_micro", "san10"])
+def test_a_classifier_gives_way_to_another(name):
+    model = build(name, num_classes=3).double().eval()
+    x = torch.randn(2, 3, 32, 32, dtype=torch.float64)
+    features = model.forward_features(x)
+    torch.testing.assert_close(model(x), model.forward_head(features))
+    pooled = model.forward_head(features, pre_logits=True)
+    assert pooled.shape == (2, model.num_features) and model.get_classifier()(pooled).shape == (2, 3)
+    model.reset_classifier(5)
+    assert model(x).shape == (2, 5) and model.num_classes == model.config.num_classes == 5
+    model.reset_classifier(0)
+    torch.testing.assert_close(model(x), pooled)
+    with pytest.raises(ValueError, match="at least 0, for no classifier, not -2"):
+        model.reset_classifier(-2)
+
+
+def test_options_of_layers_come_by_name():
+    for field, wrong in (("layer", None), ("layers", "G")):
+        with pytest.raises(ValueError, match=rf"^{field} takes options by name, as \{{.*, not {wrong!r}$"):
+            build("resnet26", **{field: wrong})
 
 
 def test_drop_path_grows_and_leaves_shortcuts():

@@ -93,10 +93,14 @@ def save_checkpoint(
     A matrix with numbers beyond the range of `dtype` is written in full too.
 
     architecture: {"name": ..., "overrides": {...}}, the arguments of `build`. The file appears whole or not at all.
-    Raises ValueError for anything else in `architecture`, which would not be read back.
+    Raises ValueError for anything else in `architecture`, and for another network than the model, which would not be
+    read back.
     """
     if unknown := sorted(set(architecture) - {"name", "overrides"}):
         raise ValueError(f'architecture has "name" and "overrides"; {", ".join(unknown)} belongs into the overrides')
+    check_fit(
+        model.state_dict(), skeleton.network(architecture).state_dict(), f"its architecture, {dict(architecture)}"
+    )
     path = Path(path)
     weights = {name: _narrowed(t.detach(), dtype).cpu() for name, t in model.state_dict().items()}
     # copies, since safetensors refuses shared memory: layers may share their embeddings

@@ -1,5 +1,6 @@
 """`build(name, **overrides)`: a network of the family by name."""
 
+from collections.abc import Mapping
 from dataclasses import fields, replace
 from typing import Any
 
@@ -21,6 +22,10 @@ def config_of(name: str, **overrides: Any) -> Config | SanConfig:
     known = {f.name for f in fields(Config)}
     own = {name: value for name, value in overrides.items() if name in known}
     options = {name: value for name, value in overrides.items() if name not in known}
+    for field in ("layer", "layers"):
+        if not isinstance(given := own.get(field, {}), Mapping):
+            example = {"layer": "{'scope': 7}", "layers": "{'G': {'heads': 4}}"}[field]
+            raise ValueError(f"{field} takes options by name, as {example}, not {given!r}")
     own["layer"] = {**config.layer, **own.get("layer", {}), **options}
     own["layers"] = dict(config.layers) | {
         letter: {**config.layers.get(letter, {}), **new} for letter, new in own.get("layers", {}).items()

@@ -8,6 +8,7 @@ from typing import Any
 from torch import nn
 
 from lambda_core.layers import LAYERS, ConvolutionThen, LambdaLayer
+from lambda_core.models.head import check_classes
 
 GIVEN = ("dim", "dim_out", "dim_context", "stride")  # arguments of a layer that its block decides
 
@@ -75,8 +76,7 @@ def check_numbers(config: Config) -> None:
     """ValueError unless every stage has a depth, a width and a stride, and stem and classifier can be built."""
     if not config.stem:
         raise ValueError("stem=() must have at least one convolution: (kernel, channels, stride)")
-    if config.num_classes < 0:
-        raise ValueError(f"num_classes must be at least 0, for no classifier, not {config.num_classes}")
+    check_classes(config.num_classes)
     for name in ("widths", "strides"):
         values = getattr(config, name)
         if len(values) != len(config.depths):

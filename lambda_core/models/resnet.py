@@ -9,12 +9,13 @@ from torch import Tensor, nn
 from lambda_core.layers import LAYERS, Convolution, ConvolutionThen, LambdaLayer
 from lambda_core.models.blocks import Bottleneck
 from lambda_core.models.config import Config, check_numbers, layer_options, options_by_letter, parse_stages, takes
+from lambda_core.models.head import Classifying, linear
 from lambda_core.positions import Size
 
 ACTS: dict[str, type[nn.Module]] = {"relu": nn.ReLU, "silu": nn.SiLU}
 
 
-class ResNet(nn.Module):
+class ResNet(Classifying):
     """stem -> stages -> average pool -> linear.  (b, 3, H, W) -> (b, num_classes), raw scores.
 
     out_channels, out_strides: of the map after each stage, as `forward_pyramid` returns them.
@@ -57,7 +58,7 @@ class ResNet(nn.Module):
             self.out_channels.append(dim)
             self.out_strides.append(stride)
         self.dropout = nn.Dropout(config.dropout)
-        self.classify = nn.Linear(dim, config.num_classes) if config.num_classes else nn.Identity()
+        self.classify = linear(dim, config.num_classes)
         self.num_features = dim
         for module in self.modules():
             if isinstance(module, nn.Conv2d) and module.kernel_size != (1, 1):
@@ -82,7 +83,7 @@ class ResNet(nn.Module):
         return maps
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.classify(self.dropout(self.forward_features(x).mean((2, 3))))
+        return self.forward_head(self.forward_features(x))
 
     def _share(self) -> None:
         """One parameter for the embeddings of equal shape at a resolution, where the configuration asks for it."""

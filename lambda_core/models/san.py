@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 
 from lambda_core.layers import PatchwiseAttention
+from lambda_core.models.head import Classifying, check_classes, linear
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,7 @@ class SanBlock(nn.Module):
         return x + self.expand(self.act(self.norm2(y)))
 
 
-class San(nn.Module):
+class San(Classifying):
     """1x1 -> stages of max-pool, 1x1, blocks -> average pool -> linear.  (b, 3, H, W) -> (b, num_classes).
 
     (Zhao et al. 2020, "Exploring Self-attention for Image Recognition", patchwise.) H and W: at least 2 for each stage
@@ -64,7 +65,8 @@ class San(nn.Module):
                 )
             )
             dim = width
-        self.classify = nn.Linear(dim, config.num_classes) if config.num_classes else nn.Identity()
+        self.dropout = nn.Identity()
+        self.classify = linear(dim, check_classes(config.num_classes))
         self.num_features = dim
 
     def forward_features(self, x: Tensor) -> Tensor:
@@ -72,4 +74,4 @@ class San(nn.Module):
         return self.stages(self.stem(x))
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.classify(self.forward_features(x).mean((2, 3)))
+        return self.forward_head(self.forward_features(x))

@@ -18,13 +18,15 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 from torch.utils.data import DataLoader, Subset
 
 from lambda_core import data
 from lambda_core.allocator import keep_memory
 from lambda_core.arguments import device as usable
-from lambda_core.checkpoints import CheckpointRefused, load_checkpoint, save_checkpoint
+from lambda_core.checkpoints import Checkpoint, CheckpointRefused, load_checkpoint, save_checkpoint
 from lambda_core.models import build
+from lambda_core.models.head import Classifying
 from lambda_core.training.config import RECIPES, Recipe, changed, check
 from lambda_core.training.faults import TrainingStopped
 from lambda_core.training.loaders import outlive_stop
@@ -50,9 +52,9 @@ def train(
     """Run a recipe to its end in folder `out`, resuming if it was begun there. Returns the last line of the log.
 
     init: a checkpoint to start a new run from, a name of the zoo or a file, in place of random weights; a narrower
-    network with the same layers is widened first, see `lambda_core.models.widening`. command: for
-    the model card. watch: called once with the run before it starts. dry: measure a few steps, write nothing, and
-    return the plan instead.
+    network with the same layers is widened first, see `lambda_core.models.widening`, and one that knows other classes
+    gets a new classifier. command: for the model card. watch: called once with the run before it starts. dry: measure a
+    few steps, write nothing, and return the plan instead.
     """
     check(recipe)
     accelerator = accelerator_for(recipe, device)
@@ -83,7 +85,7 @@ def train(
     if run.resume():
         accelerator.print(f"going on from epoch {run.epoch} of {recipe.epochs}", file=sys.stderr)
     elif init:
-        run.start_from(load_checkpoint(init).model)
+        run.start_from(_with_classes(load_checkpoint(init), classes))
     val = data.Repeatable(held_out, data.eval_transform(recipe.size), cache=known.cache)
     mine = Subset(val, range(accelerator.process_index, len(val), accelerator.num_processes))
     val_loader = DataLoader(mine, 100, num_workers=workers, worker_init_fn=outlive_stop)
@@ -111,6 +113,14 @@ def train(
     if run.epoch < recipe.epochs:
         return {"stopped": True, "epoch": run.epoch, "step": run.step}
     return run.history[-1]
+
+
+def _with_classes(begin: Checkpoint, classes: tuple[str, ...]) -> nn.Module:
+    """The network of a checkpoint; one of other classes, or of other counts where it names none, begins them anew."""
+    same = begin.classes == classes if begin.classes else getattr(begin.model, "num_classes", None) == len(classes)
+    if isinstance(begin.model, Classifying) and not same:
+        begin.model.reset_classifier(len(classes))
+    return begin.model
 
 
 def _augmented(recipe: Recipe, epoch: int) -> Callable:
@@ -194,7 +204,8 @@ def parser() -> argparse.ArgumentParser:
     found.add_argument(
         "--init",
         metavar="CHECKPOINT",
-        help="start from these weights, a name of the zoo or a file; those of a narrower network are widened",
+        help="start from these weights, a name of the zoo or a file; a narrower network is widened, and other classes "
+        "get a new classifier",
     )
     found.add_argument("--epochs", type=int)
     found.add_argument("--precision", choices=["float32", "bfloat16", "float16"])

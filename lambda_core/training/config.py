@@ -219,6 +219,17 @@ RECIPES: dict[str, Recipe] = {
         keep=1,
         expects="2 minutes on one CPU core: 98 % top-1.",
     ),
+    # python -m lambda_core.training.classify finetune --data FOLDER --init lambda_resnet_mini
+    # Pictures and classes of your own, FOLDER/train/CLASS/... and FOLDER/val/CLASS/..., from weights that ship.
+    "finetune": Recipe(
+        model="lambda_resnet_mini",
+        data="imagefolder",
+        epochs=10,
+        batch=32,
+        lr=1e-3,
+        ema=0.98,
+        expects="",
+    ),
     # python -m lambda_core.training.classify photographs --data DIR [--set data=imagefolder]
     # A small network, few photographs, 64 px: minutes on one CPU core, for watching a layer learn.
     "photographs": Recipe(

@@ -101,6 +101,7 @@ def test_a_row_of_the_paper_is_a_preset_and_its_number_opens_its_derivation(open
     page.wait_for_url(re.compile(r"net=resnet50~LLLL"))
     settle(page)
     assert totals(page)["params"] == 14_995_592
+    page.wait_for_function("() => document.querySelector('[data-testid=stMain]').scrollTop === 0")  # where it is drawn
     table.get_by_role("button", name="15.4", exact=True).click()
     page.wait_for_selector(".derivation")
     settle(page)

@@ -2,6 +2,9 @@
 import { safe } from "../network_canvas/words.js";
 import { mountOnce } from "../lambda_canvas/mount.js";
 
+// The network is drawn at the top of the page.
+const toTheBench = () => document.querySelector('[data-testid="stMain"]')?.scrollTo({ top: 0, behavior: matchMedia("(prefers-reduced-motion: reduce)").matches ? "auto" : "smooth" });
+
 const TABLE_KEY = "paperTableApp", MARKS = { match: "✓", erratum: "erratum", open: "close", differs: "differs", unprinted: "not printed" };
 
 export default function paperTable({ data, parentElement, setTriggerValue }) {
@@ -40,7 +43,10 @@ function createTable(parent) {
 
   root.addEventListener("click", ({ target }) => {
     if (target.dataset.open) app.send("open", { row: target.dataset.open, metric: target.dataset.metric });
-    else if (target.dataset.load) app.send("load", { row: target.dataset.load });
+    else if (target.dataset.load) {
+      app.send("load", { row: target.dataset.load });
+      toTheBench();
+    }
   });
   const themed = () => {
     const [r, g, b] = (getComputedStyle(root).getPropertyValue("--st-background-color").trim().slice(1).match(/../g) ?? ["ff", "ff", "ff"]).map((hex) => parseInt(hex, 16));

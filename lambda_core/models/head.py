@@ -1,0 +1,52 @@
+"""The end of a network that classifies, under the names that timm's networks have for it."""
+
+from dataclasses import replace
+from typing import Any
+
+from torch import Tensor, nn
+
+
+class Classifying(nn.Module):
+    """What comes after the last map: average pool -> dropout -> linear.
+
+    num_features: channels of that map. config: the configuration, which follows `reset_classifier`.
+    """
+
+    config: Any
+    num_features: int
+    dropout: nn.Module
+    classify: nn.Module
+
+    @property
+    def num_classes(self) -> int:
+        """How many scores the network gives; 0 where it gives features."""
+        return self.config.num_classes
+
+    def get_classifier(self) -> nn.Module:
+        """The last linear layer, (b, num_features) -> (b, num_classes); `nn.Identity` without one."""
+        return self.classify
+
+    def reset_classifier(self, num_classes: int) -> None:
+        """Put a new linear layer at the end, randomly initialised, as for other classes; 0 for none.
+
+        It is on the device, and in the type, of the rest. Raises ValueError for less than 0.
+        """
+        self.config = replace(self.config, num_classes=check_classes(num_classes))
+        rest = next(self.parameters())
+        self.classify = linear(self.num_features, num_classes).to(rest)
+
+    def forward_head(self, x: Tensor, pre_logits: bool = False) -> Tensor:
+        """From the map of `forward_features`, (b, num_features, h, w), to scores; to pooled features, if pre_logits."""
+        pooled = self.dropout(x.mean((2, 3)))
+        return pooled if pre_logits else self.classify(pooled)
+
+
+def linear(dim: int, num_classes: int) -> nn.Module:
+    return nn.Linear(dim, num_classes) if num_classes else nn.Identity()
+
+
+def check_classes(num_classes: Any) -> int:
+    """Raises ValueError for what is no number of classes."""
+    if not isinstance(num_classes, int) or num_classes < 0:
+        raise ValueError(f"num_classes must be a whole number of at least 0, for no classifier, not {num_classes!r}")
+    return num_classes
