@@ -42,6 +42,8 @@ def show(picture: images.Picture, traced: Traced, *, key: str, mode: str = "step
     sent = packed(picture, traced, version, selection, mode=mode)
     result = lambda_canvas(sent, key=key, on_selection_change=lambda: follow(key, mode))
     tour.done().update(result.tasks or ())
+    for name in ("overview", "attention"):
+        tour.allow(name, traced.layer["content"] and traced.layer["position"])
 
 
 def packed(

@@ -9,7 +9,7 @@ import streamlit as st
 from explorer import navigation, state
 from explorer.state import Selection
 
-DONE, HIDDEN, BUILDING = "tasks_done", "tour_hidden", "tour_building"
+DONE, CLOSED, HIDDEN, BUILDING = "tasks_done", "tasks_closed", "tour_hidden", "tour_building"
 
 
 @dataclass(frozen=True)
@@ -55,9 +55,19 @@ def tick(name: str) -> None:
         st.rerun()
 
 
+def closed() -> set[str]:
+    """Names of what this session's network does not let one do, as far as its pages were open."""
+    return st.session_state.setdefault(CLOSED, set())
+
+
+def allow(name: str, holds: bool) -> None:
+    """Note whether the network lets one do a task: a layer without a half has nothing to compare it with."""
+    (closed().discard if holds else closed().add)(name)
+
+
 def next_task(page: str) -> Task | None:
     """What to do now: the first open task of this page, else the first one open."""
-    left = [task for task in tasks() if task.name not in done()]
+    left = [task for task in tasks() if task.name not in done() | closed()]
     return next((task for task in left if task.page == page), left[0] if left else None)
 
 
@@ -82,14 +92,14 @@ def line(page: str) -> Iterator[None]:
     with st.container(horizontal=True, vertical_alignment="center", gap="small", key="tour_line"):
         place = st.empty()
         st.button("Hide", key="tour_hide", type="tertiary", on_click=_hide, args=(True,))
-    before = set(done())
+    before, away = set(done()), set(closed())
     _sentence(place, page, before)
     st.session_state[BUILDING] = True
     try:
         yield
     finally:
         st.session_state[BUILDING] = False
-    if done() != before:
+    if done() != before or closed() != away:
         _sentence(place, page, before)
 
 
@@ -99,7 +109,9 @@ def _sentence(place: st.delta_generator.DeltaGenerator, page: str, before: set[s
     count = f"{len(done() & known)} of {len(known)}"
     fresh = bool((done() - before) & known)
     if task is None:
-        place.markdown(f"{ICONS[True]} **The tour is done,** all {len(known)} tasks.")
+        place.empty()  # where the network closes the rest
+        if known <= done():
+            place.markdown(f"{ICONS[True]} **The tour is done,** all {len(known)} tasks.")
         return
     words = f"{ICONS[True]} {count} done. **Next:** {task.text}" if fresh else f"**Tour, {count} done.** {task.text}"
     if task.page != page:

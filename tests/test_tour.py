@@ -73,6 +73,22 @@ def test_the_line_opens_the_step_on_the_page_that_is_open():
     assert not app.exception
 
 
+@pytest.mark.parametrize(("page", "words"), [("scope", "3 × 3"), ("lambda_layer", "one table stays")])
+def test_what_the_network_does_not_allow_is_not_proposed(page, words):
+    app = start(f"../pages/{page}.py", network="micro_content")
+    assert not app.exception and not [text for text in said_above(app) if words in text]
+    app.selectbox(key="network_choice").set_value("lambda_resnet_mini").run()
+    assert [text for text in said_above(app) if words in text]
+
+
+def test_where_the_network_closes_the_rest_nothing_is_said():
+    app = start("../pages/scope.py", network="micro_content")
+    app.session_state["tasks_done"] = {task.name for task in TASKS} - {"scope-crop"}
+    app.run()
+    assert not app.exception and not said_above(app)
+    assert not [text for text in app.markdown if "tour is done" in text.value]
+
+
 def test_after_the_last_task_nothing_is_proposed():
     app = start()
     app.session_state["tasks_done"] = {task.name for task in TASKS}
