@@ -1,5 +1,6 @@
 // The component: paint with the pointer, or with arrows and space; the mask goes to Python when the brush is lifted.
 import { GRID, toText, fromText, stroke, stamp } from "./mask.js";
+import { isDark } from "../lambda_canvas/dark.js";
 import { mountOnce } from "../lambda_canvas/mount.js";
 
 const KEY = "brushApp";
@@ -117,8 +118,7 @@ function createBrush(parent) {
   }
 
   function theme() {
-    const hex = (getComputedStyle(root).getPropertyValue("--st-background-color") || "#ffffff").trim().replace("#", "");
-    root.dataset.theme = [0, 2, 4].reduce((sum, i) => sum + parseInt(hex.slice(i, i + 2), 16), 0) < 200 ? "dark" : "light";
+    root.dataset.theme = isDark(root) ? "dark" : "light";
     return getComputedStyle(root);
   }
 

@@ -1,13 +1,14 @@
 // One camera on the page. A frame goes to Python only when the one before it came back: nothing queues up, and a slow
 // server sees a slower camera. The picture on screen is the browser's own and never waits.
-import { readPalette, luminance } from "../lambda_canvas/colour.js";
+import { readPalette } from "../lambda_canvas/colour.js";
+import { isDark } from "../lambda_canvas/dark.js";
+import { ARROWS } from "../lambda_canvas/keys.js";
 import { createFace } from "./face.js";
 import { createMeter } from "./meter.js";
 import { paintHeat } from "./heat.js";
 import { openStream, closeStream, grabFrame, SENTENCES } from "./stream.js";
 
 const FASTEST = 50, FROZEN_SIDE = 512; // ms between frames, px
-const ARROWS = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] };
 
 export function createCamera(parent) {
   const face = createFace(parent), meter = createMeter(), scratch = document.createElement("canvas");
@@ -20,8 +21,7 @@ export function createCamera(parent) {
   }
 
   function readTheme() {
-    const background = getComputedStyle(face.root).getPropertyValue("--st-background-color"), light = luminance(background || "#ffffff");
-    const dark = light !== null && light < 0.2;
+    const dark = isDark(face.root);
     if (palette && palette.dark === dark) return;
     face.root.dataset.theme = dark ? "dark" : "light";
     palette = readPalette(getComputedStyle(face.root), dark);

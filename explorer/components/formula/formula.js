@@ -1,4 +1,5 @@
 // One letter at a time: pointed at, focused, typed or pinned, it lights up in the equation, tensors, einsum and source.
+import { isDark } from "../lambda_canvas/dark.js";
 import { escapeHtml } from "../lambda_canvas/symbols.js";
 import { equationHtml, einsumHtml, sourceHtml } from "./typeset.js";
 import { boxHtml } from "./boxes.js";
@@ -83,8 +84,7 @@ export function createFormula(parent) {
   }
 
   const themed = () => {
-    const [r, g, b] = (getComputedStyle(root).getPropertyValue("--st-background-color").trim().slice(1).match(/../g) ?? ["ff", "ff", "ff"]).map((hex) => parseInt(hex, 16));
-    root.dataset.theme = r + g + b < 200 ? "dark" : "light";
+    root.dataset.theme = isDark(root) ? "dark" : "light";
   };
   themed();
   const clock = setInterval(themed, 500);

@@ -1,18 +1,8 @@
 // Pointer, buttons and keys of the page with the two halves.
 import { followAxis } from "../lambda_canvas/axis_marks.js";
+import { ARROWS, isPlain, isTaken } from "../lambda_canvas/keys.js";
 
-const TYPING = 'input:not([type="checkbox"], [type="button"]), textarea, select, [contenteditable="true"], [role="slider"], [role="listbox"], [role="option"], [role="combobox"], [role="tab"], [role="radio"], [role="menu"], [role="menuitem"], [role="grid"], [role="dialog"], [data-testid="stSlider"]';
-const ARROWS = { ArrowLeft: [0, -1], ArrowRight: [0, 1], ArrowUp: [-1, 0], ArrowDown: [1, 0] };
 export const BLEED = 8; // room beside the stage, so that frames at its edge stay whole
-
-// Whether a key press belongs to something else on the page.
-function isTaken(event, root) {
-  for (const element of event.composedPath()) {
-    if (element === root) return false;
-    if (element.matches && element.matches(TYPING)) return true;
-  }
-  return false;
-}
 
 // Wires the app up; returns what undoes it.
 export function connect(app) {
@@ -43,7 +33,7 @@ export function connect(app) {
   on(document, "keydown", (event) => {
     const { top, bottom } = canvas.getBoundingClientRect();
     if (bottom < 80 || top > innerHeight) return; // out of sight: the keys scroll the page
-    if (!app.model || event.defaultPrevented || event.metaKey || event.ctrlKey || event.altKey || isTaken(event, root)) return;
+    if (!app.model || !isPlain(event) || isTaken(event, root)) return;
     const move = ARROWS[event.key];
     if (move) app.moveBy(...move);
     else if (event.key === "[") app.setHead(app.state.head - 1);

@@ -1,5 +1,6 @@
 // The component: one canvas a map, one pointer over all. Nothing that happens here reaches Python.
 import { decodeValues, quantile, rgb, mapPicture, palePhoto } from "./paint.js";
+import { isDark } from "../lambda_canvas/dark.js";
 import { mountOnce } from "../lambda_canvas/mount.js";
 
 const KEY = "heatMapsApp", FULL = 0.985;
@@ -70,8 +71,7 @@ function create(parent) {
 
   // ---- drawing
   function theme() {
-    const style = getComputedStyle(root), [r, g, b] = rgb(style.getPropertyValue("--st-background-color") || "#ffffff");
-    const dark = r + g + b < 200, name = dark ? "dark" : "light";
+    const dark = isDark(root), name = dark ? "dark" : "light";
     if (root.dataset.theme !== name) { root.dataset.theme = name; app.pale = null; app.tiles.forEach((tile) => tile.pictures.clear()); }
     return { style: getComputedStyle(root), dark };
   }

@@ -77,15 +77,3 @@ export function readPalette(style, dark) {
   photo.share = makeRamp(photoMinus, clear, key, dark ? key : deep);
   return { dark, colour, text, map, photo };
 }
-
-// Relative luminance of a CSS colour such as #rrggbb or rgb(1, 2, 3); null where it cannot be read.
-export function luminance(css) {
-  const value = css.trim();
-  let rgb = null;
-  if (/^#[0-9a-f]{6}/i.test(value)) rgb = hexToRgb(value);
-  else if (/^#[0-9a-f]{3,4}$/i.test(value)) rgb = [1, 2, 3].map((i) => parseInt(value[i] + value[i], 16));
-  else if (/^rgba?\(/.test(value)) rgb = value.match(/[\d.]+/g).slice(0, 3).map(Number);
-  if (!rgb || rgb.some(Number.isNaN)) return null;
-  const [r, g, b] = rgb.map(toLinear);
-  return 0.2126 * r + 0.7152 * g + 0.0722 * b;
-}

@@ -1,27 +1,13 @@
 // Pointer, buttons and keys. The keyboard goes to one instance: the one last used, or the only one.
 import { BLEED } from "./draw.js";
 import { followAxis } from "./axis_marks.js";
+import { ARROWS, isPlain, isTaken } from "./keys.js";
 
 const instances = new Set();
 let active = null;
 
-// Elements that use every key, and those that use only space and Enter.
-const TYPING = 'input:not([type="checkbox"], [type="button"]), textarea, select, [contenteditable="true"], [contenteditable=""], [role="slider"], [role="listbox"], [role="option"], [role="combobox"], [role="tab"], [role="radio"], [role="menu"], [role="menuitem"], [role="grid"], [role="dialog"], [data-testid="stSlider"]';
-const PRESSABLE = 'button, a[href], summary, input[type="checkbox"], [role="button"], [role="checkbox"], [role="switch"]';
-const ARROWS = { ArrowLeft: [0, -1], ArrowRight: [0, 1], ArrowUp: [-1, 0], ArrowDown: [1, 0] };
-
-// Whether a key press belongs to something else on the page.
-function isTaken(event, root) {
-  const presses = event.key === " " || event.key === "Enter";
-  for (const element of event.composedPath()) {
-    if (element === root) return false;
-    if (element.matches && (element.matches(TYPING) || (presses && element.matches(PRESSABLE)))) return true;
-  }
-  return false;
-}
-
 function onKey(event) {
-  if (event.defaultPrevented || event.metaKey || event.ctrlKey || event.altKey) return;
+  if (!isPlain(event)) return;
   const path = event.composedPath();
   const app = [...instances].find((one) => path.includes(one.root)) || active || (instances.size === 1 ? [...instances][0] : null);
   if (!app || !app.model || isTaken(event, app.root)) return;

@@ -1,5 +1,6 @@
 // What a stage takes from around it: the photo that it shows, and the theme of the page.
-import { readPalette, luminance } from "./colour.js";
+import { readPalette } from "./colour.js";
+import { channels, isDark, pageColour } from "./dark.js";
 
 // says: what the stage is, for those who cannot see it.
 export function loadPhoto(app, photo, says) {
@@ -18,12 +19,11 @@ export function loadPhoto(app, photo, says) {
 
 // Returns whether the palette is a new one: of another theme, or for another trace.
 export function readTheme(app, traceKey) {
-  const { root } = app, background = getComputedStyle(root).getPropertyValue("--st-background-color"), light = luminance(background || "#ffffff");
-  const dark = light !== null && light < 0.2, key = `${dark}|${background}|${traceKey}|`;
+  const { root } = app, background = pageColour(root), dark = isDark(root), key = `${dark}|${background}|${traceKey}|`;
   if (key === app.themeKey) return false;
   app.themeKey = key;
   root.dataset.theme = dark ? "dark" : "light";
-  if (background && light !== null) root.style.setProperty("--page", background);
+  if (channels(background)) root.style.setProperty("--page", background);
   app.palette = readPalette(getComputedStyle(root), dark);
   app.kick();
   return true;

@@ -1,7 +1,8 @@
 // The picture: a skyline of blocks over their letters, stage by stage, and below it what the pointer is on.
+import { isDark } from "../lambda_canvas/dark.js";
 import { amount, ratio, formulaHtml, numbersHtml, safe } from "./words.js";
 
-const NARROW = 21, DARK = 200; // px a block, below which stages go below each other; r + g + b of a dark page
+const NARROW = 21; // px a block, below which stages go below each other
 
 export function createNetwork(parent) {
   const root = document.createElement("div");
@@ -220,8 +221,7 @@ export function createNetwork(parent) {
 
   // ---- theme and width
   function theme() {
-    const [r, g, b] = (getComputedStyle(root).getPropertyValue("--st-background-color").trim().slice(1).match(/../g) ?? ["ff", "ff", "ff"]).map((hex) => parseInt(hex, 16));
-    const name = r + g + b < DARK ? "dark" : "light";
+    const name = isDark(root) ? "dark" : "light";
     if (root.dataset.theme !== name) root.dataset.theme = name;
   }
   theme();

@@ -1,5 +1,6 @@
 // A table whose numbers are buttons.
 import { safe } from "../network_canvas/words.js";
+import { isDark } from "../lambda_canvas/dark.js";
 import { mountOnce } from "../lambda_canvas/mount.js";
 
 // The network is drawn at the top of the page.
@@ -49,8 +50,7 @@ function createTable(parent) {
     }
   });
   const themed = () => {
-    const [r, g, b] = (getComputedStyle(root).getPropertyValue("--st-background-color").trim().slice(1).match(/../g) ?? ["ff", "ff", "ff"]).map((hex) => parseInt(hex, 16));
-    root.dataset.theme = r + g + b < 200 ? "dark" : "light";
+    root.dataset.theme = isDark(root) ? "dark" : "light";
   };
   themed();
   const clock = setInterval(themed, 500);

@@ -1,8 +1,7 @@
 // Pointer, slider, buttons and keys.
 import { followAxis } from "../lambda_canvas/axis_marks.js";
+import { ARROWS, isPlain } from "../lambda_canvas/keys.js";
 import { EDGE } from "./draw.js";
-
-const ARROW_MOVES = { ArrowLeft: [0, -1], ArrowRight: [0, 1], ArrowUp: [-1, 0], ArrowDown: [1, 0] };
 
 // Wires one app up; returns what undoes it.
 export function wire(app) {
@@ -37,8 +36,8 @@ export function wire(app) {
 
   on(document, "keydown", (event) => {
     const path = event.composedPath(), here = path.includes(root) || (root.matches(":hover") && path[0].matches?.("body, html"));
-    if (!here || !app.model || path[0] === page.slider || event.defaultPrevented || event.metaKey || event.ctrlKey || event.altKey) return;
-    if (ARROW_MOVES[event.key]) app.moveBy(...ARROW_MOVES[event.key]);
+    if (!here || !app.model || path[0] === page.slider || !isPlain(event)) return;
+    if (ARROWS[event.key]) app.moveBy(...ARROWS[event.key]);
     else if (event.key === "[") app.setScope(app.state.scope - 2, true);
     else if (event.key === "]") app.setScope(app.state.scope + 2, true);
     else if (event.key === "Escape") app.unpin();
