@@ -44,6 +44,13 @@ PAPER: dict[Literal["light", "dark"], str] = {
     "light": "rgb(255, 255, 255)",
     "dark": "rgb(17, 20, 25)",
 }  # the page itself
+# One run may set off another, and what is drawn may wait for its script: take the page once it stays finished. (A
+# promise would pass at once: Playwright takes it for the answer.)
+CALM = """selector => {
+    const busy = !document.querySelector(selector) || document.querySelector("[data-testid=stSkeleton]");
+    window.calmSince = busy ? null : window.calmSince ?? performance.now();
+    return !busy && performance.now() - window.calmSince >= 250;
+}"""
 EXCEPTION = '[data-testid="stException"]'
 
 
@@ -222,19 +229,8 @@ def settle(page: Page, timeout_s: float = 60) -> None:
     """Wait until Streamlit has run the script and drawn what came of it."""
     page.wait_for_selector(f"{FINISHED} {SOMETHING}", state="attached", timeout=timeout_s * 1000)
     page.wait_for_load_state("networkidle")
-    # One run may set off another: take the page once it stays finished.
-    page.wait_for_function(
-        """async selector => {
-            const busy = () => !document.querySelector(selector) || document.querySelector("[data-testid=stSkeleton]");
-            for (let i = 0; i < 6; i++) {
-                if (busy()) return false;
-                await new Promise(done => setTimeout(done, 50));
-            }
-            return true;
-        }""",
-        arg=FINISHED,
-        timeout=timeout_s * 1000,
-    )
+    page.evaluate("() => { window.calmSince = null }")
+    page.wait_for_function(CALM, arg=FINISHED, timeout=timeout_s * 1000)
 
 
 def main() -> int:

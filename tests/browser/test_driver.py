@@ -60,3 +60,20 @@ def test_an_exception_shows_on_the_page_and_on_the_server(troubled: Server, brow
     page.close()
     assert "ValueError: on purpose" in troubled.errors()
     assert "ValueError" not in troubled.errors(troubled.log.stat().st_size)
+
+
+def test_settling_waits_for_what_is_still_to_be_drawn(troubled: Server, browser: BrowserContext) -> None:
+    page = View().page(browser)
+    page.goto(address(troubled))
+    settle(page)
+    page.evaluate(
+        """() => {
+            const place = document.createElement("div");
+            place.dataset.testid = "stSkeleton";
+            document.body.append(place);
+            setTimeout(() => { place.remove(); window.drawn = true }, 700);
+        }"""
+    )
+    settle(page)
+    assert page.evaluate("() => window.drawn")
+    page.close()
