@@ -228,7 +228,8 @@ RECIPES: dict[str, Recipe] = {
         batch=32,
         lr=1e-3,
         ema=0.98,
-        expects="",
+        expects="9 minutes on one CPU core for 2,000 pictures of CIFAR-10: 62.3 % top-1 of 1,000 others, from random "
+        "weights 42.7 %.",
     ),
     # python -m lambda_core.training.classify photographs --data DIR [--set data=imagefolder]
     # A small network, few photographs, 64 px: minutes on one CPU core, for watching a layer learn.
