@@ -8,7 +8,7 @@ from torchvision.ops import FeaturePyramidNetwork
 
 from lambda_core import load_checkpoint, save_checkpoint
 from lambda_core.layers import LAYERS, Convolution, GlobalAttention, LambdaLayer, LocalAttention
-from lambda_core.models import FAMILY, SANS, Config, build, config_of
+from lambda_core.models import FAMILY, Config, build, config_of
 from lambda_core.models.config import layer_options, parse_stages
 from lambda_core.models.family import evenly
 
@@ -356,22 +356,6 @@ def test_shared_embeddings_come_back_from_a_file(tmp_path, dtype):
     torch.testing.assert_close(back(x), model(x), rtol=0, atol=1e-5)
 
 
-@pytest.mark.parametrize("name", ["lambda_resnet_micro", "san10"])
-def test_a_classifier_gives_way_to_another(name):
-    model = build(name, num_classes=3).double().eval()
-    x = torch.randn(2, 3, 32, 32, dtype=torch.float64)
-    features = model.forward_features(x)
-    torch.testing.assert_close(model(x), model.forward_head(features))
-    pooled = model.forward_head(features, pre_logits=True)
-    assert pooled.shape == (2, model.num_features) and model.get_classifier()(pooled).shape == (2, 3)
-    model.reset_classifier(5)
-    assert model(x).shape == (2, 5) and model.num_classes == model.config.num_classes == 5
-    model.reset_classifier(0)
-    torch.testing.assert_close(model(x), pooled)
-    with pytest.raises(ValueError, match="at least 0, for no classifier, not -2"):
-        model.reset_classifier(-2)
-
-
 def test_options_of_layers_come_by_name():
     for field, wrong in (("layer", None), ("layers", "G")):
         with pytest.raises(ValueError, match=rf"^{field} takes options by name, as \{{.*, not {wrong!r}$"):
@@ -405,20 +389,6 @@ def test_a_pyramid_of_maps_for_detection(name):
         assert maps[key].shape == (1, channels, -(-75 // stride), 64 // stride)
         assert pyramid[key].shape == (1, 8, *maps[key].shape[2:])
     assert model.out_strides == ([4, 8, 16, 32] if name == "resnet26" else [4, 8, 8, 16])
-
-
-@pytest.mark.parametrize("name", SANS)
-def test_patchwise_networks(name):
-    small = {"depths": (1, 1, 1, 1, 1), "widths": (32, 32, 64, 64, 64), "num_classes": 3}
-    torch.manual_seed(0)
-    model = build(name, **small)
-    y = model(torch.randn(2, 3, 40, 64))
-    assert y.shape == (2, 3)
-    y.square().sum().backward()
-    assert all(p.grad is not None and p.grad.isfinite().all() for p in model.parameters())
-    assert len(SANS[name].depths) == len(SANS[name].windows)
-    with pytest.raises(TypeError, match=f"^{name} has no option 'stages'; there are depths, widths, windows, num_cl"):
-        build(name, stages="CCLL")
 
 
 def test_a_card_written_before_letters_had_options_still_builds():

@@ -55,7 +55,7 @@ class Checkpoint:
 
     def check_scores(self) -> None:
         """CheckpointRefused for a network without a classifier, which has no answer to give."""
-        if getattr(getattr(self.model, "config", None), "num_classes", 1) == 0:
+        if getattr(self.model, "num_classes", 1) == 0:
             raise CheckpointRefused("the network ends in features, not in scores: save it with its classifier")
 
     def preparation(self) -> Mapping[str, Any]:
@@ -98,11 +98,10 @@ def save_checkpoint(
     """
     if unknown := sorted(set(architecture) - {"name", "overrides"}):
         raise ValueError(f'architecture has "name" and "overrides"; {", ".join(unknown)} belongs into the overrides')
-    check_fit(
-        model.state_dict(), skeleton.network(architecture).state_dict(), f"its architecture, {dict(architecture)}"
-    )
+    state = model.state_dict()
+    check_fit(state, skeleton.network(architecture).state_dict(), f"its architecture, {dict(architecture)}")
     path = Path(path)
-    weights = {name: _narrowed(t.detach(), dtype).cpu() for name, t in model.state_dict().items()}
+    weights = {name: _narrowed(t.detach(), dtype).cpu() for name, t in state.items()}
     # copies, since safetensors refuses shared memory: layers may share their embeddings
     weights = {name: t.clone(memory_format=torch.contiguous_format) for name, t in weights.items()}
     header = {

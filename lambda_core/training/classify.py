@@ -117,10 +117,12 @@ def train(
 
 def _with_classes(begin: Checkpoint, classes: tuple[str, ...]) -> nn.Module:
     """The network of a checkpoint; one of other classes, or of other counts where it names none, begins them anew."""
-    same = begin.classes == classes if begin.classes else getattr(begin.model, "num_classes", None) == len(classes)
-    if isinstance(begin.model, Classifying) and not same:
-        begin.model.reset_classifier(len(classes))
-    return begin.model
+    model = begin.model
+    if isinstance(model, Classifying):
+        same = begin.classes == classes if begin.classes else model.num_classes == len(classes)
+        if not same:
+            model.reset_classifier(len(classes))
+    return model
 
 
 def _augmented(recipe: Recipe, epoch: int) -> Callable:
