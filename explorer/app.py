@@ -7,9 +7,10 @@ import streamlit as st
 from starlette.middleware import Middleware
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
-from explorer import opening, serving
+from explorer import early, opening, serving
 
-app = st.App("main.py", lifespan=serving.lifespan, middleware=[Middleware(opening.Opening), Middleware(serving.Client)])
+layers = [Middleware(opening.Opening), Middleware(serving.Client), Middleware(early.Early)]
+app = st.App("main.py", lifespan=serving.lifespan, middleware=layers)
 
 if get_script_run_ctx(suppress_warning=True):  # run as a script, as AppTest does: there is no server to start
     runpy.run_path(str(Path(__file__).with_name("main.py")))

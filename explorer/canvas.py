@@ -1,7 +1,8 @@
 """The canvas on a page: what it is sent, and what it says back."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, replace
+from typing import Any
 
 import streamlit as st
 
@@ -19,16 +20,19 @@ TENSORS = tuple(name for name in AXES if name not in ("content_output", "positio
 
 def fitted(selection: Selection, traced: Traced) -> Selection:
     """The selection moved into the layer's bounds, with a note for what had to move of a link."""
-    layer = traced.layer
-    selection = state.fit_pixel(selection, layer["height"], layer["width"])
-    limits = {
-        "row": layer["height"], "column": layer["width"], "head": layer["heads"],
-        "key": layer["dim_k"], "value": layer["dim_v"], "step": state.LAST_STEP + 1,
-    }  # fmt: skip
-    fits, notes = state.clamp(selection, limits)
+    selection = state.fit_pixel(selection, traced.layer["height"], traced.layer["width"])
+    fits, notes = state.clamp(selection, limits(traced.layer))
     state.note(notes)
     state.choose(fits)
     return fits
+
+
+def limits(layer: Mapping[str, Any]) -> dict[str, int]:
+    """How many there are of what a selection counts in a layer."""
+    return {
+        "row": layer["height"], "column": layer["width"], "head": layer["heads"],
+        "key": layer["dim_k"], "value": layer["dim_v"], "step": state.LAST_STEP + 1,
+    }  # fmt: skip
 
 
 def show(picture: images.Picture, traced: Traced, *, key: str, mode: str = "steps") -> None:
@@ -51,7 +55,7 @@ def packed(
     names: Collection[str] = TENSORS,
 ) -> bytes:  # fmt: skip
     """What a canvas is sent: the tensors of `names` that the layer has, the photo, and the selection."""
-    photo = {"title": picture.title, "jpeg": loading.jpeg(picture, PHOTO_SIDE)}
+    photo = {"title": picture.title, "jpeg": loading.cropped_jpeg(picture, PHOTO_SIDE, traced.crop)}
     chosen = {name: value for name, value in asdict(selection).items() if name in NAMES}
     chosen |= {"cell": selection.cell or None, "pinned": selection.pinned, "version": version}
     tensors = {name: tensor for name, tensor in traced.tensors.items() if name in names and tensor.ndim == AXES[name]}

@@ -52,6 +52,11 @@ class Brought:
     content: bytes
     key: str
 
+    @classmethod
+    def of(cls, name: str, content: bytes) -> "Brought":
+        """The checkpoint in a file's bytes, with the key of its content."""
+        return cls(name, content, hashlib.sha256(content).hexdigest()[:16])
+
 
 @st.cache_resource(max_entries=4, show_spinner=False)
 def _network(key: str, _content: bytes | None) -> Checkpoint:
@@ -95,7 +100,7 @@ def checkpoint() -> Checkpoint:
 
 def opened(name: str, content: bytes) -> tuple[Brought, Checkpoint]:
     """The checkpoint in these bytes, read once. Raises CheckpointRefused, also for one that could answer on no page."""
-    mine = Brought(name, content, hashlib.sha256(content).hexdigest()[:16])
+    mine = Brought.of(name, content)
     loaded = _network(mine.key, content)
     with LOCK:
         fitness.check(loaded)
@@ -143,24 +148,33 @@ def _jpeg(key: str, side: int, crop: float, _image: Image.Image) -> str:
 
 
 def jpeg(picture: images.Picture, side: int) -> str:
-    """What the network sees of a picture, as base64 JPEG of side x side pixels; encoded once, not on every run."""
-    return _jpeg(picture.key, side, checkpoint().preprocess.get("crop", 1.0), picture.image)
+    """What this session's network sees of a picture, as base64 JPEG of side x side pixels."""
+    return cropped_jpeg(picture, side, checkpoint().preprocess.get("crop", 1.0))
+
+
+def cropped_jpeg(picture: images.Picture, side: int, crop: float) -> str:
+    """The middle of a picture, a share `crop` of its shorter side, as base64 JPEG; encoded once, not on every run."""
+    return _jpeg(picture.key, side, crop, picture.image)
 
 
 @dataclass(frozen=True)
 class Traced:
-    """One layer on one picture: its tensors without the batch axis, what it is, and the network's answer."""
+    """One layer on one picture: its tensors without the batch axis, what it is, and the network's answer.
+
+    crop: the share of the picture's shorter side that the network sees.
+    """
 
     tensors: dict[str, np.ndarray]
     layer: dict[str, Any]
     probabilities: np.ndarray
+    crop: float = 1.0
 
 
 @st.cache_data(max_entries=24, show_spinner=False)
 def _traced(
-    picture_key: str, network_id: str, path: str, _image: Image.Image
-) -> tuple[dict[str, np.ndarray], dict[str, Any], np.ndarray]:
-    loaded = checkpoint()
+    picture_key: str, network_id: str, path: str, _image: Image.Image, _mine: Brought | None
+) -> tuple[dict[str, np.ndarray], dict[str, Any], np.ndarray, float]:
+    loaded = checkpoint_of(_mine)
     info = next(i for i in lambda_layers(loaded.model) if i.path == path)
     layer = cast(LambdaLayer, loaded.model.get_submodule(path))
     prefix = path + "."
@@ -176,9 +190,14 @@ def _traced(
         if f"{half}_lambda" not in tensors:
             shape = (layer.dim_k, layer.dim_v)
             tensors[f"{half}_lambda"] = np.zeros(shape, np.float32)
-    return tensors, about, taps["output"][0].softmax(0).numpy()
+    return tensors, about, taps["output"][0].softmax(0).numpy(), loaded.preprocess.get("crop", 1.0)
 
 
 def traced(picture: images.Picture, path: str) -> Traced:
     """The tensors of a layer of this session's network on a picture."""
-    return Traced(*_traced(picture.key, network_key(), path, picture.image))
+    return traced_by(brought(), picture, path)
+
+
+def traced_by(mine: Brought | None, picture: images.Picture, path: str) -> Traced:
+    """The same of a network that was brought, or of the one that ships."""
+    return Traced(*_traced(picture.key, mine.key if mine else HOME, path, picture.image, mine))

@@ -1,12 +1,14 @@
 """What the first answer to a visitor carries: where the server is, and a cover that stands until the page does."""
 
+import re
 from collections.abc import Callable
+from functools import lru_cache
 from html import escape
 from pathlib import Path
 from string import Template
 from typing import Any
 
-from explorer import navigation, theme
+from explorer import early, navigation, theme
 
 ASSETS = Path(__file__).with_name("assets")
 ONE_ENTRY_A_PAGE = """
@@ -18,6 +20,7 @@ ONE_ENTRY_A_PAGE = """
   };
 }
 """
+EARLY = "lambda_layer"  # the page whose picture the cover draws
 NAME = "Lambda explorer"  # on the cover of the home page
 
 
@@ -34,17 +37,21 @@ def head() -> bytes:
     return f"<script>window.__streamlit = {{BACKEND_BASE_URL: {root}}};{ONE_ENTRY_A_PAGE}</script>".encode()
 
 
+@lru_cache(maxsize=64)
 def cover(page: navigation.PageInfo) -> bytes:
     """HTML for the body: what the page is called and is for, in its colours, until its first heading stands.
 
-    The client takes most of a second to begin to draw; the cover is drawn with the first answer.
+    The client takes most of a second to begin to draw; the cover is drawn with the first answer, that of EARLY with the
+    page's picture.
     """
-    text = Template((ASSETS / "cover.html").read_text()).substitute(
+    files = ["cover.html"] + ["early.html"] * (page.path.stem == EARLY)
+    text = Template("".join((ASSETS / file).read_text() for file in files)).substitute(
         light=theme.css_properties("light"),
         dark=theme.css_properties("dark"),
         logo=(ASSETS / "logo.svg").read_text(),
         title=escape(page.title if page.group else NAME),
         about=escape(page.about),
+        ask=early.ask() if page.path.stem == EARLY else "",
     )
     return text.encode()
 
@@ -54,36 +61,39 @@ class Opening:
 
     def __init__(self, app: Any) -> None:
         self.app, self.head = app, head()
-        self.covers = {page.path.stem: cover(page) for page in navigation.find()}
+        self.pages = {page.path.stem: page for page in navigation.find()}
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] == "http" and b"text/html" in dict(scope["headers"]).get(b"accept", b""):
             # Neither compressed, which could not be added to, nor "not modified", which would keep an old head.
             left = (b"accept-encoding", b"if-none-match", b"if-modified-since")
             scope = scope | {"headers": [pair for pair in scope["headers"] if pair[0] not in left]}
-            page = scope["path"].rstrip("/").rpartition("/")[2]
-            send = self._adding(send, self.covers.get(page, self.covers["home"]))
+            name = scope["path"].rstrip("/").rpartition("/")[2]
+            links = early.links(scope["query_string"].decode("ascii", "replace")) if name == EARLY else ""
+            page = self.pages.get(name, self.pages["home"])
+            send = _adding(send, links.encode() + self.head, cover(page))
         await self.app(scope, receive, send)
 
-    def _adding(self, send: Any, cover: bytes) -> Callable[[dict[str, Any]], Any]:
-        held: list[dict[str, Any]] = []  # the start of a page, until its body tells how long it is
 
-        async def adding(message: dict[str, Any]) -> None:
-            if message["type"] == "http.response.start" and message["status"] == 200 and _is_html(message):
-                held.append(message)
-            elif held and message["type"] == "http.response.body":
-                body = message["body"].replace(b"</head>", self.head + b"</head>", 1)
-                body = body.replace(b"<body>", b"<body>" + cover, 1)
-                start = held.pop()
-                headers = [pair for pair in start["headers"] if pair[0] not in (b"content-length", b"etag")]
-                if not message.get("more_body"):
-                    headers.append((b"content-length", str(len(body)).encode()))
-                await send(start | {"headers": headers})
-                await send(message | {"body": body})
-            else:
-                await send(message)
+def _adding(send: Any, head: bytes, cover: bytes) -> Callable[[dict[str, Any]], Any]:
+    held: list[dict[str, Any]] = []  # the start of a page, until its body tells how long it is
 
-        return adding
+    async def adding(message: dict[str, Any]) -> None:
+        if message["type"] == "http.response.start" and message["status"] == 200 and _is_html(message):
+            held.append(message)
+        elif held and message["type"] == "http.response.body":
+            body = re.sub(rb"<link|</head>", lambda found: head + found[0], message["body"], count=1)
+            body = body.replace(b"<body>", b"<body>" + cover, 1)
+            start = held.pop()
+            headers = [pair for pair in start["headers"] if pair[0] not in (b"content-length", b"etag")]
+            if not message.get("more_body"):
+                headers.append((b"content-length", str(len(body)).encode()))
+            await send(start | {"headers": headers})
+            await send(message | {"body": body})
+        else:
+            await send(message)
+
+    return adding
 
 
 def _is_html(start: dict[str, Any]) -> bool:

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from explorer import navigation, opening
+from explorer import early, navigation, opening
 
 PAGE = b"<html><head><title>Streamlit</title></head><body></head><body></html>"
 HTML = (b"accept", b"text/html,application/xhtml+xml")
 
 
-def asked(headers, answer_headers, *bodies, status=200, path="/"):
+def asked(headers, answer_headers, *bodies, status=200, path="/", query=b""):
     """(what Streamlit was asked with, what was sent) for one GET."""
     seen, sent = [], []
 
@@ -25,7 +25,7 @@ def asked(headers, answer_headers, *bodies, status=200, path="/"):
     async def send(message):
         sent.append(message)
 
-    scope = {"type": "http", "method": "GET", "path": path, "headers": headers}
+    scope = {"type": "http", "method": "GET", "path": path, "query_string": query, "headers": headers}
     asyncio.run(opening.Opening(streamlit)(scope, None, send))
     return seen, sent
 
@@ -60,6 +60,21 @@ def test_a_cover_says_what_the_page_is_and_escapes_it():
     text = opening.cover(page).decode()
     assert "<h1>A &lt; B</h1>" in text and "&lt;i&gt;new" in text and "<i>" not in text
     assert f"<h1>{opening.NAME}</h1>" in cover_of("home").decode()
+
+
+def test_what_the_cover_asks_for_comes_before_the_clients_files_and_is_escaped():
+    page = b'<html><head><meta charset="utf-8"><link href="client.js"></head><body></body></html>'
+    _, (_, body) = asked([HTML], html_headers(9), page, path="/lambda_layer", query=b'image=cat&layer="><b>')
+    links = b"".join(re.findall(rb"<link.*?>", body["body"]))
+    assert re.findall(rb'href="([^"]*)"', links) == [
+        b"./" + early.ask().split('"')[1].encode(),
+        b"./early/trace?image=cat&amp;layer=&quot;&gt;&lt;b&gt;",
+        b"client.js",
+    ]
+    assert body["body"].index(opening.head()) < body["body"].index(b"client.js")
+    assert b"early" not in asked([HTML], html_headers(9), page, path="/scope")[1][1]["body"].replace(
+        b"earlyLambda", b""
+    )
 
 
 def test_a_page_in_pieces_states_no_length():

@@ -7,12 +7,12 @@ from urllib.parse import parse_qs, urlsplit
 
 import numpy as np
 import pytest
-from playwright.sync_api import Page
+from playwright.sync_api import Page, Route, expect
 
 from explorer import images
 from lambda_core import load_checkpoint, trace
 from lambda_core.data import prepare
-from tests.browser.driver import View, settle
+from tests.browser.driver import PAPER, Server, View, address, settle
 
 CANVAS = "lambda_layer"
 FIND = """() => {
@@ -209,3 +209,44 @@ def test_a_lit_axis_is_ink_on_the_stage(open_page: Callable[..., Page]):
     page.wait_for_timeout(100)
     red, green, blue, alpha = page.evaluate(ask)
     assert alpha == 255 and max(red, green, blue) < 64
+
+
+@pytest.fixture
+def let_client_come(page: Page) -> Callable[[], None]:
+    """Holds Streamlit's client up until it is called."""
+    held: list[Route] = []
+    page.route("**/static/js/index.*", lambda route: held.append(route))
+    return lambda: [route.continue_() for route in held]  # type: ignore[return-value]
+
+
+@pytest.mark.parametrize("view", [View(color_scheme="dark"), View(width=400, height=860)], ids=str)
+def test_what_is_done_on_the_early_picture_stays(app: Server, page: Page, view: View, traced, let_client_come):
+    page.goto(address(app, "lambda_layer"), wait_until="commit")
+    assert canvas(page, "c.state().pinned") is False
+    expect(page.locator("#early")).to_have_css("background-color", PAPER[view.color_scheme])
+    point(page, "c.pixelAt(3, 5)")
+    _, output = expected(traced, 3, 5)
+    np.testing.assert_allclose(canvas(page, "Array.from(c.numbers().y)"), output.ravel(), atol=1e-4)
+    place = page.evaluate(f"({FIND})().getBoundingClientRect().toJSON()")
+    page.mouse.click(*point(page, "c.pixelAt(4, 6)"))
+    page.keyboard.press("]")
+    let_client_come()
+    settle(page)
+    expect(page.locator("#cover")).to_have_count(0)
+    expect(page.get_by_test_id("lambda-canvas")).to_have_count(1)
+    state = canvas(page, "c.state()")
+    assert (state["row"], state["column"], state["step"], state["pinned"]) == (4, 6, 1, True)
+    assert query(page).items() >= {"row": "5", "column": "7", "step": "1"}.items()
+    stands = page.evaluate(f"({FIND})().getBoundingClientRect().toJSON()")
+    assert (stands["x"], stands["width"]) == pytest.approx((place["x"], place["width"]), abs=1)
+    assert stands["y"] == pytest.approx(place["y"], abs=24)  # a line of the tour may take two
+
+
+def test_for_a_picture_of_a_session_the_words_stand(app: Server, page: Page, let_client_come):
+    with page.expect_response("**/early/trace*") as answer:
+        page.goto(address(app, "lambda_layer", image="upload"), wait_until="commit")
+    assert answer.value.status == 204
+    expect(page.locator("#cover").get_by_role("heading", name="Step through a layer")).to_be_visible()
+    let_client_come()
+    settle(page)
+    expect(page.get_by_text("a picture that was sent in another session")).to_be_visible()

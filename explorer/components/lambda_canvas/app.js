@@ -183,6 +183,14 @@ export function createApp(parent) {
     commit();
   };
 
+  // What a visitor chose before there was a page to tell.
+  app.resume = (selection) => {
+    app.pixel.move(applySelection(app.model, state, selection));
+    page.renderAll(app);
+    relayout(true);
+    commit();
+  };
+
   app.goTo = (step, quiet) => {
     const next = Math.max(0, Math.min(8, step));
     if (app.mode === "overview") return send("selection", { ...readSelection(app.model, state, app.pixel.n), step: next });

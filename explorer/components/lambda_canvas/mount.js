@@ -17,6 +17,7 @@ export function mountOnce(parent, key, create, ...news) {
 // An app together with its listeners, as `create` gives it.
 export function withEvents(app, disconnect) {
   return {
+    app,
     update: (...news) => app.update(...news),
     destroy: () => {
       disconnect();
