@@ -17,6 +17,7 @@ def snippet(*, network: str, picture: str, layer: str, n: str, head: int, scope:
     return f'''"""The footprint of one pixel of a lambda layer under a scope r, by autograd. Needs lambda_core."""
 
 {exports.libraries(picture)}
+import torch
 from lambda_core import load_checkpoint
 from lambda_core.data import prepare
 from lambda_core.footprint import footprints
@@ -26,7 +27,9 @@ from lambda_core.surgery import cropped_scope
 layer = checkpoint.model.get_submodule({layer!r})
 
 with cropped_scope(layer, {scope}):  # a scope as large as the layer's own changes nothing
-    maps, y, logits = footprints(checkpoint.model, x, {layer!r}, n={n}, head={head}, part={part!r})
+    maps = footprints(checkpoint.model, x, {layer!r}, n={n}, head={head}, part={part!r})
+    with torch.no_grad():
+        logits = checkpoint.model(x)
 print("positions that matter in the layer:", int((maps["layer"] > 0).sum()), "of", maps["layer"].numel())
 print((maps["layer"] > 0).int())
 best = logits[0].softmax(0).topk(3)

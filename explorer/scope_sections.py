@@ -89,15 +89,15 @@ def depth(picture: images.Picture) -> None:
     work = partial(_fields, loaded, picture.image, [place.path for place in chosen])
 
     def draw(fields: dict[str, np.ndarray]) -> None:
-        st.html(_figures(key, theme.scheme(), chosen, loaded, picture.image, fields))
+        _draw_fields(key, theme.scheme(), chosen, loaded, picture.image, fields)
 
     later.show(key, work, draw, "Differentiating layer by layer …")
 
 
-@st.cache_data(max_entries=32, show_spinner=False)
-def _figures(
+@st.cache_data(max_entries=32, show_spinner=False)  # with what it draws
+def _draw_fields(
     key: str, scheme: str, _chosen: list[Place], _loaded: Any, _image: Image.Image, _found: dict[str, np.ndarray]
-) -> str:
+) -> None:
     figures, photo = [], square(_image, 192, _loaded.preprocess.get("crop", 1.0))
     for place in _chosen:
         field, title = _found[place.path], escape(place.title)
@@ -107,7 +107,7 @@ def _figures(
             f"<small>{place.kind}</small><small>95 % of it in {_percent(widths(field))} of the picture</small>"
             "</figcaption></figure>"
         )
-    return GRID + f'<div class="depth">{"".join(figures)}</div>'
+    st.html(GRID + f'<div class="depth">{"".join(figures)}</div>')
 
 
 def _percent(share: float) -> str:
@@ -140,11 +140,17 @@ def cost() -> None:
         "position sum does: 2·n·m·k·v·u operations a layer, m = min(r, H)² positions in the window. In accuracy, on "
         "ImageNet, the paper finds that from 15 × 15 on a larger window costs much and brings nothing."
     )
-    later.show("paper scope", table, _draw_cost, "Recomputing the paper's table, layer by layer …")
+    scheme = theme.scheme()
+    later.show("paper scope", table, partial(_draw_cost, scheme), "Recomputing the paper's table, layer by layer …")
 
 
-def _draw_cost(rows: list[dict[str, Any]]) -> None:
-    charts = _charts(theme.scheme(), rows)
+@st.cache_data(max_entries=2, show_spinner=False)  # with what it draws: charts cost much of the time a click may take
+def _draw_cost(scheme: str, _rows: list[dict[str, Any]]) -> None:
+    rows = _rows
+    charts = {
+        "scope_flops": _chart(rows, scheme, "flops_b", "FLOPs, billions", ours="ours_b"),
+        "scope_top1": _chart(rows, scheme, "top1", "Top-1, %", ours="measured"),
+    }
     for column, (key, chart) in zip(st.columns(2, gap="large"), charts.items(), strict=True):
         column.plotly_chart(chart, key=key, theme=None, config={"displayModeBar": False})
     measured = sorted({row["measured_on"] for row in rows if row["measured"] is not None})
@@ -176,15 +182,6 @@ def _draw_cost(rows: list[dict[str, Any]]) -> None:
 
 def _one_decimal(number: float | None) -> str:
     return "–" if number is None else f"{number:.1f}"
-
-
-@st.cache_resource(max_entries=2, show_spinner=False)
-def _charts(scheme: str, _rows: list[dict[str, Any]]) -> dict[str, Any]:
-    """Made once: plotly takes longer to build them than a click may to be answered in all."""
-    return {
-        "scope_flops": _chart(_rows, scheme, "flops_b", "FLOPs, billions", ours="ours_b"),
-        "scope_top1": _chart(_rows, scheme, "top1", "Top-1, %", ours="measured"),
-    }
 
 
 def _chart(rows: list[dict[str, Any]], scheme: str, published: str, title: str, ours: str) -> Any:

@@ -13,7 +13,7 @@ from explorer import canvas, images, loading, state, tour, words
 from explorer.components.scope_canvas import pack_scope, scope_canvas
 from explorer.loading import LOCK, Traced
 from explorer.state import Selection
-from lambda_core import LambdaLayer
+from lambda_core import LambdaLayer, trace
 from lambda_core.data import prepare
 from lambda_core.footprint import footprints, implied_weights
 from lambda_core.surgery import cropped_scope
@@ -57,31 +57,41 @@ def fitted(selection: Selection, traced: Traced) -> Selection:
 
 
 def measured(picture: images.Picture, traced: Traced, selection: Selection, part: str) -> Measured:
-    """What autograd and two cropped passes say of the selected pixel and head. part: see `footprints`."""
+    """What autograd says of the selected pixel and head, and passes with E cropped. part: see `footprints`."""
     n = selection.row * traced.layer["width"] + selection.column
     key = (picture.key, loading.network_key(), selection.layer)
-    return Measured(*_measured(key, n, selection.head, selection.scope, part, traced, picture.image))
+    maps = _reached(key, n, selection.head, selection.scope, part, traced, picture.image)
+    change, answers = _cropped(key, selection.scope, traced, picture.image)
+    return Measured({**maps, "change": change}, answers)
 
 
 @st.cache_data(max_entries=64, show_spinner=False)
-def _measured(
+def _reached(
     key: tuple[str, str, str], n: int, head: int, scope: int, part: str, _traced: Traced, _image: Image.Image
-) -> tuple[dict[str, np.ndarray], list[tuple[str, float, float, float]]]:
-    loaded = loading.checkpoint()
-    model, path = loaded.model, key[2]
-    layer = cast(LambdaLayer, model.get_submodule(path))
-    x = prepare(_image, loaded.preprocess)
-    entering, whole = (torch.from_numpy(_traced.tensors[name])[None] for name in ("input", "output"))
-    with LOCK:
-        with cropped_scope(layer, scope or UNCROPPED):
-            maps, output, answer = footprints(model, x, path, n, head, part)
-            weights = implied_weights(layer, entering, n)
-        with torch.no_grad(), cropped_scope(model, scope or UNCROPPED) as smaller:
-            everywhere = model(x) if smaller else answer
-    change = (output - whole)[0].norm(dim=0) / whole[0].norm(dim=0).clamp_min(1e-12)
-    tensors = {"weights": weights, **maps, "change": change}
-    answers = _answers(loaded.classes, _traced.probabilities, _probabilities(answer), _probabilities(everywhere))
-    return {name: tensor.numpy() for name, tensor in tensors.items()}, answers
+) -> dict[str, np.ndarray]:
+    loaded, path = loading.checkpoint(), key[2]
+    layer = cast(LambdaLayer, loaded.model.get_submodule(path))
+    with LOCK, cropped_scope(layer, scope or UNCROPPED):
+        maps = footprints(loaded.model, prepare(_image, loaded.preprocess), path, n, head, part)
+        weights = implied_weights(layer, torch.from_numpy(_traced.tensors["input"])[None], n)
+    return {name: tensor.numpy() for name, tensor in {"weights": weights, **maps}.items()}
+
+
+@st.cache_data(max_entries=32, show_spinner=False)
+def _cropped(
+    key: tuple[str, str, str], scope: int, _traced: Traced, _image: Image.Image
+) -> tuple[np.ndarray, list[tuple[str, float, float, float]]]:
+    """Apart from the footprints: it is the same for every pixel."""
+    loaded, path = loading.checkpoint(), key[2]
+    x, whole = prepare(_image, loaded.preprocess), torch.from_numpy(_traced.tensors["output"])
+    with LOCK, torch.no_grad():
+        with cropped_scope(loaded.model.get_submodule(path), scope or UNCROPPED):
+            taps = trace(loaded.model, x)
+        with cropped_scope(loaded.model, scope or UNCROPPED) as smaller:
+            everywhere = loaded.model(x) if smaller else taps["output"]
+    change = (taps[f"{path}.output"][0] - whole).norm(dim=0) / whole.norm(dim=0).clamp_min(1e-12)
+    columns = (_traced.probabilities, _probabilities(taps["output"]), _probabilities(everywhere))
+    return change.numpy(), _answers(loaded.classes, *columns)
 
 
 def _probabilities(logits: torch.Tensor) -> np.ndarray:

@@ -4,7 +4,7 @@ Letters as everywhere: h heads, n query position, m context position, v depth of
 """
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from typing import Any, cast
 
 import torch
@@ -26,8 +26,8 @@ def implied_weights(layer: LambdaLayer, x: Tensor, n: int) -> Tensor:
     """
     if not layer.position:
         return x.new_zeros(layer.heads, *x.shape[2:])
-    with _watched(layer, "input", "q", "v") as seen, torch.enable_grad():
-        layer(x.detach().clone().requires_grad_())
+    with torch.enable_grad():
+        seen = _entering(layer, x.detach().clone().requires_grad_(), layer)
         outputs = _position(layer, seen, n)  # (h, v)
         rows: list[Tensor] = []
         while len(rows) < layer.heads:  # as many heads at once as there are values, each by a value of its own
@@ -47,6 +47,19 @@ def directions(depth: int, limit: int, seed: int = 0) -> Tensor:
         return torch.eye(depth)
     noise = torch.randn(depth, limit, generator=torch.Generator().manual_seed(seed))
     return torch.linalg.qr(noise).Q.T * (depth / limit) ** 0.5
+
+
+def principal(slopes: Tensor, limit: int) -> Tensor:
+    """The `limit` directions (count, d) of d outputs along which slopes (d, size) are longest: the unit vectors turned.
+
+    Orthogonal, and longer by as much as their slopes' squared lengths fall short of all slopes'. Where d <= limit they
+    are the unit vectors themselves, and sums of squares exact; else six come at least as near as eight random ones.
+    """
+    if len(slopes) <= limit:
+        return torch.eye(len(slopes)).to(slopes)
+    energies, ways = torch.linalg.eigh(slopes @ slopes.T)  # ascending
+    kept = energies[-limit:].sum().clamp_min(torch.finfo(energies.dtype).tiny)
+    return ways[:, -limit:].T * (energies.sum() / kept).sqrt()
 
 
 def footprint(output: Tensor, source: Tensor, limit: int = 32) -> Tensor:
@@ -72,13 +85,14 @@ def _length(slopes: Tensor) -> Tensor:
 
 
 def footprints(
-    model: nn.Module, x: Tensor, path: str, n: int, head: int, part: str = "both", limits: tuple[int, int] = (32, 8)
-) -> tuple[dict[str, Tensor], Tensor, Tensor]:
+    model: nn.Module, x: Tensor, path: str, n: int, head: int, part: str = "both", limits: tuple[int, int] = (32, 6)
+) -> dict[str, Tensor]:
     """Footprints of the pixel n of one lambda layer in a network: {"layer": (H, W), "image": (H', W')}.
 
     model: in eval mode. x (1, 3, H', W'). path: of the layer. The unit is y_n^h before pooling, all v of head `head`;
     `part` takes its position part, its content part, or both. layer: with respect to the layer's input; image: to x.
-    limits: directions for either. Also gives the layer's output and what the model returns, both without gradient.
+    limits: directions for either (see `directions` and `principal`). The model runs as far as the layer's queries, keys
+    and values.
 
     Through the position part y_n depends on V within the scope, and on q_n, which is the pixel itself: its footprint
     in the layer ends with the window. The content part sees the whole map. Raises ValueError for another part.
@@ -87,18 +101,34 @@ def footprints(
         raise ValueError(f"part must be one of {', '.join(PARTS)}, not {part!r}")
     layer = cast(LambdaLayer, model.get_submodule(path))
     image = x.detach().clone().requires_grad_()
-    with _watched(layer, "input", "q", "keys", "v", "output") as seen, torch.enable_grad():
-        answer = model(image)
-        unit = _unit(layer, seen, n, head, part)
-    maps = {"layer": seen["input"].new_zeros(seen["input"].shape[2:]), "image": image.new_zeros(image.shape[2:])}
-    if unit is not None:
-        inside = slopes(unit, seen["input"], directions(len(unit), limits[0]).to(unit))
-        fewer = directions(len(inside), limits[1]).to(inside)
-        entering = torch.einsum("dv,vchw->dchw", fewer, inside)[
-            :, None
-        ]  # what comes through the layer is there already
-        maps = {"layer": _rounded(_length(inside)), "image": _length(slopes(seen["input"], image, entering))}
-    return maps, seen["output"].detach(), answer.detach()
+    seen = _entering(model, image, layer)
+    unit = _unit(layer, seen, n, head, part)
+    if unit is None:
+        return {"layer": image.new_zeros(seen["input"].shape[2:]), "image": image.new_zeros(image.shape[2:])}
+    inside = slopes(unit, seen["input"], directions(len(unit), limits[0]).to(unit))
+    fewer = principal(inside.flatten(1), limits[1])
+    through = torch.einsum("dv,vchw->dchw", fewer, inside)[:, None]  # what comes through the layer is there already
+    return {"layer": _rounded(_length(inside)), "image": _length(slopes(seen["input"], image, through))}
+
+
+class _Reached(Exception):
+    """A forward pass has come as far as it need."""
+
+
+def _entering(model: nn.Module, x: Tensor, layer: LambdaLayer) -> dict[str, Tensor]:
+    """The layer's input, queries, values and, with a content part, keys, with their graph back to x."""
+    names = ["input", "q", "v"] + ["keys"] * layer.content
+
+    def stop(_module: nn.Module, _args: Any, _output: Tensor) -> None:
+        if all(name in seen for name in names):
+            raise _Reached
+
+    with _watched(layer, *names) as seen, ExitStack() as stack, torch.enable_grad():
+        for name in names:
+            stack.callback(layer.get_submodule(name).register_forward_hook(stop).remove)
+        with suppress(_Reached):
+            model(x)
+    return seen
 
 
 def _unit(layer: LambdaLayer, seen: dict[str, Tensor], n: int, head: int, part: str) -> Tensor | None:

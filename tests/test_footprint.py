@@ -3,9 +3,19 @@
 import pytest
 import torch
 
-from lambda_core import LambdaLayer
+from lambda_core import LambdaLayer, load_checkpoint
+from lambda_core import footprint as footprint_module
 from lambda_core.engines import ENGINES
-from lambda_core.footprint import _unit, _watched, directions, footprint, footprints, implied_weights, receptive_field
+from lambda_core.footprint import (
+    _unit,
+    _watched,
+    directions,
+    footprint,
+    footprints,
+    implied_weights,
+    principal,
+    receptive_field,
+)
 from lambda_core.models import build
 from lambda_core.surgery import cropped_scope
 from lambda_core.tracing import trace
@@ -40,12 +50,12 @@ def test_the_position_half_ends_with_the_window(name, n):
     model = torch.nn.Sequential(torch.nn.Identity(), layer).eval()
     for crop in (99, 3):
         with cropped_scope(model, crop):
-            maps, _, _ = footprints(model, x, "1", n, head=1, part="position")
+            maps = footprints(model, x, "1", n, head=1, part="position")
         r = min(crop, layer.scope or 99)
         assert torch.equal(maps["layer"] > 0, window(n, r))
         torch.testing.assert_close(maps["image"], maps["layer"])  # nothing lies between the two here
     if layer.content:
-        maps, _, _ = footprints(model, x, "1", n, head=1, part="both")
+        maps = footprints(model, x, "1", n, head=1, part="both")
         assert (maps["layer"] > 0).all()
 
 
@@ -60,12 +70,21 @@ def test_the_size_is_that_of_the_whole_jacobian(part):
         return y[part] if part in y else y["position"] + y["content"]
 
     jacobian = torch.autograd.functional.jacobian(unit, x)  # (v, 1, 8, 6, 5)
-    maps, y, answer = footprints(torch.nn.Sequential(layer).eval(), x, "0", n, head, part)
+    maps = footprints(torch.nn.Sequential(layer).eval(), x, "0", n, head, part)
     torch.testing.assert_close(maps["layer"], jacobian[:, 0].square().sum((0, 1)).sqrt())
-    torch.testing.assert_close(y, layer(x).detach())
-    torch.testing.assert_close(answer, y)
-    assert not layer.output._forward_hooks and not layer._forward_pre_hooks
+    assert not any(module._forward_hooks or module._forward_pre_hooks for module in layer.modules())
     assert layer.engine == "auto" and layer.to_q.weight.grad is None
+
+
+def test_the_network_runs_no_further_than_the_layer():
+    def reached(*_):
+        raise AssertionError("ran on")
+
+    layer = randomised(scope=3)
+    network = torch.nn.Sequential(layer, torch.nn.Identity()).eval()
+    network[1].register_forward_hook(reached)
+    layer.position_lambda.register_forward_hook(reached)
+    assert footprints(network, torch.randn(1, 8, 6, 5), "0", 13, 1)["layer"].sum() > 0
 
 
 @pytest.mark.parametrize("options", [*LAYERS.values(), {"scope": 3, "key_norm": "softmax_keys_queries"}])
@@ -102,7 +121,7 @@ def outputs(layer, x):
 @pytest.mark.parametrize("engine", ENGINES)
 def test_rounding_of_other_engines_is_no_footprint(engine):
     layer = randomised(scope=3, engine=engine)
-    maps, _, _ = footprints(torch.nn.Sequential(layer).eval(), torch.randn(1, 8, 6, 5), "0", 13, 1, "position")
+    maps = footprints(torch.nn.Sequential(layer).eval(), torch.randn(1, 8, 6, 5), "0", 13, 1, "position")
     assert torch.equal(maps["layer"] > 0, window(13, 3))
 
 
@@ -130,8 +149,38 @@ def test_a_layer_without_a_position_part_has_no_weights_and_a_footprint_everywhe
     x = torch.randn(1, 8, 4, 4)
     assert implied_weights(layer, x, 5).abs().max() == 0
     model = torch.nn.Sequential(layer).eval()
-    assert (footprints(model, x, "0", 5, 0, "both")[0]["layer"] > 0).all()
-    assert footprints(model, x, "0", 5, 0, "position")[0]["layer"].abs().max() == 0
+    assert (footprints(model, x, "0", 5, 0, "both")["layer"] > 0).all()
+    assert footprints(model, x, "0", 5, 0, "position")["layer"].abs().max() == 0
+
+
+def test_principal_directions_are_exact_where_few_hold_everything():
+    torch.manual_seed(0)
+    slopes = torch.randn(12, 3) @ torch.randn(3, 50)  # of rank 3
+    for limit in (3, 5, 12):
+        ways = principal(slopes, limit)
+        assert len(ways) == limit
+        torch.testing.assert_close((ways @ slopes).square().sum(0), slopes.square().sum(0))
+    assert torch.equal(principal(slopes, 12), torch.eye(12))
+    full = torch.randn(12, 50)
+    ways = principal(full, 4)
+    torch.testing.assert_close((ways @ full).square().sum(), full.square().sum())  # what is left out is made up for
+    assert principal(torch.zeros(12, 50), 4).isfinite().all()
+
+
+def test_six_principal_directions_see_the_picture_at_least_as_well_as_eight_random_ones():
+    model, path = load_checkpoint("lambda_resnet_mini").model, "stages.2.0.mix"
+    x = torch.randn(1, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+
+    def image(limit):
+        return footprints(model, x, path, 27, 0, "both", (32, limit))["image"]
+
+    def error(found):
+        return float((found - image(32)).norm() / image(32).norm())
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(footprint_module, "principal", lambda slopes, limit: directions(len(slopes), limit))
+        random = error(image(8))
+    assert error(image(6)) < random < 0.5
 
 
 def test_few_directions_have_the_right_size_on_average():

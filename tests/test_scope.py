@@ -38,7 +38,7 @@ from explorer.scoping import Measured
 from explorer.state import Selection
 from lambda_core import load_checkpoint
 from lambda_core.checkpoints import save_checkpoint
-from lambda_core.footprint import footprints, implied_weights
+from lambda_core.footprint import implied_weights
 from lambda_core.models import build
 from lambda_core.surgery import cropped_scope, rim_zeroed
 from tests import ablation_results
@@ -252,10 +252,10 @@ def test_the_form_crops_and_the_numbers_are_those_of_pytorch():
 
     x = prepare(gallery_picture("coffee").image, checkpoint.preprocess)
     path = "stages.2.0.mix"
-    with cropped_scope(checkpoint.model.get_submodule(path), 5):
-        _, _, answer = footprints(checkpoint.model, x, path, 4 * 16 + 5, 0, "position")
     with torch.no_grad():
         before = checkpoint.model(x)
+        with cropped_scope(checkpoint.model.get_submodule(path), 5):
+            answer = checkpoint.model(x)
     best = int(before.argmax())
     for logits in (before, answer):
         assert f"{float(logits[0].softmax(0)[best]):.1%}" in captions(app)

@@ -78,7 +78,7 @@ def test_dragging_the_frame_crops_and_the_footprint_is_that_of_pytorch(open_page
     model, x = network
     layer = model.get_submodule(PATH)
     with cropped_scope(layer, 7):
-        maps, _, _ = footprints(model, x, PATH, 7 * 16 + 8, 0, "position")
+        maps = footprints(model, x, PATH, 7 * 16 + 8, 0, "position")
     shown = {name: np.reshape(*canvas(page, f"[c.map('{name}').data, c.map('{name}').shape]")) for name in maps}
     for name, expected in maps.items():
         np.testing.assert_allclose(shown[name], expected, rtol=1e-3, atol=1e-4 * float(expected.max()))
