@@ -1,11 +1,14 @@
 """streamlit run explorer/app.py: the server. What a visit runs is main.py."""
 
 import runpy
+import sys
 from pathlib import Path
 
 import streamlit as st
 from starlette.middleware import Middleware
 from streamlit.runtime.scriptrunner import get_script_run_ctx
+
+sys.path.insert(0, str(Path(__file__).parents[1]))  # this checkout, should another be the one that is installed
 
 from explorer import early, opening, serving
 

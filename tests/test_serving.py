@@ -1,7 +1,11 @@
 """The server: no delays between packets, and Streamlit's client from memory."""
 
 import asyncio
+import os
 import socket
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
@@ -68,3 +72,13 @@ def test_everything_else_is_streamlits():
 @pytest.mark.parametrize(("default", "processors", "threads"), [(2, 2, 1), (1, 8, 1), (8, 16, 8), (8, 8, 4), (1, 1, 1)])
 def test_the_runs_of_two_visitors_fit_on_the_processors(default, processors, threads):
     assert loading.threads_a_page(default, processors) == threads
+
+
+def test_the_app_is_that_of_its_own_checkout(tmp_path):
+    other = tmp_path / "explorer"
+    other.mkdir()
+    (other / "__init__.py").write_text("raise RuntimeError('another checkout')\n")
+    app = Path(serving.__file__).with_name("app.py")
+    environment = os.environ | {"PYTHONPATH": str(tmp_path)}
+    run = subprocess.run([sys.executable, app], env=environment, cwd=tmp_path, capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr
