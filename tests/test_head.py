@@ -20,3 +20,41 @@ def test_a_classifier_gives_way_to_another(name):
     torch.testing.assert_close(model(x), pooled)
     with pytest.raises(ValueError, match="at least 0, for no classifier, not -2"):
         model.reset_classifier(-2)
+
+
+@pytest.mark.parametrize("name", ["lambda_resnet_micro", "san10"])
+def test_checkpointed_blocks_give_the_same_gradients_and_statistics(name):
+    torch.manual_seed(0)
+    model = build(name, num_classes=3).double().train()
+    for parameter in model.parameters():  # a norm that starts at zero would hide its block
+        torch.nn.init.normal_(parameter, std=0.1)
+    state, x = {n: t.clone() for n, t in model.state_dict().items()}, torch.randn(2, 3, 32, 32, dtype=torch.float64)
+    results, stored = [], []
+    for enable in (False, True, False):
+        model.load_state_dict(state)
+        model.zero_grad()
+        model.set_grad_checkpointing(enable)
+        kept: list[int] = []
+        with torch.autograd.graph.saved_tensors_hooks(lambda t, k=kept: (k.append(t.numel()), t)[1], lambda t: t):
+            loss = model(x).square().sum()
+        loss.backward()
+        stored.append(sum(kept))
+        results.append({n: p.grad for n, p in model.named_parameters()} | dict(model.named_buffers()))
+    for again in results[1:]:
+        for key, value in results[0].items():
+            if not key.endswith("num_batches_tracked"):
+                torch.testing.assert_close(again[key], value)
+    assert stored[1] < stored[0] / 2 and stored[2] == stored[0]
+    with torch.no_grad():
+        model.set_grad_checkpointing()
+        model.eval()(x)
+
+
+@pytest.mark.parametrize("name", ["lambda_resnet_micro", "san10"])
+def test_images_may_have_other_channels(name):
+    model = build(name, in_chans=5, num_classes=3).eval()
+    assert model(torch.randn(1, 5, 32, 32)).shape == (1, 3)
+    assert model.config.in_chans == 5
+    for wrong in (0, "3", None):
+        with pytest.raises(ValueError, match="in_chans must be a whole number of at least 1, as 3 for colours, not "):
+            build(name, in_chans=wrong)

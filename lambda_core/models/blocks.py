@@ -4,8 +4,10 @@ from collections.abc import Callable
 
 from torch import Tensor, nn
 
+from lambda_core.models.recompute import Block
 
-class Bottleneck(nn.Module):
+
+class Bottleneck(Block):
     """act(shortcut(x) + end(norm(1x1(act(norm(mix(act(norm(1x1(x))))))))), widths dim -> width -> width -> dim_out.
 
     `mix(width, stride=stride)` makes the layer in the middle, which carries the stride; `end(dim_out)` a unit that
@@ -40,7 +42,7 @@ class Bottleneck(nn.Module):
             self.shortcut = nn.Sequential(nn.Conv2d(dim, dim_out, 1, stride, bias=False), nn.BatchNorm2d(dim_out))
         nn.init.zeros_(self.norm3.weight)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def run(self, x: Tensor) -> Tensor:
         y = self.act(self.norm1(self.reduce(x)))
         y = self.act(self.norm2(self.mix(y)))
         y = self.drop_path(self.end(self.norm3(self.expand(y))))

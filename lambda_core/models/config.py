@@ -8,7 +8,7 @@ from typing import Any
 from torch import nn
 
 from lambda_core.layers import LAYERS, ConvolutionThen, LambdaLayer
-from lambda_core.models.head import check_classes
+from lambda_core.models.head import check_channels, check_classes
 
 GIVEN = ("dim", "dim_out", "dim_context", "stride")  # arguments of a layer that its block decides
 
@@ -18,8 +18,8 @@ class Config:
     """A ResNet: `depths` blocks a stage, `widths` of their bottlenecks (outputs are `expansion` times wider).
 
     stages: see `parse_stages`. stem: (kernel, channels, stride) of each convolution, then a 3x3 max-pool of stride 2
-    if `pool`. strides: of the first block of each stage. act: the activation, a name in ACTS. num_classes=0 leaves
-    out the classifier.
+    if `pool`. strides: of the first block of each stage. act: the activation, a name in ACTS. in_chans: channels of an
+    image. num_classes=0 leaves out the classifier.
 
     layers: options under the letter of a layer, {"G": {"heads": 4}}; there, under a stage's number (from 1), those
     that differ in that stage, and in these, under a block's number, those that differ in that block. layer: the same
@@ -40,6 +40,7 @@ class Config:
     stem: tuple[tuple[int, int, int], ...] = ((7, 64, 2),)
     pool: bool = True
     act: str = "relu"
+    in_chans: int = 3
     num_classes: int = 1000
     dropout: float = 0.0
     drop_path: float = 0.0
@@ -76,6 +77,7 @@ def check_numbers(config: Config) -> None:
     """ValueError unless every stage has a depth, a width and a stride, and stem and classifier can be built."""
     if not config.stem:
         raise ValueError("stem=() must have at least one convolution: (kernel, channels, stride)")
+    check_channels(config.in_chans)
     check_classes(config.num_classes)
     for name in ("widths", "strides"):
         values = getattr(config, name)

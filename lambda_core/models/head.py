@@ -1,13 +1,15 @@
-"""The end of a network that classifies, under the names that timm's networks have for it."""
+"""What is the same of every network that classifies, under the names that timm's networks have for it."""
 
 from dataclasses import replace
 from typing import Any
 
 from torch import Tensor, nn
 
+from lambda_core.models.recompute import Block
+
 
 class Classifying(nn.Module):
-    """What comes after the last map: average pool -> dropout -> linear.
+    """A network of `Block`s, and what comes after the last map: average pool -> dropout -> linear.
 
     num_features: channels of that map. config: the configuration, which follows `reset_classifier`.
     """
@@ -40,6 +42,12 @@ class Classifying(nn.Module):
         pooled = self.dropout(x.mean((2, 3)))
         return pooled if pre_logits else self.classify(pooled)
 
+    def set_grad_checkpointing(self, enable: bool = True) -> None:
+        """Gradient checkpointing, on or off: in training each block stores its input alone, and is run twice."""
+        for module in self.modules():
+            if isinstance(module, Block):
+                module.recompute = enable
+
 
 def linear(dim: int, num_classes: int) -> nn.Module:
     return nn.Linear(dim, num_classes) if num_classes else nn.Identity()
@@ -50,3 +58,10 @@ def check_classes(num_classes: Any) -> int:
     if not isinstance(num_classes, int) or num_classes < 0:
         raise ValueError(f"num_classes must be a whole number of at least 0, for no classifier, not {num_classes!r}")
     return num_classes
+
+
+def check_channels(in_chans: Any) -> int:
+    """Raises ValueError for what is no number of channels."""
+    if not isinstance(in_chans, int) or in_chans < 1:
+        raise ValueError(f"in_chans must be a whole number of at least 1, as 3 for colours, not {in_chans!r}")
+    return in_chans

@@ -16,7 +16,7 @@ ACTS: dict[str, type[nn.Module]] = {"relu": nn.ReLU, "silu": nn.SiLU}
 
 
 class ResNet(Classifying):
-    """stem -> stages -> average pool -> linear.  (b, 3, H, W) -> (b, num_classes), raw scores.
+    """stem -> stages -> average pool -> linear.  (b, in_chans, H, W) -> (b, num_classes), raw scores.
 
     out_channels, out_strides: of the map after each stage, as `forward_pyramid` returns them.
 
@@ -131,7 +131,7 @@ def _sized(kind: type[nn.Module], options: dict[str, Any], size: Size | None) ->
 
 def _stem(config: Config) -> nn.Sequential:
     parts: list[nn.Module] = []
-    dim = 3
+    dim = config.in_chans
     for kernel, channels, stride in config.stem:
         parts += [
             nn.Conv2d(dim, channels, kernel, stride, kernel // 2, bias=False),

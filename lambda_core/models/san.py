@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 
 from lambda_core.layers import PatchwiseAttention
-from lambda_core.models.head import Classifying, check_classes, linear
+from lambda_core.models.head import Classifying, check_channels, check_classes, linear
+from lambda_core.models.recompute import Block
 
 
 @dataclass(frozen=True)
@@ -16,6 +17,7 @@ class SanConfig:
     widths: tuple[int, ...] = (64, 256, 512, 1024, 2048)
     windows: tuple[int, ...] = (3, 7, 7, 7, 7)
     num_classes: int = 1000
+    in_chans: int = 3
 
 
 SANS: dict[str, SanConfig] = {
@@ -25,7 +27,7 @@ SANS: dict[str, SanConfig] = {
 }
 
 
-class SanBlock(nn.Module):
+class SanBlock(Block):
     """x + 1x1(relu(norm(attention(relu(norm(x)))))), the attention a quarter as wide as x."""
 
     def __init__(self, dim: int, window: int) -> None:
@@ -36,13 +38,13 @@ class SanBlock(nn.Module):
         self.expand = nn.Conv2d(dim // 4, dim, 1)
         self.act = nn.ReLU()
 
-    def forward(self, x: Tensor) -> Tensor:
+    def run(self, x: Tensor) -> Tensor:
         y = self.mix(self.act(self.norm1(x)))
         return x + self.expand(self.act(self.norm2(y)))
 
 
 class San(Classifying):
-    """1x1 -> stages of max-pool, 1x1, blocks -> average pool -> linear.  (b, 3, H, W) -> (b, num_classes).
+    """1x1 -> stages of max-pool, 1x1, blocks -> average pool -> linear.  (b, in_chans, H, W) -> (b, num_classes).
 
     (Zhao et al. 2020, "Exploring Self-attention for Image Recognition", patchwise.) H and W: at least 2 for each stage
     in powers, 32 for five.
@@ -52,7 +54,8 @@ class San(Classifying):
         super().__init__()
         self.config = config
         dim = config.widths[0]
-        self.stem = nn.Sequential(nn.Conv2d(3, dim, 1, bias=False), nn.BatchNorm2d(dim), nn.ReLU(inplace=True))
+        entry = nn.Conv2d(check_channels(config.in_chans), dim, 1, bias=False)
+        self.stem = nn.Sequential(entry, nn.BatchNorm2d(dim), nn.ReLU(inplace=True))
         self.stages = nn.Sequential()
         for depth, width, window in zip(config.depths, config.widths, config.windows, strict=True):
             self.stages.append(

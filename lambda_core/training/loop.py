@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -18,13 +18,13 @@ from tqdm import tqdm
 
 from lambda_core.checkpoints import CheckpointRefused
 from lambda_core.data import IMAGENET_MEAN, IMAGENET_STD, Repeatable, normalize
+from lambda_core.models.head import Classifying
 from lambda_core.models.widening import CannotWiden, widen
 from lambda_core.training.batches import batches
 from lambda_core.training.config import Recipe
 from lambda_core.training.faults import TrainingStopped, write_atomically
 from lambda_core.training.loaders import outlive_stop, served
 from lambda_core.training.norms import share_norms
-from lambda_core.training.recompute import recompute_blocks
 
 try:
     from accelerate import Accelerator
@@ -148,7 +148,7 @@ class Run:
         self.model = model.to(self.device).to(memory_format=self.memory_format)
         self.average = AveragedModel(self.model, multi_avg_fn=averaging(recipe.ema), use_buffers=True)
         if recipe.checkpoint_blocks:
-            recompute_blocks(self.model)
+            cast(Classifying, self.model).set_grad_checkpointing()
         if accelerator.num_processes > 1:
             self.model = share_norms(self.model, self.device)
         groups = parameter_groups(self.model, recipe.weight_decay)
