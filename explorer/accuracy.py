@@ -147,7 +147,7 @@ def _elsewhere() -> None:
     small = f" Small networks: {where}{brackets}." if where else ""
     count = f" This network: {zeroed['images']:,} photographs." if zeroed else ""
     st.caption(
-        "Right answers (top-1). Switched off after training, a half takes away what the other learnt to rely on. "
+        "Right answers (top-1). Switched off after training, a half takes away what the other learned to rely on. "
         f"Trained without it from the start, a network learns to do without.{count}{small} Paper: ResNet-50 on "
         "ImageNet (Bello 2021, ablation study)."
     )

@@ -97,7 +97,7 @@ def checks(question: Question, names: list[str]) -> None:
             )
     with right:
         st.markdown(
-            "**Randomised weights.** Shuffle what the network has learnt, from the classifier down. A map that hardly "
+            "**Randomised weights.** Shuffle what the network has learned, from the classifier down. A map that hardly "
             "changes shows the picture, not the network (Adebayo et al. 2018)."
         )
         if result := _button(question, Job("cascade", name), "Shuffle the weights"):

@@ -35,7 +35,7 @@ def watch(job: Job) -> None:
     kept = job.kept()
     st.fragment(_progress, run_every=1.0 if running else None)(job, running, len(kept))
     if kept:
-        st.subheader("What has it learnt so far?")
+        st.subheader("What has it learned so far?")
         try:
             _network(job, kept)
         except (lessons.Unfit, CheckpointRefused) as error:  # or the run was deleted a moment ago

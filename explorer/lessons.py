@@ -53,7 +53,7 @@ LESSONS = {
 
 
 class Unfit(ValueError):
-    """A data set that nothing can be learnt from; the message, a sentence for the page, says why and what would do."""
+    """A data set that nothing can be learned from; the message, a sentence for the page, says why and what would do."""
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from lambda_core.training.config import Recipe
 
 @dataclass(frozen=True)
 class Pace:
-    """Seconds that one picture takes: read before the first epoch, learnt from in each, answered when held out."""
+    """Seconds that one picture takes: read before the first epoch, learned from in each, answered when held out."""
 
     read: float
     learn: float

@@ -17,7 +17,7 @@ TITLES = {
     "resnet_small": "Large: resnet_small, convolutions only",
     **{name: f"Small: {ablation.title}" for name, ablation in ABLATIONS.items()},
 }
-BUFFERS = ("running_mean", "running_var", "num_batches_tracked")  # kept with the weights, but not learnt by gradients
+BUFFERS = ("running_mean", "running_var", "num_batches_tracked")  # kept with the weights, but not learned by gradients
 
 
 def labels() -> dict[str, str]:
@@ -41,7 +41,7 @@ def title(name: str) -> str:
 
 @lru_cache(maxsize=64)
 def parameters(path: Path, changed: float) -> int:
-    """How many numbers a network has learnt, by the header of its file. changed: when the file was."""
+    """How many numbers a network has learned, by the header of its file. changed: when the file was."""
     with path.open("rb") as file:
         header = json.loads(file.read(int.from_bytes(file.read(8), "little")))
     return sum(

@@ -109,7 +109,7 @@ class Point:
 class FusedAttention(nn.Module):
     """Attention over all pairs by PyTorch's fused kernel, which keeps no map: (b, dim, H, W) -> (b, dim, H, W).
 
-    Without position embeddings: a learnt term a pair would be a map again, and PyTorch then falls back to keeping it.
+    Without position embeddings: a learned term a pair would be a map again, and PyTorch then falls back to keeping it.
     """
 
     def __init__(self, dim: int, heads: int) -> None:

@@ -19,7 +19,8 @@ from lambda_core.data import prepare
 from lambda_core.pictures import as_rgb
 
 DEFAULT = "lambda_resnet_mini"
-FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")  # others, as EPS, are opened by programs outside
+FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF")  # others, as EPS, are opened by programs outside
+READABLE = "JPEG, PNG, WebP, GIF, BMP, TIFF or AVIF"
 
 
 class PictureRefused(ValueError):
@@ -34,9 +35,7 @@ def read_picture(path: str | Path) -> Image.Image:
     except (FileNotFoundError, IsADirectoryError) as error:
         raise PictureRefused(f"there is no picture {str(path)!r}: give the path of an image file") from error
     except UnidentifiedImageError as error:
-        raise PictureRefused(
-            f"{str(path)!r} is not a picture: give a JPEG, PNG, WebP, GIF, BMP or TIFF file"
-        ) from error
+        raise PictureRefused(f"{str(path)!r} is not a picture: give a {READABLE} file") from error
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         raise PictureRefused(f"{str(path)!r} cannot be read, it is damaged or too large ({error})") from error
 
@@ -72,7 +71,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(
         prog="python -m lambda_core.predict", description="The likeliest classes of pictures, as a table or as JSON."
     )
-    parser.add_argument("images", nargs="+", metavar="IMAGE", help="a picture: JPEG, PNG, WebP, GIF, BMP or TIFF")
+    parser.add_argument("images", nargs="+", metavar="IMAGE", help=f"a picture: {READABLE}")
     parser.add_argument(
         "--checkpoint", default=DEFAULT, help="a network of the zoo, a file, or timm/NAME (%(default)s)"
     )

@@ -15,7 +15,7 @@ from lambda_core import build, load_checkpoint, save_checkpoint
 from lambda_core.checkpoints import Checkpoint, CheckpointRefused
 from lambda_core.data import IMAGENETTE_CLASSES, prepare
 from lambda_core.pictures import as_rgb
-from lambda_core.predict import PictureRefused, main, predict, read_picture
+from lambda_core.predict import FORMATS, PictureRefused, main, predict, read_picture
 
 OVERRIDES = {"depths": (1, 1, 1, 1), "widths": (8, 8, 8, 8), "num_classes": 3, "scope": 3, "dim_k": 4}
 PREPROCESS = {"size": 32, "mean": [0.5, 0.5, 0.5], "std": [0.2, 0.2, 0.2]}
@@ -104,6 +104,13 @@ def test_deep_greys_and_transparency(tmp_path):
     assert (np.asarray(read_picture(tmp_path / "clear.png")) == 255).all()
     stretched = np.asarray(as_rgb(Image.fromarray(np.array([[-1.0, 0.0], [1.0, 3.0]], dtype=np.float32))))
     assert stretched[..., 0].tolist() == [[0, 64], [128, 255]]
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+def test_every_format_is_read(tmp_path, kind):
+    Image.new("RGB", (16, 12), (200, 40, 40)).save(tmp_path / "picture", kind)
+    pixels = np.asarray(read_picture(tmp_path / "picture"), dtype=float)
+    assert pixels.shape == (12, 16, 3) and np.abs(pixels - (200, 40, 40)).max() < 8
 
 
 def test_pictures_that_another_program_would_open_are_refused(tmp_path):

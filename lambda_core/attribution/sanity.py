@@ -1,4 +1,4 @@
-"""Does a map depend on what the network learnt? Shuffle its weights, from the classifier down, and compare."""
+"""Does a map depend on what the network learned? Shuffle its weights, from the classifier down, and compare."""
 
 import copy
 from collections.abc import Callable
@@ -34,7 +34,7 @@ def groups(model: nn.Module) -> dict[str, nn.Module]:
 
 @torch.no_grad()
 def shuffle(module: nn.Module, draw: torch.Generator) -> None:
-    """Put the numbers of every weight tensor in a random order: their distribution stays, what was learnt goes."""
+    """Put the numbers of every weight tensor in a random order: their distribution stays, what was learned goes."""
     for weight in module.parameters():
         order = torch.randperm(weight.numel(), generator=draw).to(weight.device)
         weight.copy_(weight.flatten()[order].view_as(weight))

@@ -33,9 +33,9 @@ class Row:
 class Cost:
     """Of one network: rows in the order of its modules, and their sums.
 
-    params: numbers that are learnt, a shared one once. flops: of one image, 2 a multiply-add. activations: numbers that
-    the counted layers put out, for the batch. stored: λ, gathered embeddings and attention maps that are kept within
-    layers, for the batch.
+    params: numbers that are learned, a shared one once. flops: of one image, 2 a multiply-add. activations: numbers
+    that the counted layers put out, for the batch. stored: λ, gathered embeddings and attention maps that are kept
+    within layers, for the batch.
     """
 
     rows: tuple[Row, ...]

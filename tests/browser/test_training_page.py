@@ -89,12 +89,12 @@ def test_the_whole_life_of_a_run(open_page: Callable[..., Page], other: Page, ap
 
     grown(page, 1)
     seen = points(page)
-    page.get_by_text("What has it learnt so far?").wait_for(timeout=SLOW)
+    page.get_by_text("What has it learned so far?").wait_for(timeout=SLOW)
     page.get_by_role("link", name="Home").first.click()
     page.get_by_text("Look inside a lambda layer").wait_for(timeout=SLOW)
     assert len(children(app)) == 1
     to_training(page)
-    page.get_by_text("What has it learnt so far?").wait_for(timeout=SLOW)
+    page.get_by_text("What has it learned so far?").wait_for(timeout=SLOW)
     assert len(children(app)) == 1
     press(page, "Pause")
     page.get_by_text("nothing is lost").wait_for(timeout=SLOW)
