@@ -8,6 +8,7 @@ from contextlib import AbstractContextManager, nullcontext
 
 import torch
 from torch import Tensor, einsum
+from torch.autograd import forward_ad
 from torch.nn import functional as F
 
 KEY_NORMS = ("softmax", "softmax_keys_queries", "l2", "none")
@@ -30,8 +31,10 @@ def without_autocast(device: str) -> AbstractContextManager[None]:
 
 
 def transformed() -> bool:
-    """Whether torch.func (grad, vmap, jvp, ...) is looking on, which takes no operator of our own."""
-    return not torch.compiler.is_compiling() and torch._C._are_functorch_transforms_active()
+    """Whether torch.func (grad, vmap, jvp, ...) or forward-mode AD is looking on, which take no operator of our own."""
+    if torch.compiler.is_compiling():
+        return False
+    return torch._C._are_functorch_transforms_active() or forward_ad._current_level >= 0
 
 
 def normalize_keys(k: Tensor, key_norm: str = "softmax", dim: int = 1) -> Tensor:

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from torch.autograd import forward_ad
 
 from lambda_core import LambdaLayer, LambdaLayer1d, build, trace
 from lambda_core.engines import ENGINES
@@ -60,7 +61,7 @@ def test_second_derivatives_of_a_layer(batch):
 
 @pytest.mark.filterwarnings("ignore:.*torch.jit.script")  # PyTorch's own forward derivatives are scripted
 @pytest.mark.parametrize("engine", ["auto", *ENGINES])
-def test_the_transforms_of_torch_func(engine):
+def test_the_transforms_of_torch_func_and_forward_mode(engine):
     """torch.func.jvp once saw nothing of an engine, and gave another answer."""
     module, x = layer(engine), image(3, 4, 5, 3)
     weights = dict(module.named_parameters())
@@ -77,6 +78,9 @@ def test_the_transforms_of_torch_func(engine):
     torch.testing.assert_close(y, module(x))
     step = 1e-6 * direction
     torch.testing.assert_close(along, (module(x + step) - module(x - step)) / 2e-6, rtol=1e-5, atol=1e-6)
+    with forward_ad.dual_level():
+        y, tangent = forward_ad.unpack_dual(module(forward_ad.make_dual(x, direction)))
+    torch.testing.assert_close((y, tangent), (module(x), along))
 
 
 @pytest.mark.parametrize("letter", LAYERS)
