@@ -136,13 +136,8 @@ def _told(question: Question, found: Mapping[str, np.ndarray]) -> None:
         st.caption(f"Choose a method above to see which parts of the picture speak for {title}.")
 
 
-def work(
-    place: DeltaGenerator, question: Question, jobs: list[Job], found: Mapping[str, np.ndarray], notes: list[str]
-) -> None:
-    """Do it, with progress and a way out; a click anywhere ends it too. Called last, when the page is drawn.
-
-    notes: what the sidebar says in this run, to be said again in the next, which shows the results.
-    """
+def work(place: DeltaGenerator, question: Question, jobs: list[Job], found: Mapping[str, np.ndarray]) -> None:
+    """Do it, with progress and a way out; a click anywhere ends it too. Called last, when the page is drawn."""
     if not jobs:
         with place:
             _told(question, found)
@@ -162,5 +157,4 @@ def work(
             st.session_state.setdefault("attribution_failed", {})[question, job] = str(error)
         if not job.quick:
             break  # show it before the next one starts
-    state.note(notes)
     st.rerun()

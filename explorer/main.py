@@ -4,7 +4,7 @@ from pathlib import Path
 
 import streamlit as st
 
-from explorer import navigation, state, tour
+from explorer import navigation, notes, state, tour
 from explorer.components.fonts import fonts
 
 ASSETS = Path(__file__).with_name("assets")
@@ -21,4 +21,5 @@ for info in navigation.find():
 chosen = st.navigation(menu, position="top")
 state.arrive(chosen.url_path)
 with tour.line(chosen.url_path):
+    notes.reserve()
     chosen.run()

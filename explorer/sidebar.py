@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import streamlit as st
 
-from explorer import images, loading, networks, shelf, state, words
+from explorer import images, loading, networks, notes, shelf, state, words
 from explorer.loading import HOME
 from explorer.state import Selection
 
@@ -19,9 +19,8 @@ def picture(selection: Selection) -> images.Picture:
 
 def controls(selection: Selection) -> None:
     """Draw the sidebar. Pages call this after their picture: what people look at first is sent first."""
+    notes.show()
     with st.sidebar:
-        if notes := state.take_notes():
-            st.info(notes[0] if len(notes) == 1 else "\n".join(f"- {note}" for note in notes))
         st.caption("Picture")
         _thumbs(selection)
         _bring_picture()
@@ -37,21 +36,23 @@ def existing(*, needs_layer: bool = True) -> Selection:
     needs_layer: a page that shows lambda layers ends here, with a sentence and a way on, for a network without one.
     """
     name = state.take_network()
-    notes = [] if name is None else networks.linked(name)
+    sentences = [] if name is None else networks.linked(name)
     selection = replace(state.current(), network=networks.in_links())
     brought = st.session_state.get("pictures", {})
     if selection.image not in images.GALLERY and selection.image not in brought:
         if selection.image in SENT:
-            notes.append("The link shows a picture that was sent in another session; here is one of the gallery.")
+            sentences.append("The link shows a picture that was sent in another session; here is one of the gallery.")
         else:
-            notes.append("The link names a picture that is not in the gallery, so here is the first one.")
+            sentences.append("The link names a picture that is not in the gallery, so here is the first one.")
         selection = replace(selection, image=next(iter(images.GALLERY)))
     paths = [layer.path for layer in loading.lambda_layers(loading.checkpoint().model)]
     if paths and selection.layer not in paths:
         if selection.layer:
-            notes.append("The link names a layer that this network does not have, so here is its first lambda layer.")
+            sentences.append(
+                "The link names a layer that this network does not have, so here is its first lambda layer."
+            )
         selection = replace(selection, layer=paths[0])
-    state.note(notes)
+    state.note(sentences)
     state.choose(selection)
     if needs_layer and not paths:
         _without_layer(selection)

@@ -64,7 +64,8 @@ def from_query(parameters: Mapping[str, str]) -> tuple[Selection, list[str]]:
             number = int(text) if text.isascii() and text.isdigit() and len(text) < 10 else -1
             number -= field.name in COUNTED
             if number < 0:
-                notes.append(f"The link's “{field.name}” is not a number that counts from 1, so it was left out.")
+                first = int(field.name in COUNTED)
+                notes.append(f"The link's “{field.name}” is not a number that counts from {first}, so it was left out.")
             else:
                 found[field.name] = number
         else:
@@ -123,7 +124,7 @@ def version() -> int:
 
 
 def note(sentences: list[str]) -> None:
-    """Keep sentences about the link that was opened, for the sidebar to show; without a link there are none."""
+    """Keep sentences about the link that was opened, for the page to show; without a link there are none."""
     if sentences and st.session_state.get("selection_linked"):
         shown = st.session_state.pop("selection_noted", None)
         before = [] if shown else st.session_state.get("selection_notes", [])

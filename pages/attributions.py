@@ -41,10 +41,8 @@ st.subheader("Can a map be trusted?")
 attribution_checks.checks(question, list(found))
 formula.show("output")
 
-notes = state.take_notes()
-state.note(notes)
 sidebar.controls(selection)
 with st.sidebar:
     attribution_exports.downloads(question, selection, found)
 state.write_url(state.current())
-attribution_view.work(place, question, attribution_view.pending(question, names), found, notes)
+attribution_view.work(place, question, attribution_view.pending(question, names), found)

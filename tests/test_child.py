@@ -28,6 +28,11 @@ def begun(tmp_path, monkeypatch):
     return start
 
 
+def test_it_computes_on_one_thread():
+    found = child.start("lambda_core.measuring", {"points": []})
+    assert found.ended.wait(60) and found.lines[-1]["threads"] == 1
+
+
 @pytest.mark.parametrize("line", ["no json", "{broken}", '{"cut": ', '{"number": 2}'])
 def test_another_can_begin_whatever_it_said(begun, line):
     for _ in range(2):

@@ -102,7 +102,8 @@ def test_a_pixel_of_a_link_beyond_the_map_is_said():
     ("query", "words"),
     [
         ({"row": 99}, "row 99"),
-        ({"row": "x"}, "“row”"),
+        ({"row": "x"}, "“row” is not a number that counts from 1"),
+        ({"step": "x"}, "“step” is not a number that counts from 0"),
         ({"step": 70}, "step 70"),
         ({"layer": "stages.9"}, "does not have"),
         ({"image": "<b>nothing</b>"}, "not in the gallery"),
@@ -112,7 +113,12 @@ def test_a_pixel_of_a_link_beyond_the_map_is_said():
 )
 def test_a_link_that_makes_no_sense_is_explained(query, words):
     app = start(**query)
-    assert words in said(app)
+    assert words in said(app) and not app.sidebar.info  # which is closed on a phone
+
+
+def test_a_link_with_much_that_makes_no_sense_is_explained_in_short():
+    app = start(row="x", column="x", head="x", key="x", value="x", cell="x")
+    assert said(app).count("- ") == 4 and "3 more of its parameters" in said(app)
 
 
 def png(size=(40, 30)):

@@ -118,6 +118,11 @@ def test_a_moved_pixel_has_the_weights_of_pytorch_before_any_answer(open_page: C
 def test_the_tasks_notice(open_page: Callable[..., Page]):
     page = open_page("scope")
     measured(page)
+    column = canvas(page, "c.state().column")
+    page.keyboard.press("ArrowRight")  # no need to point at the photo first
+    page.wait_for_function(f"() => ({FIND})().scopeCanvas.state().column === {column + 1}")
+    page.keyboard.press("ArrowLeft")
+    measured(page)
     drag(page, 8, 9)
     measured(page, "s.scope === 3")
     for _ in range(5):

@@ -109,6 +109,10 @@ def test_keys_move_the_pixel_and_the_step(open_page: Callable[..., Page]):
     assert query(page)["column"] == "6"
     page.keyboard.press("[")
     page.wait_for_url(lambda url: "step=" not in url)
+    page.set_viewport_size({"width": 1440, "height": 500})
+    page.evaluate("() => document.querySelector('[data-testid=stMain]').scrollTo(0, 1e6)")
+    page.keyboard.press("ArrowUp")  # the stage is out of sight: the key is for the page
+    assert canvas(page, "[c.state().row, c.state().column]") == [5, 5]
 
 
 def test_a_part_of_the_overview_opens_its_step_and_back_leads_home(open_page: Callable[..., Page]):
@@ -194,6 +198,13 @@ def test_a_letter_of_the_formula_lights_up_its_axis_on_the_stage(open_page: Call
     page.get_by_test_id("headline").hover()
     page.wait_for_function(f"() => ({FIND})().lambdaCanvas.axis === ''")
     assert canvas(page, "c.axes()") == {}
+    for place in (".math .equation", ".math .einsum"):  # the letters of the step's own equation and einsum
+        page.locator(f'{place} [data-axis="v"]').first.hover()
+        page.wait_for_function(f"() => ({FIND})().lambdaCanvas.axis === 'v'")
+        expect(page.locator('.math .lit[data-axis="v"]')).to_have_count(4)
+        expect(formula.locator('.letters .lit[data-axis="v"]')).to_have_count(1)
+        page.get_by_test_id("headline").hover()
+        expect(page.locator(".lit[data-axis]")).to_have_count(0)
 
 
 def test_a_lit_axis_is_ink_on_the_stage(open_page: Callable[..., Page]):

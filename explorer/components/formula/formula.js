@@ -83,6 +83,8 @@ export function createFormula(parent) {
     find(`[data-name="${name}"]`).focus({ preventScroll: true });
   }
 
+  const follow = ({ detail }) => app.data && light(detail || app.held); // an equation above a stage was pointed at
+  document.addEventListener("lambda-axis", follow);
   const themed = () => {
     root.dataset.theme = isDark(root) ? "dark" : "light";
   };
@@ -90,6 +92,7 @@ export function createFormula(parent) {
   const clock = setInterval(themed, 500);
   app.destroy = () => {
     clearInterval(clock);
+    document.removeEventListener("lambda-axis", follow);
     document.dispatchEvent(new CustomEvent("lambda-axis", { detail: "" }));
     root.remove();
   };

@@ -2,16 +2,15 @@
 import { sym, sum, sign, equation, code, escapeHtml } from "../lambda_canvas/symbols.js";
 
 export const axis = (letter, text = letter) => `<i data-axis="${letter}">${text}</i>`;
-const axes = (letters) => [...letters].map((letter) => axis(letter)).join("");
 
 function term(text) {
-  if (text.startsWith("∑")) return sum(axes(text.slice(1)));
+  if (text.startsWith("∑")) return sum(text.slice(1));
   if (text.startsWith("#")) return axis(text[1]);
   if (text === "(" || text === ")") return `<span class="up">${text}</span>`;
   const [name, indices] = text.split(":");
   if (!indices) return sign(escapeHtml(text));
   const [sub, sup] = indices.split("^");
-  return sym(name, { sub: axes(sub), ...(sup ? { sup: axes(sup) } : {}) });
+  return sym(name, { sub, ...(sup ? { sup } : {}) });
 }
 
 export const equationHtml = ({ spoken, terms }) => equation(escapeHtml(spoken), terms.map(term).join("\u2006"));

@@ -1,6 +1,6 @@
 // Pointer, buttons and keys of the page with the two halves.
 import { followAxis } from "../lambda_canvas/axis_marks.js";
-import { ARROWS, isPlain, isTaken } from "../lambda_canvas/keys.js";
+import { ARROWS, isFor } from "../lambda_canvas/keys.js";
 
 export const BLEED = 8; // room beside the stage, so that frames at its edge stay whole
 
@@ -31,9 +31,7 @@ export function connect(app) {
     else if (button.dataset.scale) app.setScale(button.dataset.scale);
   });
   on(document, "keydown", (event) => {
-    const { top, bottom } = canvas.getBoundingClientRect();
-    if (bottom < 80 || top > innerHeight) return; // out of sight: the keys scroll the page
-    if (!app.model || !isPlain(event) || isTaken(event, root)) return;
+    if (!app.model || !isFor(event, root, canvas)) return;
     const move = ARROWS[event.key];
     if (move) app.moveBy(...move);
     else if (event.key === "[") app.setHead(app.state.head - 1);

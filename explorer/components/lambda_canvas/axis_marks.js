@@ -1,4 +1,4 @@
-// Marks for the axis of the index letter that "lambda-axis" on the document names: the formula below a stage sends it.
+// Marks for the axis of the index letter that "lambda-axis" on the document names: an equation that is pointed at sends it.
 import { drawDisc, outline } from "./marks.js";
 
 export const AXIS_AWAY = 5;
@@ -7,8 +7,21 @@ const AXIS_LINE = 3.5, AXIS_DISC = 9;
 export function followAxis(app, signal) {
   document.addEventListener("lambda-axis", ({ detail }) => {
     app.axis = detail || "";
+    for (const element of app.root.querySelectorAll("[data-axis]")) element.classList.toggle("lit", element.dataset.axis === app.axis);
     app.kick();
   }, { signal });
+}
+
+// The letters of an equation send their axis while they are pointed at.
+export function sendAxis(equation, signal) {
+  let sent = "";
+  const send = (letter) => {
+    if (letter === sent) return;
+    sent = letter;
+    document.dispatchEvent(new CustomEvent("lambda-axis", { detail: letter }));
+  };
+  equation.addEventListener("pointerover", (event) => send(event.target.closest("[data-axis]")?.dataset.axis ?? ""), { signal });
+  equation.addEventListener("pointerleave", () => send(""), { signal });
 }
 
 // What is lit: parts {kind, runs, boxes} by how the letter's axis runs in each kind of box. runs is a name of AXIS_MARKS.

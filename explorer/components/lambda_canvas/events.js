@@ -1,16 +1,15 @@
 // Pointer, buttons and keys. The keyboard goes to one instance: the one last used, or the only one.
 import { BLEED } from "./draw.js";
-import { followAxis } from "./axis_marks.js";
-import { ARROWS, isPlain, isTaken } from "./keys.js";
+import { followAxis, sendAxis } from "./axis_marks.js";
+import { ARROWS, isFor } from "./keys.js";
 
 const instances = new Set();
 let active = null;
 
 function onKey(event) {
-  if (!isPlain(event)) return;
   const path = event.composedPath();
   const app = [...instances].find((one) => path.includes(one.root)) || active || (instances.size === 1 ? [...instances][0] : null);
-  if (!app || !app.model || isTaken(event, app.root)) return;
+  if (!app || !app.model || !isFor(event, app.root, app.canvas)) return;
   // The picture on the home page takes keys only while the pointer or the focus is on it.
   if (app.mode === "overview" && !path.includes(app.root) && !app.root.matches(":hover")) return;
   const onButton = path[0].tagName === "BUTTON", move = ARROWS[event.key];
@@ -62,6 +61,7 @@ export function connect(app) {
     on(area, "pointerleave", () => app.setSymbol(null));
   }
   followAxis(app, signal);
+  sendAxis(page.math, signal);
   on(window, "resize", () => app.relayout(true));
   let width = 0;
   const observer = new ResizeObserver(() => {

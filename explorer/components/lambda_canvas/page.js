@@ -21,7 +21,7 @@ export function createPage(parent) {
   };
 
   const page = {
-    root, canvas: find("canvas"), stage: find(".stage"), read: find(".read"), legends: part.legends,
+    root, canvas: find("canvas"), stage: find(".stage"), read: find(".read"), math: part.math, legends: part.legends,
     say: (text) => (spoken.textContent = text),
 
     renderAll(app) {

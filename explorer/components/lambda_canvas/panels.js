@@ -1,5 +1,5 @@
 // The HTML around the stage, as strings. No numbers are computed here.
-import { sym, number, signed, scientific, thousands, CELL_SYMBOL, CELL_TENSOR } from "./symbols.js";
+import { axesOf, sym, number, signed, scientific, thousands, CELL_SYMBOL, CELL_TENSOR } from "./symbols.js";
 import { glyph, playIcon } from "./glyphs.js";
 
 export function pageHtml() {
@@ -61,7 +61,7 @@ export function textHtml(model, step, cell, task) {
   return `<p>Each position of the photo adds one product to this number: its weight times its value. ${weights}</p>${depth}<p>The six largest products are numbered, on the photo and in the sum. Move the pixel with the arrow keys and see the sum ${cell.kind === "content_lambda" ? "stay as it is" : "change"}.</p>${tick}`;
 }
 
-export const mathHtml = (step) => `<div class="equation">${step.equation}</div><pre class="einsum">${step.einsum.filter(Boolean).join("\n")}</pre>`;
+export const mathHtml = (step) => `<div class="equation">${step.equation}</div><pre class="einsum">${step.einsum.filter(Boolean).map(axesOf).join("\n")}</pre>`;
 
 export function shapesHtml(step) {
   const rows = step.shapes.filter(Boolean).map(([symbol, shape, words]) => `<tr><td>${sym(symbol)}</td><td>${shape.map(thousands).join(" × ")}</td><td>${words}</td></tr>`).join("");

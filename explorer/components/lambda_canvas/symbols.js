@@ -39,9 +39,13 @@ export function sym(name, parts = {}) {
   return `<span class="sym t-${tensor}" data-sym="${name}">${letter}${scripts(sup, sub)}</span>`;
 }
 
-function scripts(sup, sub) {
-  if (sup && sub) return `<span class="both"><span>${sup}</span><span>${sub}</span></span>`;
-  return sup ? `<sup>${sup}</sup>` : sub ? `<sub>${sub}</sub>` : "";
+// Index letters, each of which is an axis: those of "nk" or of "nmk,mv->nkv". Tags between them stay as they are.
+export const indices = (html) => html.replace(/<[^>]*>|[bhkvunm]/g, (found) => (found.length > 1 ? found : `<span data-axis="${found}">${found}</span>`));
+
+function scripts(sup = "", sub = "") {
+  const above = indices(sup), below = indices(sub);
+  if (sup && sub) return `<span class="both"><span>${above}</span><span>${below}</span></span>`;
+  return sup ? `<sup>${above}</sup>` : sub ? `<sub>${below}</sub>` : "";
 }
 
 // Equations are HTML with a spoken label: scripts then sit the same in every browser.
@@ -49,9 +53,11 @@ export const equation = (spoken, ...parts) =>
   `<span class="formula" role="math" aria-label="${spoken}"><span aria-hidden="true">${parts.join("")}</span></span>`;
 export const sign = (text) => `<span class="op">${text}</span>`;
 export const upright = (text) => `<span class="up">${text}</span>`;
-export const italic = (text) => `<i>${text}</i>`;
+export const italic = (text) => `<i>${indices(text)}</i>`;
 export const sum = (index) => `<span class="sum"><span>∑</span><span>${italic(index)}</span></span>`;
 export const fraction = (over, under) => `<span class="frac"><span>${over}</span><span>${under}</span></span>`;
+// A line of code, with the index letters of its einsum, or of the method along an axis, each for itself.
+export const axesOf = (line) => line.replace(/(einsum|softmax|sum|norm)\("([^"]*)"/g, (_, name, text) => `${name}("${indices(text)}"`);
 export const code = (name, text) => `<b class="t-${SYMBOLS[name].tensor}" data-sym="${name}">${text}</b>`;
 
 export function number(x, digits = 3) {

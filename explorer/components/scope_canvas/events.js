@@ -1,6 +1,6 @@
 // Pointer, slider, buttons and keys.
 import { followAxis } from "../lambda_canvas/axis_marks.js";
-import { ARROWS, isPlain } from "../lambda_canvas/keys.js";
+import { ARROWS, isFor } from "../lambda_canvas/keys.js";
 import { EDGE } from "./draw.js";
 
 // Wires one app up; returns what undoes it.
@@ -35,8 +35,7 @@ export function wire(app) {
   });
 
   on(document, "keydown", (event) => {
-    const path = event.composedPath(), here = path.includes(root) || (root.matches(":hover") && path[0].matches?.("body, html"));
-    if (!here || !app.model || path[0] === page.slider || !isPlain(event)) return;
+    if (!app.model || !isFor(event, root, canvas)) return;
     if (ARROWS[event.key]) app.moveBy(...ARROWS[event.key]);
     else if (event.key === "[") app.setScope(app.state.scope - 2, true);
     else if (event.key === "]") app.setScope(app.state.scope + 2, true);
