@@ -278,3 +278,27 @@ def test_a_weight_beyond_the_range_of_float16_is_kept(tmp_path):
     architecture = {"name": "lambda_resnet_mini", "overrides": overrides}
     save_checkpoint(tmp_path / "x.safetensors", model, architecture=architecture)
     assert load_checkpoint(tmp_path / "x.safetensors").model.classify.weight[0, 0] == 7e4
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"classes": ["a", "b"]}, "names 2 classes, and its network has 3 scores"),
+        ({"classes": [1, 2, 3]}, "must be a list of names"),
+        ({"preprocess": {"size": "x"}}, "preprocess cannot be used"),
+    ],
+)
+def test_what_could_not_be_read_back_is_not_written(wrong, said, tmp_path):
+    architecture = {"name": "lambda_resnet_micro", "overrides": {"num_classes": 3}}
+    model = build("lambda_resnet_micro", num_classes=3)
+    with pytest.raises(ValueError, match=said):
+        save_checkpoint(tmp_path / "x.safetensors", model, architecture=architecture, **wrong)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_compiled_network_is_saved_under_its_own_names(tmp_path):
+    architecture = {"name": "lambda_resnet_micro", "overrides": {"num_classes": 3}}
+    model = build("lambda_resnet_micro", num_classes=3)
+    save_checkpoint(tmp_path / "x.safetensors", torch.compile(model), architecture=architecture, dtype=torch.float32)
+    read = load_checkpoint(tmp_path / "x.safetensors").model.state_dict()
+    assert all(torch.equal(read[name], value) for name, value in model.state_dict().items())

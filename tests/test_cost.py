@@ -371,3 +371,8 @@ def test_pytorchs_counter_sees_the_position_part_of_every_engine(engine, options
     with FlopCounterMode(display=False) as counter:
         layer.eval()(x)
     assert counter.get_total_flops() == 3 * profile(layer, side, channels=32).flops
+
+
+def test_a_network_is_profiled_with_its_own_channels():
+    grey, colour = (profile(build("lambda_resnet_micro", in_chans=c), 64) for c in (1, 3))
+    assert 0 < colour.params - grey.params == 2 * 9 * 24  # the first convolution, 3 x 3 to 24 channels

@@ -142,3 +142,11 @@ def test_vmap_takes_a_layer_as_it_is(options):
     layer = LambdaLayer(16, dim_k=4, heads=2, **options).eval()
     x = torch.randn(3, 2, 16, 5, 5)
     torch.testing.assert_close(torch.func.vmap(layer)(x), torch.stack([layer(each) for each in x]))
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit", "ignore::torch.jit.TracerWarning")
+@pytest.mark.parametrize("engine", ["auto", *ENGINES])
+def test_a_traced_layer_computes_the_same(engine):
+    module = layer(engine)
+    traced, x = torch.jit.trace(module, image(2, 4, 5, 3)), image(2, 4, 5, 3)
+    torch.testing.assert_close(traced(x), module(x))

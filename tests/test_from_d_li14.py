@@ -168,3 +168,12 @@ def test_mismatches_are_told_key_by_key(theirs):
 def test_other_weights_are_refused(state):
     with pytest.raises(CheckpointRefused):
         from_d_li14(state)
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [("hybrid_resnet26", {}), ("lambda_resnet26", {"position_bias": True}), ("lambda_resnet_mini", {})],
+)
+def test_networks_that_lambda_pytorch_has_not(name, options):
+    with pytest.raises(ValueError, match=r"has no network of this shape|averages over 3 x 3|no place there"):
+        to_d_li14(build(name, **options))

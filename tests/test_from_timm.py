@@ -3,6 +3,7 @@
 import importlib
 import io
 import time
+from functools import partial
 
 import huggingface_hub
 import pytest
@@ -12,9 +13,10 @@ from PIL import Image
 from safetensors.torch import save
 from timm.data import create_transform
 from timm.layers.lambda_layer import LambdaLayer as TimmLayer
+from torch import nn
 
 from lambda_core import LambdaLayer, build, load_checkpoint, save_checkpoint
-from lambda_core.checkpoints import CheckpointRefused, Mismatch, from_timm, read_checkpoint, to_timm
+from lambda_core.checkpoints import CheckpointRefused, Mismatch, from_timm, read_checkpoint, to_lucidrains, to_timm
 from lambda_core.checkpoints.dialect import plain
 from lambda_core.data import prepare
 from tests.peers import randomize
@@ -298,8 +300,45 @@ def test_other_names_of_timm():
         ({"output_stride": 16}, "output stride of 16"),
         ({"global_pool": "max"}, "pools by 'max'"),
         ({"global_pool": "avgmax"}, "pools by 'avgmax'"),
+        ({"stem_pool": ""}, "gives other outputs than timm's lambda_resnet26t"),
+        ({"act_layer": "leaky_relu"}, "gives other outputs"),
+        ({"act_layer": "mish"}, "gives other outputs"),
+        ({"norm_layer": partial(nn.BatchNorm2d, eps=0.05)}, "gives other outputs"),
     ],
 )
 def test_what_would_give_other_outputs_is_refused(options, said):
     with pytest.raises(CheckpointRefused, match=said):
         from_timm(timm.create_model("lambda_resnet26t", **options))
+
+
+def test_other_channels_and_a_compiled_modules_names(theirs):
+    grey = timm.create_model("lambda_resnet26t", in_chans=1, num_classes=3).eval()
+    wrapped = {f"_orig_mod.module.{name}": value for name, value in grey.state_dict().items()}
+    x = torch.randn(1, 1, 64, 64)
+    for source in (grey, {"model_ema": wrapped}):
+        ours = from_timm(source)
+        assert ours.config.in_chans == 1
+        with torch.no_grad():
+            torch.testing.assert_close(ours(x), grey(x), atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize("name", ["resnet50", "lambda_resnet_mini", "san10"])
+def test_networks_that_timm_has_not(name):
+    with pytest.raises(
+        ValueError, match=r"timm has no network of this shape|only a ResNet of this library|no place there"
+    ):
+        to_timm(build(name, num_classes=4))
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        ({"stride": 2, "pool_size": 3}, "averages over 2 x 2 for a stride"),
+        ({"dim_context": 8}, "queries and context of equal width"),
+    ],
+)
+def test_a_layer_that_timm_would_compute_otherwise(options, reason):
+    with pytest.raises(ValueError, match=reason):
+        to_timm(LambdaLayer(16, scope=5, position_bias=True, **options))
+    with pytest.raises(ValueError, match=r"stride 1|equal width"):
+        to_lucidrains(LambdaLayer(16, scope=5, position_bias=True, **options))

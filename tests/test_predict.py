@@ -178,3 +178,12 @@ def test_features_are_no_answer(tmp_path):
     preprocess = {"size": 32, "mean": [0.5] * 3, "std": [0.5] * 3}
     with pytest.raises(CheckpointRefused, match="ends in features"):
         predict(Checkpoint(model, (), preprocess, {}), Image.new("RGB", (40, 40)))
+
+
+def test_a_network_of_other_channels_sees_no_picture(picture, tmp_path, capsys):
+    architecture = {"name": "lambda_resnet_micro", "overrides": {"num_classes": 3, "in_chans": 1}}
+    model = build("lambda_resnet_micro", num_classes=3, in_chans=1)
+    preprocess = {"size": 32, "mean": [0.5] * 3, "std": [0.5] * 3}
+    save_checkpoint(tmp_path / "grey.safetensors", model, architecture=architecture, preprocess=preprocess)
+    code, _, err = run(capsys, picture, "--checkpoint", tmp_path / "grey.safetensors")
+    assert code and "takes images of 1 channels, and a picture has 3" in err

@@ -12,7 +12,9 @@ from lambda_core.layers import LambdaLayer
 from lambda_core.models import Config, ResNet
 
 State = dict[str, Tensor]
-NESTED = ("state_dict", "model", "model_state_dict")  # where training scripts put the weights
+# Where training scripts put the weights, those of the last step first, and what wrappers put before each name.
+NESTED = ("state_dict", "model", "model_state_dict", "state_dict_ema", "model_ema", "ema_state_dict", "ema")
+WRAPPERS = ("module.", "_orig_mod.")
 COUNTER = "num_batches_tracked"  # of a batch norm; files older than it lack it, and evaluation never reads it
 
 
@@ -34,8 +36,10 @@ class Dialect:
     store: Callable[[State, LambdaLayer], State]
     read: Callable[[State, LambdaLayer], State]
 
-    def write(self, model: ResNet) -> State:
+    def write(self, model: Any) -> State:
         """The weights of a network of ours under their names. Raises ValueError for one with parts that have none."""
+        if not isinstance(model, ResNet):
+            raise ValueError(f"only a ResNet of this library has its like there, not {type(model).__name__}")
         state, names, layers = model.state_dict(), self._names(model), self._lambda_layers(model)
         inside = tuple(f"{ours}." for ours, _, _ in layers)
         if lost := [key for key in state if key.rpartition(".")[0] not in names and not key.startswith(inside)]:
@@ -90,9 +94,15 @@ def plain(content: Any) -> State:
     if not isinstance(content, Mapping):
         return {}
     state = {str(key): value for key, value in content.items() if isinstance(value, Tensor)}
-    while state and all(key.startswith("module.") for key in state):
-        state = {key.removeprefix("module."): value for key, value in state.items()}
+    while state and (wrapper := next((w for w in WRAPPERS if all(key.startswith(w) for key in state)), "")):
+        state = {key.removeprefix(wrapper): value for key, value in state.items()}
     return state
+
+
+def stem_channels(state: Mapping[str, Tensor], key: str) -> dict[str, int]:
+    """The argument `in_chans` of `build` for a first convolution; none where it sees three channels."""
+    channels = state[key].shape[1] if key in state and state[key].dim() == 4 else 3
+    return {} if channels == 3 else {"in_chans": channels}
 
 
 def rows(state: Mapping[str, Tensor], key: str) -> int:
@@ -123,9 +133,15 @@ def checked(state: State, expected: Mapping[str, Tensor], network: str) -> State
     return state | counters
 
 
-def check_storable(layer: LambdaLayer, project: str, slices: bool = False) -> None:
-    """Raises ValueError for a layer that the layer of `project` cannot be; slices: whether that one knows u > 1."""
+def check_storable(layer: LambdaLayer, project: str, window: int, slices: bool = False) -> None:
+    """Raises ValueError for a layer that the layer of `project` cannot be.
+
+    window: side of the one that it averages over for a stride, 0 if it has no stride. slices: whether it knows u > 1.
+    """
+    pooling = "stride 1" if not window else f"averages over {window} x {window} for a stride"
     demands = {
+        pooling: layer.stride == 1 or getattr(layer.pool, "kernel_size", None) == window,
+        "queries and context of equal width": layer.dim_context == layer.dim,
         "u = 1": slices or layer.dim_u == 1,
         "both halves": layer.to_k is not None and layer.embeddings is not None,
         "softmax keys": layer.key_norm == "softmax",

@@ -59,11 +59,15 @@ class Checkpoint:
             raise CheckpointRefused("the network ends in features, not in scores: save it with its classifier")
 
     def preparation(self) -> Mapping[str, Any]:
-        """`preprocess`, for what needs a picture. Raises CheckpointRefused where the file does not tell it."""
+        """`preprocess`, for what needs a picture. Raises CheckpointRefused where there is none."""
         if missing := [name for name in ("size", "mean", "std") if name not in self.preprocess]:
             raise CheckpointRefused(
                 f"the file does not say how a picture is prepared, its preprocess lacks {', '.join(missing)}: save it "
                 "again with save_checkpoint(..., preprocess={'size': 128, 'mean': [...], 'std': [...]})"
+            )
+        if (channels := getattr(getattr(self.model, "config", None), "in_chans", 3)) != 3:
+            raise CheckpointRefused(
+                f"the network takes images of {channels} channels, and a picture has 3: use one of 3"
             )
         return self.preprocess
 
@@ -93,13 +97,16 @@ def save_checkpoint(
     A matrix with numbers beyond the range of `dtype` is written in full too.
 
     architecture: {"name": ..., "overrides": {...}}, the arguments of `build`. The file appears whole or not at all.
-    Raises ValueError for anything else in `architecture`, and for another network than the model, which would not be
-    read back.
+    Raises ValueError for anything else in `architecture`, and for what could not be read back: another network than the
+    model, another number of classes than it has scores, a preprocess that prepares no picture.
     """
     if unknown := sorted(set(architecture) - {"name", "overrides"}):
         raise ValueError(f'architecture has "name" and "overrides"; {", ".join(unknown)} belongs into the overrides')
-    state = model.state_dict()
-    check_fit(state, skeleton.network(architecture).state_dict(), f"its architecture, {dict(architecture)}")
+    state = plain(model.state_dict())  # without what torch.compile and DataParallel put before each name
+    network = skeleton.network(architecture)
+    check_fit(state, network.state_dict(), f"its architecture, {dict(architecture)}")
+    _check_preprocess(preprocess or {})
+    _classes({"classes": list(classes)}, network)
     path = Path(path)
     weights = {name: _narrowed(t.detach(), dtype).cpu() for name, t in state.items()}
     # copies, since safetensors refuses shared memory: layers may share their embeddings

@@ -24,8 +24,9 @@ from lambda_core.checkpoints.dialect import (
     renamed,
     rows,
     split,
+    stem_channels,
 )
-from lambda_core.checkpoints.fit import CheckpointRefused
+from lambda_core.checkpoints.fit import CheckpointRefused, compare
 from lambda_core.data import IMAGENET_MEAN, IMAGENET_STD
 from lambda_core.layers import LambdaLayer
 from lambda_core.models import FAMILY, ResNet
@@ -48,7 +49,7 @@ def translate(state: State) -> tuple[State, dict[str, Any]]:
     """
     architecture = _architecture(state)
     model = cast(ResNet, skeleton.network(architecture))
-    return D_LI14.parse(checked(state, to_d_li14(model), "a lambda ResNet of d-li14's"), model), architecture
+    return D_LI14.parse(checked(state, D_LI14.write(model), "a lambda ResNet of d-li14's"), model), architecture
 
 
 def from_d_li14(source: nn.Module | Mapping[str, Any]) -> ResNet:
@@ -66,9 +67,13 @@ def from_d_li14(source: nn.Module | Mapping[str, Any]) -> ResNet:
 def to_d_li14(model: ResNet) -> State:
     """The state dict that d-li14's network of the same shape loads with strict=True: `from_d_li14` backwards.
 
-    Raises ValueError for lambda layers that d-li14's cannot be, say with u > 1.
+    Raises ValueError for lambda layers that d-li14's cannot be, say with u > 1, and for other networks than ResNets
+    with such a layer in every block.
     """
-    return D_LI14.write(model)
+    found = D_LI14.write(model)
+    if not is_d_li14(found) or compare(found, D_LI14.write(cast(ResNet, skeleton.network(_architecture(found))))):
+        raise ValueError("lambda.pytorch has no network of this shape; its ResNets have a lambda layer in every block")
+    return found
 
 
 def _architecture(state: Mapping[str, Tensor]) -> dict[str, Any]:
@@ -80,13 +85,14 @@ def _architecture(state: Mapping[str, Tensor]) -> dict[str, Any]:
         "overrides": {
             "depths": depths,
             "num_classes": rows(state, "fc.weight"),
+            **stem_channels(state, "conv1.weight"),
             "layer": {"position_bias": True, "pool_size": 3},
         },
     }
 
 
 def _store(ours: State, layer: LambdaLayer) -> State:
-    check_storable(layer, "lambda.pytorch")
+    check_storable(layer, "lambda.pytorch", window=3)
     if layer.scope is None:
         raise ValueError(f"the lambda layer of lambda.pytorch is local, and this one is global: {layer}")
     convolution = {"lambda_conv.weight": ours["embeddings"][:, :, None], "lambda_conv.bias": bias(ours)}

@@ -55,7 +55,7 @@ def to_lucidrains(layer: LambdaLayer) -> State:
 
     Raises ValueError for a lambda layer that lucidrains' cannot be, say with one half.
     """
-    check_storable(layer, "lambda_networks", slices=True)
+    check_storable(layer, "lambda_networks", window=0, slices=True)
     ours = layer.state_dict()
     theirs = {name: _reordered(name, value, (-1, layer.dim_u)) for name, value in ours.items()}
     theirs.pop("position_bias", None)

@@ -5,9 +5,11 @@ or as a table (global, at 256 px alone). Its layer works with dim_out = dim only
 alone: the translation reads names and shapes.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from copy import deepcopy
 from typing import Any, cast
 
+import torch
 from torch import Tensor, nn
 
 from lambda_core.checkpoints import skeleton
@@ -23,6 +25,7 @@ from lambda_core.checkpoints.dialect import (
     renamed,
     rows,
     split,
+    stem_channels,
 )
 from lambda_core.checkpoints.fit import CheckpointRefused, compare
 from lambda_core.data import IMAGENET_MEAN, IMAGENET_STD
@@ -30,6 +33,7 @@ from lambda_core.layers import LambdaLayer
 from lambda_core.models import Config, ResNet
 
 NETWORKS = {"lambda_resnet26t": 0.94, "lambda_resnet26rpt_256": 0.94, "lambda_resnet50ts": 0.95}  # share of a picture
+SIDE = 256  # of the pictures that all of them take; those without global embeddings take smaller ones
 SECONDS = 4  # for the hub to answer a first question
 _NORMS = {"norm_q": "norm_q", "norm_v": "norm_v"}
 
@@ -50,13 +54,16 @@ def translate(state: State, name: str | None = None) -> tuple[State, dict[str, A
     name: one of NETWORKS; without it, the one whose keys fit best. Raises CheckpointRefused, with every key that does
     not fit, for weights of another shape.
     """
-    overrides = {"num_classes": rows(state, "head.fc.weight")}
-    candidates = [name] if name else list(NETWORKS)
-    models = {n: cast(ResNet, skeleton.network({"name": n, "overrides": overrides})) for n in candidates}
-    expected = {n: to_timm(model) for n, model in models.items()}
+    overrides = {"num_classes": rows(state, "head.fc.weight")} | stem_channels(state, "stem.conv1.conv.weight")
+    models = _networks(overrides, [name] if name else NETWORKS)
+    expected = {n: TIMM.write(model) for n, model in models.items()}
     name = min(models, key=lambda n: len(compare(state, expected[n])))
     state = checked(state, expected[name], f"timm's {name}")
     return TIMM.parse(state, models[name]), {"name": name, "overrides": overrides}
+
+
+def _networks(overrides: dict[str, Any], names: Iterable[str] = NETWORKS) -> dict[str, ResNet]:
+    return {name: cast(ResNet, skeleton.network({"name": name, "overrides": overrides})) for name in names}
 
 
 def from_timm(source: nn.Module | Mapping[str, Any] | str) -> ResNet | LambdaLayer:
@@ -64,8 +71,9 @@ def from_timm(source: nn.Module | Mapping[str, Any] | str) -> ResNet | LambdaLay
 
     source: a module of timm's, its state dict, or a name as "timm/lambda_resnet26t.c1_in1k", whose trained weights timm
     fetches. Activation and stride are not part of a state dict: a network is taken to be one of NETWORKS, a layer to
-    have stride 1. Raises CheckpointRefused, with every key that does not fit, and for a module with another output
-    stride or pooling than those networks have, which would give other outputs.
+    have stride 1. (Where a side is odd, a stride of 2 rounds up here, and down in timm's layer.) Raises
+    CheckpointRefused, with every key that does not fit, and for a module that gives other outputs than those networks
+    with its weights, as one made with another activation, norm, stem or pooling.
     """
     if isinstance(source, str):
         weights, architecture, _ = from_hub(source.removeprefix("timm/"))
@@ -82,7 +90,31 @@ def from_timm(source: nn.Module | Mapping[str, Any] | str) -> ResNet | LambdaLay
         _check_plain(module)
         silu = any(isinstance(part, nn.SiLU) for part in module.modules())
         architecture["overrides"]["act"] = "silu" if silu else "relu"
+        _check_outputs(module, architecture)
     return cast(ResNet, skeleton.filled(skeleton.network(architecture), ours))
+
+
+@torch.no_grad()
+def _check_outputs(module: nn.Module, architecture: Mapping[str, Any]) -> None:
+    """CheckpointRefused where our network gives other outputs than the module, for the same weights and picture.
+
+    A norm whose scale is zero, as at the end of a block before training, would hide the block: in both it becomes 0.2.
+    """
+    theirs = deepcopy(module).float().cpu().eval()
+    for name, value in theirs.state_dict().items():
+        if name.endswith(".weight") and value.dim() == 1 and not value.any():
+            value.fill_(0.2)
+    ours = skeleton.network(architecture)
+    ours = skeleton.filled(ours, TIMM.parse(plain(theirs.state_dict()), cast(ResNet, ours)))
+    channels = architecture["overrides"].get("in_chans", 3)
+    side = SIDE if architecture["name"].endswith("_256") else SIDE // 4
+    x = torch.randn(1, channels, side, side, generator=torch.Generator().manual_seed(0))
+    expected, found = theirs(x), ours(x)
+    if not float((found - expected).abs().max()) <= 1e-3 * float(expected.abs().max()):
+        raise CheckpointRefused(
+            f"the module gives other outputs than timm's {architecture['name']} with its weights: it was made with "
+            "another activation, norm, stem or pooling, none of which can be taken over"
+        )
 
 
 def _check_plain(module: Any) -> None:
@@ -98,9 +130,15 @@ def _check_plain(module: Any) -> None:
 def to_timm(model: ResNet | LambdaLayer) -> State:
     """The state dict that timm's module of the same shape loads with strict=True: `from_timm` backwards.
 
-    Raises ValueError for lambda layers that timm's cannot be, say with u > 1.
+    Raises ValueError for lambda layers that timm's cannot be, say with u > 1, and for other networks than NETWORKS.
     """
-    return _store(model.state_dict(), model) if isinstance(model, LambdaLayer) else TIMM.write(model)
+    if isinstance(model, LambdaLayer):
+        return _store(model.state_dict(), model)
+    found = TIMM.write(model)
+    same = {"num_classes": model.config.num_classes, "in_chans": model.config.in_chans}
+    if all(compare(found, TIMM.write(network)) for network in _networks(same).values()):
+        raise ValueError(f"timm has no network of this shape; its lambda networks are {', '.join(NETWORKS)}")
+    return found
 
 
 def fetch(name: str) -> nn.Module:
@@ -169,7 +207,7 @@ def _outside(config: Config) -> dict[str, str]:
 
 
 def _store(ours: State, layer: LambdaLayer) -> State:
-    check_storable(layer, "timm")
+    check_storable(layer, "timm", window=2)
     theirs = renamed(ours, _NORMS) | {"qkv.weight": joined(ours)}
     table = ours["embeddings"]  # (k, 1, R, C)
     if layer.scope is None:
@@ -216,4 +254,5 @@ def _layer(state: State, stride: int) -> LambdaLayer:
         return LambdaLayer(state["qkv.weight"].shape[1], heads * v, dim_k=k, heads=heads, **options)
 
     layer = skeleton.on_meta(make)
-    return skeleton.filled(layer, _read(checked(state, to_timm(layer), "a lambda layer of timm's"), layer))
+    state = checked(state, _store(layer.state_dict(), layer), "a lambda layer of timm's")
+    return skeleton.filled(layer, _read(state, layer))

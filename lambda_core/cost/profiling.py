@@ -74,11 +74,13 @@ class Call(NamedTuple):
     y: Size
 
 
-def profile(model: nn.Module, image_size: int | tuple[int, ...] = 224, *, batch: int = 1, channels: int = 3) -> Cost:
+def profile(
+    model: nn.Module, image_size: int | tuple[int, ...] = 224, *, batch: int = 1, channels: int | None = None
+) -> Cost:
     """Parameters, FLOPs and memory of a network or layer, module by module, each number with its derivation.
 
-    image_size: side of a square image, or (H, W), or (n,) for a layer on sequences. channels: of the input; that of a
-    photograph, unless a layer is profiled alone. batch: of the memory figures.
+    image_size: side of a square image, or (H, W), or (n,) for a layer on sequences. channels: of the input; those that
+    the network says it takes, else 3, so say them where a layer is profiled alone. batch: of the memory figures.
 
     A copy of the model runs once on the meta device, which has shapes and no numbers: nothing large is computed or
     allocated, and the model itself is untouched. Its modules count as they stand in evaluation mode.
@@ -89,10 +91,12 @@ def profile(model: nn.Module, image_size: int | tuple[int, ...] = 224, *, batch:
 
 
 def profile_in_place(
-    network: nn.Module, image_size: int | tuple[int, ...] = 224, *, batch: int = 1, channels: int = 3
+    network: nn.Module, image_size: int | tuple[int, ...] = 224, *, batch: int = 1, channels: int | None = None
 ) -> Cost:
     """As `profile`, of a network on the meta device that was made for this alone: it is of no other use afterwards."""
     sides = (image_size, image_size) if isinstance(image_size, int) else tuple(image_size)
+    config: Any = getattr(network, "config", None)
+    taken = getattr(config, "in_chans", 3) if channels is None else channels
     calls: dict[nn.Module, list[Call]] = {}
 
     def note(module: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
@@ -106,7 +110,7 @@ def profile_in_place(
         if formula is free:
             module.forward = nn.Identity().forward  # on the meta device norms take most of the time, and keep shapes
     with torch.no_grad():
-        network(torch.empty(1, channels, *sides, device="meta"))
+        network(torch.empty(1, taken, *sides, device="meta"))
     return Cost(tuple(_rows(network, "", calls, batch, {})), batch)
 
 

@@ -82,6 +82,11 @@ class _ChannelsFirst(torch.autograd.Function):
         return dy  # engines read it as it lies, which takes no memory
 
 
+def looked_into() -> bool:
+    """Whether torch.compile, torch.jit.trace or a transform looks at each operation, and takes no function of ours."""
+    return torch.compiler.is_compiling() or torch.jit._trace.is_tracing() or transformed()
+
+
 def _dtype(x: Tensor) -> torch.dtype:
     """What a convolution of this tensor would run in."""
     return torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else x.dtype
@@ -89,7 +94,7 @@ def _dtype(x: Tensor) -> torch.dtype:
 
 def fits(x: Tensor, weights: list[Tensor]) -> bool:
     """Whether `project` is faster: on a CPU, not compiled, in float32, or bfloat16 where the CPU is made for it."""
-    if torch.compiler.is_compiling() or transformed() or x.device.type != "cpu" or x.dim() != 4 or len(x) < 2:
+    if looked_into() or x.device.type != "cpu" or x.dim() != 4 or len(x) < 2:
         return False
     known = {_dtype(x), torch.float32} if torch.is_autocast_enabled("cpu") else {_dtype(x)}
     return (
@@ -130,7 +135,7 @@ def project_normed(x: Tensor, weights: list[Tensor], norms: Sequence[nn.Module])
 
 def channels_first(x: Tensor) -> Tensor:
     """A map (b, c, H, W) in the order of its axes in memory."""
-    if torch.compiler.is_compiling() or transformed() or x.device.type != "cpu":  # a transform cannot be asked further
+    if looked_into() or x.device.type != "cpu":  # a transform cannot be asked further
         return x.contiguous()
     if not x.is_contiguous(memory_format=torch.channels_last):
         return x.contiguous()

@@ -257,9 +257,9 @@ class LambdaLayer(nn.Module):
 
 
 def _hooked(module: nn.Module) -> bool:
-    return bool(
-        module._forward_hooks or module._forward_pre_hooks or module._backward_hooks or module._backward_pre_hooks
-    )
+    """Whether something waits for its forward pass, as a hook, or a forward that was put in place of its own."""
+    hooks = module._forward_hooks or module._forward_pre_hooks or module._backward_hooks or module._backward_pre_hooks
+    return bool(hooks) or "forward" in vars(module)
 
 
 def _slices(x: Tensor, depth: int) -> Tensor:

@@ -26,6 +26,10 @@ def config_of(name: str, **overrides: Any) -> Config | SanConfig:
         if not isinstance(given := own.get(field, {}), Mapping):
             example = {"layer": "{'scope': 7}", "layers": "{'G': {'heads': 4}}"}[field]
             raise ValueError(f"{field} takes options by name, as {example}, not {given!r}")
+    for letter, given in own.get("layers", {}).items():
+        if not isinstance(given, Mapping):
+            said = {letter: given}
+            raise ValueError(f"layers takes options by name under a letter, as {{'G': {{'heads': 4}}}}, not {said!r}")
     own["layer"] = {**config.layer, **own.get("layer", {}), **options}
     own["layers"] = dict(config.layers) | {
         letter: {**config.layers.get(letter, {}), **new} for letter, new in own.get("layers", {}).items()

@@ -79,10 +79,21 @@ def check_numbers(config: Config) -> None:
         raise ValueError("stem=() must have at least one convolution: (kernel, channels, stride)")
     check_channels(config.in_chans)
     check_classes(config.num_classes)
-    for name in ("widths", "strides"):
+    if config.image_size is not None and not _counts(config.image_size, 2) and not _counts((config.image_size,), 1):
+        raise ValueError(f"image_size must be a side or (height, width), not {config.image_size!r}")
+    for name in ("depths", "widths", "strides"):
         values = getattr(config, name)
+        if not _counts(values):
+            raise ValueError(f"{name} must hold a whole number of at least 1 for each stage, not {values!r}")
         if len(values) != len(config.depths):
             raise ValueError(f"{name}={values} must have an entry for each stage of depths={config.depths}")
+
+
+def _counts(values: Any, count: int | None = None) -> bool:
+    """Whether this is a row of whole numbers of at least 1, so many of them."""
+    if not isinstance(values, (tuple, list)) or (count is not None and len(values) != count):
+        return False
+    return all(isinstance(value, int) and value >= 1 for value in values)
 
 
 def takes(kind: type[nn.Module]) -> Mapping[str, Any]:
