@@ -157,7 +157,7 @@ def _derive(figure: Figure) -> None:
             verdict = f"It comes out to {figure.ratio - 1:+.1%}: the printed figure is a round one."
         if said := " ".join(filter(None, [verdict, figure.note])):
             st.markdown(said)
-        st.code(str(recipe), language="python", wrap_lines=True)
+        st.code(str(recipe), language=None, wrap_lines=True)
         if isinstance(recipe, Maps):
             st.html(derivations.of_maps(recipe, scheme))
         else:

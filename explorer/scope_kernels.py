@@ -74,9 +74,10 @@ def show(selection: Selection) -> None:
     if not found:
         return
     st.subheader("The kernels of every layer")
+    minus = "White" if theme.scheme() == "dark" else "Grey"
     st.markdown(
         "A kernel holds a number for each offset from the pixel: how much of the value that lies there joins one row "
-        "of λᵖ. Grey is minus, colour is plus. Where its rim is pale, a layer draws little from far away."
+        f"of λᵖ. {minus} is minus, colour is plus. Where its rim is pale, a layer draws little from far away."
     )
     height = TALL if len(found) > MANY else "content"
     with st.container(horizontal=True, gap="medium", height=height, border=False, key="kernels"):  # type: ignore[arg-type]

@@ -1,8 +1,8 @@
 """The visual constants of the explorer: one palette, light and dark, as a dict and as CSS custom properties.
 
 A hue belongs to one tensor wherever it appears (stage, text, code, plots). Each tensor has a fill for areas and a
-darker (or, on a dark page, lighter) `-text` for letters. Minus is the one neutral `minus`; `zero` is the plate behind
-the data.
+darker (or, on a dark page, lighter) `-text` for letters. Minus is the one neutral `minus`, grey, or white on a dark
+page; `zero` is the plate behind the data.
 """
 
 import base64
@@ -58,10 +58,15 @@ def css_properties(scheme: str) -> str:
 
 
 def css_theme(selector: str) -> str:
-    """Rules that give `selector` the light palette, and the dark one where it also has data-theme="dark"."""
+    """Rules that give `selector` the light palette, and the dark one where it also has data-theme="dark".
+
+    What stands in .in-light is for the light one alone, and in .in-dark for the other.
+    """
+    dark = f'{selector}[data-theme="dark"]'
     return (
         f"{selector}{{{css_properties('light')}color-scheme:light}}\n"
-        f'{selector}[data-theme="dark"]{{{css_properties("dark")}color-scheme:dark}}\n'
+        f"{dark}{{{css_properties('dark')}color-scheme:dark}}\n"
+        f'{dark} .in-light,{selector}:not([data-theme="dark"]) .in-dark{{display:none}}\n'
     )
 
 

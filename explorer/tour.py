@@ -24,7 +24,7 @@ class Task:
 
 TASKS = (
     Task("overview", "Move the pixel over the photo: one table stays, one changes. Which?"),
-    Task("sum", "Open one number of λ and find the position that adds most to it.", step=6),
+    Task("sum", "Open one number of λ, and point at the position that counts most in it.", step=6),
     Task("attention", "Lay the content weights on the photo, then the position weights.", step=8),
     Task("halves_switch", "Switch halves off until the network changes its answer.", "content_position"),
     Task("scope-crop", "Drag the window down to 3 × 3. How far does the output move?", "scope"),
@@ -100,11 +100,11 @@ def line(page: str) -> Iterator[None]:
     finally:
         st.session_state[BUILDING] = False
     if done() != before or closed() != away:
-        _sentence(place, page, before)
+        _sentence(place, page, before, again=True)
 
 
-def _sentence(place: st.delta_generator.DeltaGenerator, page: str, before: set[str]) -> None:
-    """Into `place`. before: what was done when this run began."""
+def _sentence(place: st.delta_generator.DeltaGenerator, page: str, before: set[str], again: bool = False) -> None:
+    """Into `place`. before: what was done when this run began. again: it stands there already, in this run."""
     task, known = next_task(page), {task.name for task in tasks()}
     count = f"{len(done() & known)} of {len(known)}"
     fresh = bool((done() - before) & known)
@@ -120,8 +120,8 @@ def _sentence(place: st.delta_generator.DeltaGenerator, page: str, before: set[s
         )
     elif task.page == "lambda_layer" and state.current().step != task.step:  # links are read on arrival only
         place.button(
-            words, icon=":material/arrow_forward:", type="tertiary", key=f"tour_open_{task.name}", on_click=_open,
-            args=(task,),
+            words, icon=":material/arrow_forward:", type="tertiary", key=f"tour_open_{task.name}{again * '_again'}",
+            on_click=_open, args=(task,),
         )  # fmt: skip
     else:
         place.markdown(words)

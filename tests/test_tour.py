@@ -1,10 +1,11 @@
 """The guided tour without a browser: where its links lead, what ticks, what the line above a page says."""
 
 import re
+from types import SimpleNamespace
 
 import pytest
 
-from explorer import navigation, tour
+from explorer import canvas, navigation, tour
 from explorer.tour import TASKS
 from tests.test_pages import start
 
@@ -105,3 +106,14 @@ def test_a_tick_inside_a_fragment_brings_the_line_up_to_date():
         app.button(key=f"preset_{preset}").click().run()
     assert "halves_switch" in app.session_state["tasks_done"]
     assert "3 of" in said_above(app)[0]
+
+
+def test_a_task_done_at_a_step_that_is_not_the_next_tasks(monkeypatch):
+    """The line stood there with a button, and was to be written again with the same one."""
+    monkeypatch.setattr(canvas, "lambda_canvas", lambda *_args, **_options: SimpleNamespace(tasks=("sum",)))
+    app = start("../pages/lambda_layer.py", step=6)
+    app.session_state["tasks_done"] = set()
+    app.run()
+    assert not app.exception and len(said_above(app)) == 1 and "1 of" in said_above(app)[0]
+    app.button(key="tour_open_overview_again").click().run()
+    assert not app.exception and app.session_state["selection"].step == 0

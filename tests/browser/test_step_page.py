@@ -86,6 +86,20 @@ def test_the_arithmetic_of_a_hovered_cell_ends_in_the_number_of_pytorch(open_pag
     assert ast.literal_eval(last) == pytest.approx(float(lambda_n[3, 5]), abs=5.1e-4)
 
 
+def test_the_position_that_counts_most_in_a_cell_is_found_by_pointing(open_page: Callable[..., Page], traced):
+    page = open_page(CANVAS, step=6, row=9, column=9, key=4, value=6, cell="lambda")
+    assert canvas(page, "c.state().tasks") == []  # opening is not finding
+    table = load_checkpoint("lambda_resnet_mini").model.get_submodule("stages.2.0.mix").embeddings[3, 0].detach()
+    weights = traced["keys"][:, 3, 0].reshape(16, 16).copy()
+    weights[3:14, 3:14] += table.numpy()  # the window of the pixel (8, 8)
+    products = weights * traced["v"][:, 5, 0].reshape(16, 16)
+    row, column = np.unravel_index(np.abs(products).argmax(), products.shape)
+    point(page, f"c.hitOf('cellProducts', {(row + 8) % 16}, {column})")
+    assert canvas(page, "c.state().tasks") == []
+    point(page, f"c.hitOf('cellProducts', {row}, {column})")
+    assert canvas(page, "c.state().tasks") == ["sum"]
+
+
 def test_the_check_against_the_layers_output_is_small(open_page: Callable[..., Page]):
     page = open_page(CANVAS)
     page.wait_for_function(f"() => ({FIND})()?.lambdaCanvas.check?.count > 0", timeout=60_000)

@@ -2,7 +2,7 @@
 import { HALVES } from "./halves.js";
 import { percent, scaleOf } from "./draw.js";
 import { sym, equation, sign, code, number, escapeHtml, times } from "../lambda_canvas/symbols.js";
-import { legend, ticks, choiceHtml } from "../lambda_canvas/panels.js";
+import { legend, ticks, choiceHtml, SIGNS } from "../lambda_canvas/panels.js";
 
 export const halvesHtml = `
   <div class="page">
@@ -11,7 +11,7 @@ export const halvesHtml = `
     <div class="under">
       <div class="choice" data-choice="head" role="group" aria-label="Head"></div>
       <div class="choice" data-choice="scale" role="group" aria-label="Scale of colours"></div>
-      <span class="where">grey is minus, colour is plus</span>
+      <span class="where">${SIGNS}</span>
     </div>
     <div class="legends"></div>
     <section class="read"><div class="text"></div><div class="math"></div><div class="side"></div></section>

@@ -108,6 +108,7 @@ export function rowSumHtml(model, cell, terms) {
   return `<div class="sum-table">${resultHtml(cell, terms.total)}<table><thead><tr><th>row</th><th>${sym("query")}</th><th>${sym("lambda")}</th><th>product</th></tr></thead><tbody>${rows.join("")}</tbody></table>${writtenHtml(products, restCount > 0 ? rest : null, 0, terms.total)}</div>`;
 }
 
+export const SIGNS = '<span class="in-light">grey</span><span class="in-dark">white</span> is minus, colour is plus';
 const LEGENDS = [["lambda", "output"], ["input"], ["query", "score", "value"], ["score", "key"], ["key", "value", "content"], ["kernel", "value", "position"], ["content", "position", "lambda"], ["lambda", "query", "output"], ["contentWeight", "weight", "output"]];
 const CELL_LEGENDS = { content_lambda: ["key", "value", "content"], position_lambda: ["kernel", "value", "position"], lambda: ["mixed", "value", "lambda"], output: ["weight", "value", "output"] };
 
@@ -127,7 +128,7 @@ export function legendsHtml(model, palette, step, cell) {
     const [name, ramp, scale] = names[id];
     return legend(name, palette.map[ramp].css, 0, ticks(scale));
   });
-  const note = items.length === 1 && items[0] === "input" && !signedInput ? "" : '<span class="note">grey is minus, colour is plus</span>';
+  const note = items.length === 1 && items[0] === "input" && !signedInput ? "" : `<span class="note">${SIGNS}</span>`;
   return note + bars.join("");
 }
 

@@ -1,5 +1,6 @@
 // One thing to do in each step; the page notices when it is done.
 import { largestIn } from "./highlights.js";
+import { perPosition } from "./view.js";
 
 // A task's `notice(event, app, memory)` is true when it is done. Events: pixel, hover, open, overlay.
 export function buildTasks(model) {
@@ -40,7 +41,7 @@ export function buildTasks(model) {
     hasPosition && (model.windowed
       ? { id: "position", text: "move the pixel to the rim, where the window is cut off", notice: (event) => event.type === "pixel" && isRim(event.n) }
       : { id: "position", text: "move the pixel to a corner and see which part of a kernel is left in use", notice: (event) => event.type === "pixel" && [0, W - 1, last - W + 1, last].includes(event.n) }),
-    { id: "sum", text: "open a cell and find the position that adds most to it", notice: (event) => event.type === "open" },
+    { id: "sum", text: "open a cell, and point at the position that counts most in it", notice: (event, app) => event.type === "hover" && !!app.state.cell && event.hit.position === weightiest(model, app.pixel, app.state.cell) },
     { id: "apply", text: "point at the largest output of this pixel", notice: (event, app) => event.type === "hover" && event.hit.kind === "output" && isLargestOutput(model, app.pixel, event.hit) },
     hasContent && hasPosition
       ? { id: "attention", text: "lay the content weights on the photo, then the position weights", notice: both("overlay", (event) => event.name, ["content", "position"]) }
@@ -54,4 +55,12 @@ function isLargestOutput(model, pixel, hit) {
   let most = 0;
   for (const y of data) most = Math.max(most, Math.abs(y));
   return Math.abs(data[hit.row * cols + hit.col]) >= most;
+}
+
+// The position whose product in a cell's sum is the largest, of either sign.
+function weightiest(model, pixel, cell) {
+  const products = perPosition(model, pixel.cellSum(cell, 6, true).product);
+  let best = 0;
+  for (let m = 1; m < model.N; m++) if (Math.abs(products[m]) > Math.abs(products[best])) best = m;
+  return best;
 }

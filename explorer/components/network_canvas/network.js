@@ -1,6 +1,6 @@
 // The picture: a skyline of blocks over their letters, stage by stage, and below it what the pointer is on.
 import { isDark } from "../lambda_canvas/dark.js";
-import { amount, ratio, formulaHtml, numbersHtml, safe } from "./words.js";
+import { amount, ratio, formulaHtml, numbersHtml, safe, against } from "./words.js";
 
 const NARROW = 21; // px a block, below which stages go below each other
 
@@ -51,7 +51,7 @@ export function createNetwork(parent) {
       const most = Math.max(total[metric], reference[metric], 1);
       return `<button data-metric="${metric}" aria-pressed="${metric === app.metric}"><span class="name">${safe(name)}</span><b data-total="${metric}" data-value="${total[metric]}">${amount(total[metric], metric)}</b><span class="ratio">${same ? "" : ratio(total[metric], reference[metric])}</span><span class="pair"><i style="width:${100 * total[metric] / most}%"></i><i class="then" style="width:${100 * reference[metric] / most}%"></i></span></button>`;
     });
-    return cells.join("") + `<p><span class="now">${safe(app.data.title)}</span><span class="then">${safe(app.data.other)}, beside it: lines</span></p>`;
+    return cells.join("") + `<p><span class="now">${safe(app.data.title)}</span><span class="then">lines: ${safe(app.data.other)}</span></p>`;
   }
 
   function blockHtml(s, b, most) {
@@ -61,13 +61,13 @@ export function createNetwork(parent) {
   }
 
   function stageHtml(stage, s, most) {
-    const { metric } = app, beside = stage.beside && stage.beside[metric] !== stage.sum[metric] ? `<span class="then">${amount(stage.beside[metric], metric)}</span>` : "";
+    const { metric } = app, beside = stage.beside ? against(stage.sum[metric], stage.beside[metric], metric) : "";
     const glyph = Math.max(7, Math.round(3.6 * Math.sqrt(stage.side))), deep = Math.max(3, Math.round(stage.out / 96));
     return `<section class="stage" style="--blocks:${stage.letters.length}" data-testid="stage-${safe(stage.name)}"><header><svg class="map" width="${glyph + deep}" height="${glyph + deep}" aria-hidden="true"><path d="M0 ${deep}l${deep}-${deep}h${glyph}v${glyph}l-${deep} ${deep}z"/><path class="face" d="M.5 ${deep + 0.5}h${glyph - 1}v${glyph - 1}h-${glyph - 1}z"/></svg><span><b>${safe(stage.name)}</b><small>${stage.side} × ${stage.side}</small><small>${stage.width} → ${stage.out}</small></span>${app.data.fixed ? "" : `<button class="whole" data-whole="${s}" title="The whole stage: ${app.brush}" aria-label="Make all of ${safe(stage.name)} ${app.brush}">all</button>`}</header><div class="row">${[...stage.letters].map((_, b) => blockHtml(s, b, most)).join("")}</div><footer><b>${amount(stage.sum[metric], metric)}</b>${beside}</footer></section>`;
   }
 
   function endHtml(name, part, title, lines) {
-    const { metric } = app, beside = part.beside[metric] === part[metric] ? "" : `<span class="then">${amount(part.beside[metric], metric)}</span>`;
+    const { metric } = app, beside = against(part[metric], part.beside[metric], metric);
     return `<section class="end" data-end="${name}" tabindex="-1"><header><span><b>${title}</b>${lines.map((line) => `<small>${safe(line)}</small>`).join("")}</span></header><footer><b>${amount(part[metric], metric)}</b>${beside}</footer></section>`;
   }
 

@@ -8,6 +8,12 @@ export function amount(value, metric) {
   return `${value.toLocaleString("en-US")}${metric === "memory" ? " bytes" : ""}`;
 }
 
+// What the other network has, where it reads otherwise.
+export function against(now, other, metric) {
+  const said = amount(other, metric);
+  return said === amount(now, metric) ? "" : `<span class="then">${said}</span>`;
+}
+
 export const ratio = (now, then) => (then ? `× ${(now / then).toFixed(now / then < 0.0995 ? 3 : 2)}` : "");
 
 // A formula with its letters in their hues: 2·n·m·k·v·u.

@@ -1,5 +1,5 @@
 // The HTML around the stage: built once, each part written only when it changes.
-import { choiceHtml, legend, ticks } from "../lambda_canvas/panels.js";
+import { choiceHtml, legend, ticks, SIGNS } from "../lambda_canvas/panels.js";
 import { sym, scientific, thousands, escapeHtml } from "../lambda_canvas/symbols.js";
 import { headlineOf, paragraphs, taskList, mathOf, sideOf, answersOf, placeOf } from "./words.js";
 
@@ -87,7 +87,7 @@ export function createScopePage(parent) {
         bars.push(legend(`${sym("query")} · ${sym("kernels")}`, palette.map.position.css, 0, ticks(app.weightScale)));
       }
       if (shown && shown.ramp === "output") bars.push(legend(shown.name === "change" ? `Δ ${sym("output")}` : `|∂${sym("output")}|`, palette.map.output.css, 255, shown.name === "change" ? ["0", `${Math.round(100 * shown.scale)} %`] : up(shown.scale)));
-      write(".legends", `<span class="note">grey is minus, colour is plus</span>${bars.join("")}`);
+      write(".legends", `<span class="note">${SIGNS}</span>${bars.join("")}`);
     },
 
     renderCheck(app) {
