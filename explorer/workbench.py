@@ -6,7 +6,7 @@ from typing import Any
 import streamlit as st
 
 from explorer import architecture as naming
-from explorer import tour
+from explorer import architecture_check, architecture_exports, tour
 from explorer.architecture import BASES, GLOBAL, NORMS, PLAIN, Architecture
 from explorer.blocks import Costs, costs, measure
 from explorer.components.network_canvas import network_canvas
@@ -15,6 +15,7 @@ from lambda_core.models import SANS
 
 CANVAS = "network"
 SHOWN, OTHER, BATCH, MESSAGE, ANSWERED = "bench_shown", "bench_other", "bench_batch", "bench_message", "bench_answered"
+CHECKED = "bench_checked"  # the network that PyTorch has counted
 SWAPPED = "bench_swapped"  # whether a block has become a lambda layer
 LINK = {SHOWN: "net", OTHER: "beside"}  # their query parameters
 START = {SHOWN: Architecture(PLAIN, "CCLL"), OTHER: Architecture(PLAIN, "CCCC")}
@@ -111,6 +112,7 @@ def show() -> None:
         st.warning(message)
     _controls(now)
     _beside(now, other)
+    _checked(now, found, batch)
     _twin(now, found, batch)
     _ways_on(now)
     write_url()
@@ -182,6 +184,16 @@ def _beside(now: Architecture, other: Architecture) -> None:
                 "Compare with convolutions alone", on_click=_set_beside, args=(convolutions,),
                 disabled=other == convolutions,
             )  # fmt: skip
+
+
+def _checked(now: Architecture, found: Costs, batch: int) -> None:
+    """What PyTorch counts, once it is asked; and the exports."""
+    with st.container(horizontal=True, gap="small", vertical_alignment="center", key="bench_check_row"):
+        architecture_exports.downloads(now, batch)
+        asked = st.button("Check against PyTorch", icon=":material/rule:", key="bench_check")
+        if asked or st.session_state.get(CHECKED) == now:
+            st.session_state[CHECKED] = now
+            st.caption(architecture_check.verdict(now, found))
 
 
 def _twin(now: Architecture, found: Costs, batch: int) -> None:
