@@ -39,12 +39,17 @@ def popover(
 
 
 def _figure(selection: Selection, picture: images.Picture, traced: Traced, step: int | str, kind: str) -> bytes:
-    from explorer import plots  # matplotlib takes half a second to import: only who exports waits for it
+    from explorer import cell_figure, plots  # matplotlib takes half a second to import: only who exports waits for it
 
-    figure = plots.step_figure(
-        traced.tensors, traced.layer, seen(picture),
-        row=selection.row, column=selection.column, step=step,
-    )  # fmt: skip
+    if selection.cell and step != "halves":
+        figure = cell_figure.cell_figure(
+            traced.tensors, traced.layer, seen(picture), row=selection.row, column=selection.column,
+            cell=selection.cell, head=selection.head, key=selection.key, value=selection.value,
+        )  # fmt: skip
+    else:
+        figure = plots.step_figure(
+            traced.tensors, traced.layer, seen(picture), row=selection.row, column=selection.column, step=step
+        )
     return plots.save(figure, kind)
 
 

@@ -28,7 +28,7 @@ def sequential() -> Colormap:
     return LinearSegmentedColormap.from_list("weights", [INK["zero"], INK["key"], INK["key-deep"]])
 
 
-def _show(axes: Axes, values: np.ndarray, hue: str, title: str, limit: float | None = None) -> None:
+def draw_values(axes: Axes, values: np.ndarray, hue: str, title: str, limit: float | None = None) -> None:
     if hue == "weights":
         image = axes.imshow(values, sequential(), vmin=0, vmax=limit or float(np.nanmax(values)) or 1)
     else:
@@ -55,7 +55,7 @@ def sheet(maps: np.ndarray, columns: int) -> np.ndarray:
     return page
 
 
-def _photo(axes: Axes, photo: Image.Image, layer: Mapping[str, Any], row: int, column: int) -> None:
+def draw_photo(axes: Axes, photo: Image.Image, layer: Mapping[str, Any], row: int, column: int) -> None:
     height, width = layer["height"], layer["width"]
     axes.imshow(photo, extent=(0, width, height, 0))
     half = layer["table"][0] // 2
@@ -123,30 +123,30 @@ def step_figure(
     limit = float(np.quantile(np.abs(both), 0.985)) or 1
     query = tensors["q"][:, n].T  # (k, h)
     draw: dict[str, Callable[[Axes], None]] = {
-        "photo": lambda axes: _photo(axes, photo, layer, row, column),
-        "input": lambda axes: _show(axes, sheet(tensors["input"], 16), "input", "X, channels"),
-        "queries": lambda axes: _show(axes, sheet(maps("q"), layer["dim_k"]), "query", "Q, a row a head"),
-        "values": lambda axes: _show(axes, sheet(maps("v"), 16), "value", "V"),
-        "content": lambda axes: _show(axes, content, "content", r"$\lambda^c$, content", limit),
-        "position": lambda axes: _show(axes, position, "position", r"$\lambda^p_n$, position", limit),
-        "lambda": lambda axes: _show(axes, both, "lambda", r"$\lambda_n = \lambda^c + \lambda^p_n$", limit),
-        "query": lambda axes: _show(axes, query, "query", r"$q_n$, a column a head"),
-        "output": lambda axes: _show(axes, query.T @ both, "output", r"$y_n$, a row a head"),
+        "photo": lambda axes: draw_photo(axes, photo, layer, row, column),
+        "input": lambda axes: draw_values(axes, sheet(tensors["input"], 16), "input", "X, channels"),
+        "queries": lambda axes: draw_values(axes, sheet(maps("q"), layer["dim_k"]), "query", "Q, a row a head"),
+        "values": lambda axes: draw_values(axes, sheet(maps("v"), 16), "value", "V"),
+        "content": lambda axes: draw_values(axes, content, "content", r"$\lambda^c$, content", limit),
+        "position": lambda axes: draw_values(axes, position, "position", r"$\lambda^p_n$, position", limit),
+        "lambda": lambda axes: draw_values(axes, both, "lambda", r"$\lambda_n = \lambda^c + \lambda^p_n$", limit),
+        "query": lambda axes: draw_values(axes, query, "query", r"$q_n$, a column a head"),
+        "output": lambda axes: draw_values(axes, query.T @ both, "output", r"$y_n$, a row a head"),
     }
     if "keys" in tensors:
-        draw["keys"] = lambda axes: _show(axes, sheet(maps("k"), 8), "key", "K, scores")
-        draw["weights"] = lambda axes: _show(axes, sheet(maps("keys"), 8), "weights", r"$\bar{K}$, weights")
+        draw["keys"] = lambda axes: draw_values(axes, sheet(maps("k"), 8), "key", "K, scores")
+        draw["weights"] = lambda axes: draw_values(axes, sheet(maps("keys"), 8), "weights", r"$\bar{K}$, weights")
     if "embeddings" in tensors:
         table = tensors["embeddings"].reshape(-1, *tensors["embeddings"].shape[-2:])
-        draw["kernels"] = lambda axes: _show(axes, sheet(table, 8), "position", "E, kernels")
+        draw["kernels"] = lambda axes: draw_values(axes, sheet(table, 8), "position", "E, kernels")
     for half, hue in (("content", "content"), ("position", "position"), ("sum", "lambda")):
         values = implied_weights(tensors, layer, n)[half]
         draw[f"implied {half}"] = partial(
-            _show, values=sheet(values, len(values)), hue=hue, title=f"implied attention, {half}, a map a head"
+            draw_values, values=sheet(values, len(values)), hue=hue, title=f"implied attention, {half}, a map a head"
         )
 
     for half, share in shares(tensors, layer).items():
-        draw[f"share {half}"] = partial(_show, values=share, hue=half, title=f"{half}, share of y", limit=1.0)
+        draw[f"share {half}"] = partial(draw_values, values=share, hue=half, title=f"{half}, share of y", limit=1.0)
 
     names = [name for name in (HALVES if step == "halves" else PANELS[int(step)]) if name in draw]
     columns = min(3, len(names))

@@ -7,9 +7,10 @@ import sys
 
 import numpy as np
 import pytest
+import torch
 
-from explorer import exports, images, plots
-from lambda_core import load_checkpoint, trace
+from explorer import cell_figure, exports, images, plots, state
+from lambda_core import LambdaLayer, load_checkpoint, trace
 from lambda_core.data import prepare, square
 
 LAYER = "stages.2.0.mix"
@@ -80,3 +81,34 @@ def test_a_sheet_keeps_every_map():
     assert page.shape == (3, 9)
     assert np.array_equal(page[:, :4], maps[0])
     assert np.array_equal(page[:, 5:], maps[1])
+
+
+@pytest.mark.parametrize("cell", state.CELLS)
+def test_an_open_cell_has_a_figure_of_its_sum(traced, cell):
+    tensors, info, photo = traced
+    n, head, key, value = 3 * info["width"] + 5, 1, 2, 7
+    weights, values, constant = cell_figure.terms(tensors, info, n, cell, head, key, value)
+    position = tensors["position_lambda"][n]
+    expected = {
+        "content_lambda": tensors["content_lambda"][key, value], "position_lambda": position[key, value],
+        "lambda": (tensors["content_lambda"] + position)[key, value],
+        "output": (tensors["content_output"] + tensors["position_output"])[head, n, value],
+    }[cell]  # fmt: skip
+    assert (weights * values).sum() + constant == pytest.approx(expected, abs=1e-4)
+    where = {"row": 3, "column": 5, "cell": cell, "head": head, "key": key, "value": value}
+    figure = cell_figure.cell_figure(tensors, info, photo, **where)
+    assert f"{expected:.4g}"[:5] in figure.get_suptitle()
+    assert plots.save(figure, "png").startswith(b"\x89PNG")
+
+
+def test_a_position_bias_is_part_of_a_cell():
+    layer = LambdaLayer(8, heads=2, dim_k=4, dim_u=2, scope=3, position_bias=True).eval()
+    torch.nn.init.normal_(layer.position_bias)
+    taps = {name: t[0].numpy() for name, t in trace(layer, torch.randn(1, 8, 5, 4)).items()}
+    taps |= {name: getattr(layer, name).detach().numpy() for name in ("embeddings", "position_bias")}
+    info = {"height": 5, "width": 4, "dim_k": 4}
+    for cell, expected in (("position_lambda", taps["position_lambda"][9][1, 3]), ("output", None)):
+        weights, values, constant = cell_figure.terms(taps, info, 9, cell, 1, 1, 3)
+        if expected is None:
+            expected = (taps["content_output"] + taps["position_output"])[1, 9, 3]
+        assert constant and (weights * values).sum() + constant == pytest.approx(expected, abs=1e-4)
