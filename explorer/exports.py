@@ -42,11 +42,17 @@ from lambda_core.data import prepare
 
 {opening(network, picture)}
 
-taps = {{name.removeprefix({layer + "."!r}): t[0] for name, t in trace(checkpoint.model, x).items()}}
+prefix = {layer + "."!r}
+taps = trace(checkpoint.model, x).items()
+tensors = {{name.removeprefix(prefix): tap[0] for name, tap in taps if name.startswith(prefix)}}
+layer = checkpoint.model.get_submodule({layer!r})
+tensors |= {{name: p.detach() for name, p in layer.named_parameters(recurse=False)}}  # E
+# numpy.savez("lambda.npz", **tensors) writes what the export holds
+
 n, head = {row} * {width} + {column}, {head}  # row {row + 1}, column {column + 1}, head {head + 1}
-position = taps["position_lambda"][n] if "position_lambda" in taps else 0
-lambda_n = taps.get("content_lambda", 0) + position  # (k, v)
-y = torch.einsum("k,kv->v", taps["q"][head, n], lambda_n)
+position = tensors["position_lambda"][n] if "position_lambda" in tensors else 0
+lambda_n = tensors.get("content_lambda", 0) + position  # (k, v)
+y = torch.einsum("k,kv->v", tensors["q"][head, n], lambda_n)
 print([round(number, 4) for number in y.tolist()])
 '''
 

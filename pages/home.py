@@ -17,7 +17,8 @@ selection = canvas.fitted(selection, traced)
 st.title("Look inside a lambda layer")
 st.markdown(
     "A lambda layer lets every pixel use the whole picture without comparing all pairs of pixels. "
-    "It sums the picture up in one small matrix, a **lambda**, and multiplies each pixel's query with it. "
+    "It sums the picture up in one small matrix, a **lambda**. Each pixel has a short list of numbers of its own, its "
+    "**query**, and multiplies the matrix with it: that is what it takes from all the others. "
     "This one belongs to a trained network and runs on your picture: move over the photo."
 )
 canvas.show(picture, traced, key="overview", mode="overview")

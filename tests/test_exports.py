@@ -52,6 +52,20 @@ def test_the_snippet_prints_the_output_of_the_layer(traced, request):
     assert ast.literal_eval(printed) == pytest.approx(expected.tolist(), abs=5e-4)
 
 
+def test_the_snippet_has_every_tensor_of_the_export(traced, request, capsys):
+    tensors, info, _ = traced
+    picture = images.expression(request.node.callspec.params["traced"])
+    named: dict = {}
+    exec(
+        exports.snippet(
+            network="lambda_resnet_mini", picture=picture, layer=LAYER, width=info["width"], row=0, column=0, head=0
+        ),
+        named,
+    )
+    assert named["tensors"].keys() == tensors.keys()
+    assert all(np.array_equal(named["tensors"][name].numpy(), tensors[name]) for name in tensors)
+
+
 def test_the_snippet_for_an_upload_opens_a_file():
     assert "picture.jpg" in images.expression("upload")
     ast.parse(exports.snippet(network="a'b", picture="x", layer="l", width=4, row=0, column=0, head=0))
