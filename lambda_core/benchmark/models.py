@@ -1,6 +1,7 @@
 """Whole networks: a training step and inference of LambdaResNet-50 beside those of ResNet-50."""
 
 from collections.abc import Callable, Iterable, Mapping
+from copy import copy
 from functools import partial
 from typing import Any
 
@@ -33,7 +34,9 @@ def with_peers(name: str, network: nn.Module) -> nn.Module:
     for path, layer in list(network.named_modules()):
         if isinstance(layer, LambdaLayer):
             parent, _, child = path.rpartition(".")
-            setattr(network.get_submodule(parent), child, nn.Sequential(peer(name, layer), layer.pool))
+            unpooled = copy(layer)
+            unpooled.stride = 1
+            setattr(network.get_submodule(parent), child, nn.Sequential(peer(name, unpooled), layer.pool))
     return network
 
 

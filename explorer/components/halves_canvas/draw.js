@@ -77,7 +77,8 @@ function drawColumn(app, half) {
   const label = (box, runs, style) => drawLabel(ctx, palette, { x: box.x, y: box.y - 9, runs, ...style }), right = (box, text, style) => label({ x: box.x + box.w, y: box.y }, [text], { align: "right", ...style });
   const stamp = half === "content" ? `${themeKey}${state.scale}` : `${themeKey}${state.scale}${live.version}`, narrow = !layout.wide;
   label(boxes.lambda, [S(LAMBDA[half]), half]);
-  right(boxes.lambda, built(model, half) ? `${narrow ? "Δ" : "changed by"} ${number(live.change(half))}` : "not built", { faint: true });
+  const moved = live.moved ? `${narrow ? "Δ" : "changed by"} ${number(live.change(half))}` : "";
+  right(boxes.lambda, built(model, half) ? moved : "not built", { faint: true });
   drawMatrix(app, boxes.lambda, { name: `${half} lambda`, data: lambda, rows: K, cols: V, ramp: half, scale: scaleOf(app, "lambda", half), stamp });
   label(boxes.weights, [S("query"), "· ", S(WEIGHTED[half]), `head ${state.head + 1}`]); // on the left: at the right it reads on into "share of"
   drawOnPhoto(app, boxes.weights, { name: `${half} weights`, ramp: palette.photo[half], data: weights, offset: state.head * N, scale: scaleOf(app, "weights", half), stamp: `${themeKey}${state.scale}${live.version}h${state.head}` });

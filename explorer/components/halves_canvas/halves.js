@@ -11,7 +11,7 @@ export function createHalves(model, given) {
   const halves = { content: { lambda: model.content, output: outputs(), weights: maps() }, position: { lambda: lambda(), output: outputs(), weights: maps() } };
   const output = outputs(), kernels = new Float32Array(K * N), held = { content: lambda(), position: lambda() };
   const share = shares(model, given);
-  let n = 0, version = 0;
+  let n = 0, version = 0, heldAt = 0;
 
   function move(to) {
     const { content, position } = halves;
@@ -24,6 +24,7 @@ export function createHalves(model, given) {
   }
   // Remembers both lambdas, so that a move can be told in numbers.
   function hold() {
+    heldAt = n;
     for (const half of HALVES) held[half].set(halves[half].lambda);
   }
   function change(half) {
@@ -37,6 +38,7 @@ export function createHalves(model, given) {
   return {
     halves, output, share, move, hold, change, scales: halfScales(model, given),
     get n() { return n; },
+    get moved() { return n !== heldAt; },
     get version() { return version; },
   };
 }

@@ -68,7 +68,7 @@ export function sharesHtml({ model, live, state }) {
     row(`share of ${sym("output")} here`, (name) => `<b>${percent(share[name][n])}</b>`),
     row("share over the whole photo", (name) => percent(share.whole[name])),
     row(`size of ${half("content", { sup: "", tensor: "output" })} here`, (name) => number(size(name), 2)),
-    row(`largest change of λ${state.dragging ? ", this drag" : ""}`, (name) => number(live.change(name))),
+    row(`largest change of λ${state.dragging ? ", this drag" : ""}`, (name) => (live.moved ? number(live.change(name)) : "–")),
   ];
   return `<table class="both-halves" data-testid="shares"><thead><tr><th></th><th class="t-content">content</th><th class="t-position">position</th></tr></thead><tbody>${rows.join("")}</tbody></table><p class="hint">Size is the root of the summed squares over ${times(model.heads, model.V)} numbers; a share is one size of the sum of both.</p>`;
 }
