@@ -261,7 +261,7 @@ function drawRunningSum({ ctx, palette, pixel, state }, node) {
   ctx.textAlign = "center";
   ctx.fillStyle = palette.colour["ink-soft"];
   let before = constant;
-  for (let i = 0; i < Math.min(6, size) && X(i + 1) - X(i) > 9; i++) {
+  for (let i = 0; i < Math.min(6, size) && X(i + 1) - X(i) > 7; i++) {
     const after = before + product[order[i]], above = Y(Math.max(before, after)) - 6;
     ctx.fillText(i + 1, (X(i) + X(i + 1)) / 2, above > node.y - 2 ? above : Y(Math.min(before, after)) + 15);
     before = after;
