@@ -53,7 +53,7 @@ def principal(slopes: Tensor, limit: int) -> Tensor:
     """The `limit` directions (count, d) of d outputs along which slopes (d, size) are longest: the unit vectors turned.
 
     Orthogonal, and longer by as much as their slopes' squared lengths fall short of all slopes'. Where d <= limit they
-    are the unit vectors themselves, and sums of squares exact; else six come at least as near as eight random ones.
+    are the unit vectors themselves, and sums of squares exact; else six come about as near as eight random ones.
     """
     if len(slopes) <= limit:
         return torch.eye(len(slopes)).to(slopes)
