@@ -90,13 +90,13 @@ print("PyTorch:", sum(p.numel() for p in model.parameters()), "parameters,", cou
 
 def downloads(now: Architecture, batch: int) -> None:
     """Figure as PNG or SVG, numbers as CSV, and Python; made when they are asked for."""
-    name, found = now.text().replace("~", "_"), costs(now, batch)
+    name, found, program = now.text().replace("~", "_"), costs(now, batch), snippet(now, batch)
     files: dict[str, tuple[Callable[[], bytes | str] | str, str]] = {}
     files |= {f"Figure, {kind.upper()}": (partial(figure, now, found, batch, kind), kind) for kind in ("png", "svg")}
-    files |= {"Numbers, CSV": (partial(as_csv, now, found), "csv"), "Python": (snippet(now, batch), "py")}
+    files |= {"Numbers, CSV": (partial(as_csv, now, found), "csv"), "Python": (program, "py")}
     with st.popover("Export", icon=":material/download:"):
         for label, (content, ending) in files.items():
             st.download_button(
                 label, content, f"{name}.{ending}", key=f"bench_{ending}", on_click="ignore", width="stretch"
             )
-        st.code(snippet(now, batch), language="python", height=240)
+        st.code(program, language="python", height=240)

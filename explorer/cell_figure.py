@@ -7,7 +7,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from PIL import Image
 
-from explorer.plots import Tensors, draw_photo, draw_values
+from explorer.plots import Tensors, around, draw_photo, draw_values
 
 TITLES = {
     "content_lambda": r"$\lambda^c$", "position_lambda": r"$\lambda^p_n$", "lambda": r"$\lambda_n$", "output": r"$y_n$",
@@ -32,12 +32,7 @@ def terms(
     if cell != "position_lambda" and "keys" in tensors:
         weights += np.einsum("k,mku->mu", row, tensors["keys"])
     if cell != "content_lambda" and "embeddings" in tensors:
-        table = tensors["embeddings"]
-        rows, columns = table.shape[-2:]
-        y, x = np.mgrid[:height, :width]
-        dy, dx = (y - n // width + rows // 2).ravel(), (x - n % width + columns // 2).ravel()
-        seen = (dy >= 0) & (dy < rows) & (dx >= 0) & (dx < columns)
-        weights[seen] += np.einsum("k,kum->mu", row, table[:, :, dy[seen], dx[seen]])
+        weights += np.einsum("k,kum->mu", row, around(tensors["embeddings"], height, width, n))
         if "position_bias" in tensors:
             constant = float(row @ tensors["position_bias"])
     return weights, values, constant

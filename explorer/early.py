@@ -15,8 +15,9 @@ from urllib.parse import parse_qsl
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
+from explorer.serving import FOR_EVER
+
 SCRIPT, TRACE = "early/canvas.js", "early/trace"
-FOR_EVER = {"cache-control": "public, immutable, max-age=31536000"}  # the address of the script names its content
 
 
 @lru_cache(maxsize=1)
@@ -46,6 +47,7 @@ def ask() -> str:
     )
 
 
+@lru_cache(maxsize=1)
 def _script_address() -> str:
     return f"{SCRIPT}?{hashlib.sha256(script()).hexdigest()[:16]}"
 
@@ -84,7 +86,9 @@ class Early:
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         answer = None
         if scope["type"] == "http" and scope["path"].endswith(f"/{SCRIPT}"):
-            answer = Response(await run_in_threadpool(script), headers=FOR_EVER, media_type="text/javascript")
+            answer = Response(
+                await run_in_threadpool(script), headers={"cache-control": FOR_EVER}, media_type="text/javascript"
+            )
         elif scope["type"] == "http" and scope["path"].endswith(f"/{TRACE}"):
             content = await run_in_threadpool(trace, scope["query_string"].decode("ascii", "replace"))
             answer = Response(content, 204 if content is None else 200, media_type="application/octet-stream")

@@ -70,6 +70,17 @@ def draw_photo(axes: Axes, photo: Image.Image, layer: Mapping[str, Any], row: in
     axes.axis("off")
 
 
+def around(table: np.ndarray, height: int, width: int, n: int) -> np.ndarray:
+    """E as pixel n sees it: its table (k, u, R, C) -> (k, u, m), zero outside the window."""
+    rows, columns = table.shape[-2:]
+    y, x = np.mgrid[:height, :width].reshape(2, -1)
+    dy, dx = y - n // width + rows // 2, x - n % width + columns // 2
+    seen = (dy >= 0) & (dy < rows) & (dx >= 0) & (dx < columns)
+    found = np.zeros((*table.shape[:2], height * width), table.dtype)
+    found[:, :, seen] = table[:, :, dy[seen], dx[seen]]
+    return found
+
+
 def implied_weights(tensors: Tensors, layer: Mapping[str, Any], n: int) -> dict[str, np.ndarray]:
     """What pixel n takes from each position: {"content", "position", "sum"}, each (h, H, W), summed over u.
 
@@ -81,14 +92,9 @@ def implied_weights(tensors: Tensors, layer: Mapping[str, Any], n: int) -> dict[
     content = zero
     if "keys" in tensors:
         content = np.einsum("hk,mku->hm", query, tensors["keys"]).reshape(zero.shape)
-    position = zero.copy()
+    position = zero
     if "embeddings" in tensors:
-        table = tensors["embeddings"]
-        rows, columns = table.shape[-2:]
-        y, x = np.mgrid[:height, :width]
-        dy, dx = y - n // width + rows // 2, x - n % width + columns // 2
-        seen = (dy >= 0) & (dy < rows) & (dx >= 0) & (dx < columns)
-        position[:, seen] = np.einsum("hk,kum->hm", query, table[:, :, dy[seen], dx[seen]])
+        position = np.einsum("hk,kum->hm", query, around(tensors["embeddings"], height, width, n)).reshape(zero.shape)
     return {"content": content, "position": position, "sum": content + position}
 
 

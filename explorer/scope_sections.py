@@ -146,14 +146,13 @@ def cost() -> None:
 
 @st.cache_data(max_entries=2, show_spinner=False)  # with what it draws: charts cost much of the time a click may take
 def _draw_cost(scheme: str, _rows: list[dict[str, Any]]) -> None:
-    rows = _rows
     charts = {
-        "scope_flops": _chart(rows, scheme, "flops_b", "FLOPs, billions", ours="ours_b"),
-        "scope_top1": _chart(rows, scheme, "top1", "Top-1, %", ours="measured"),
+        "scope_flops": _chart(_rows, scheme, "flops_b", "FLOPs, billions", ours="ours_b"),
+        "scope_top1": _chart(_rows, scheme, "top1", "Top-1, %", ours="measured"),
     }
     for column, (key, chart) in zip(st.columns(2, gap="large"), charts.items(), strict=True):
         column.plotly_chart(chart, key=key, theme=None, config={"displayModeBar": False})
-    measured = sorted({row["measured_on"] for row in rows if row["measured"] is not None})
+    measured = sorted({row["measured_on"] for row in _rows if row["measured"] is not None})
     shown = [
         {
             "Scope": row["r"] if row["r"] == "global" else f"{row['r']} × {row['r']}",
@@ -162,7 +161,7 @@ def _draw_cost(scheme: str, _rows: list[dict[str, Any]]) -> None:
             **({"Top-1, small networks (%)": _one_decimal(row["measured"])} if measured else {}),
             "Recomputed": row["verdict"],
         }
-        for row in rows
+        for row in _rows
     ]  # fmt: skip
     formats: dict[str, Any] = {
         name: st.column_config.NumberColumn(format="%.3f") for name in shown[0] if "here" in name

@@ -14,6 +14,7 @@ from typing import Any
 import streamlit as st
 
 STATIC = Path(st.__file__).parent / "static"  # index.html, and in static/ the client, whose names carry hashes
+FOR_EVER = "public, immutable, max-age=31536000"  # for a file whose address names its content, as Streamlit says it
 CONNECTED = (socket.AF_INET, socket.AF_INET6)
 
 
@@ -80,7 +81,7 @@ class Client:
         fields = {
             "content-type": guess_type(path)[0] or "application/octet-stream",
             "content-length": str(len(self.read[path])),
-            "cache-control": "public, immutable, max-age=31536000",  # as Streamlit says of them
+            "cache-control": FOR_EVER,
         }
         headers = [(name.encode(), value.encode()) for name, value in fields.items()]
         await send({"type": "http.response.start", "status": 200, "headers": headers})

@@ -394,18 +394,3 @@ def test_a_pyramid_of_maps_for_detection(name):
 def test_a_card_written_before_letters_had_options_still_builds():
     assert parameters("lambda_resnet_mini") == parameters("lambda_resnet_mini", layer={"scope": 11}) == 2_369_544
     assert Config((1, 1, 1, 1)).layers == {}
-
-
-@pytest.mark.parametrize(
-    ("wrong", "said"),
-    [
-        ({"depths": (3, 4, 0, 3)}, "depths must hold a whole number of at least 1 for each stage"),
-        ({"depths": 3}, "depths must hold"),
-        ({"widths": 64}, "widths must hold"),
-        ({"image_size": "224"}, "image_size must be a side or"),
-        ({"layers": {"G": 3}}, "layers takes options by name under a letter"),
-    ],
-)
-def test_sizes_that_are_none_are_told(wrong, said):
-    with pytest.raises(ValueError, match=said):
-        build("resnet26", **wrong)

@@ -73,7 +73,7 @@ def from_timm(source: nn.Module | Mapping[str, Any] | str) -> ResNet | LambdaLay
     fetches. Activation and stride are not part of a state dict: a network is taken to be one of NETWORKS, a layer to
     have stride 1. (Where a side is odd, a stride of 2 rounds up here, and down in timm's layer.) Raises
     CheckpointRefused, with every key that does not fit, and for a module that gives other outputs than those networks
-    with its weights, as one made with another activation, norm, stem or pooling.
+    with its weights, as one made with another activation, norm, stem, pooling or output stride.
     """
     if isinstance(source, str):
         weights, architecture, _ = from_hub(source.removeprefix("timm/"))
@@ -87,7 +87,6 @@ def from_timm(source: nn.Module | Mapping[str, Any] | str) -> ResNet | LambdaLay
     name = (getattr(module, "pretrained_cfg", None) or {}).get("architecture")
     ours, architecture = translate(state, name if name in NETWORKS else None)
     if module is not None:
-        _check_plain(module)
         silu = any(isinstance(part, nn.SiLU) for part in module.modules())
         architecture["overrides"]["act"] = "silu" if silu else "relu"
         _check_outputs(module, architecture)
@@ -113,18 +112,8 @@ def _check_outputs(module: nn.Module, architecture: Mapping[str, Any]) -> None:
     if not float((found - expected).abs().max()) <= 1e-3 * float(expected.abs().max()):
         raise CheckpointRefused(
             f"the module gives other outputs than timm's {architecture['name']} with its weights: it was made with "
-            "another activation, norm, stem or pooling, none of which can be taken over"
+            "another activation, norm, stem, pooling or output stride, none of which can be taken over"
         )
-
-
-def _check_plain(module: Any) -> None:
-    """CheckpointRefused for what timm's create_model changes without a trace in the weights."""
-    pooling = getattr(getattr(getattr(module, "head", None), "global_pool", None), "pool_type", "avg")
-    reduction = (getattr(module, "feature_info", None) or [{}])[-1].get("reduction", 32)
-    if pooling != "avg":
-        raise CheckpointRefused(f"the module pools by {pooling!r}; only global_pool='avg' can be taken over")
-    if reduction != 32:
-        raise CheckpointRefused(f"the module has an output stride of {reduction}; only 32 can be taken over")
 
 
 def to_timm(model: ResNet | LambdaLayer) -> State:
