@@ -122,15 +122,15 @@ def receive(name: str, key: str) -> None:
 
 
 def _bring_picture() -> None:
-    with st.popover("Your picture", icon=":material/add:", width="stretch"):
+    with st.popover("Your picture", icon=":material/add:", width="stretch", key="picture_popover"):
         st.file_uploader(
             "A photograph: JPEG, PNG, WebP, GIF, BMP, TIFF or AVIF, up to 30 MB",
             key="upload", on_change=receive, args=("upload", "upload"), max_upload_size=30,
         )  # fmt: skip
         if st.toggle("Use the camera", key="camera_on"):
             st.camera_input("A still", key="camera", on_change=receive, args=("camera", "camera"))
-    if message := st.session_state.get("picture_message"):
-        st.info(message)
+        if message := st.session_state.get("picture_message"):  # in here: the open popover covers what is below it
+            st.info(message)
 
 
 def _choose_layer() -> None:
@@ -183,5 +183,5 @@ def _network() -> None:
             "Your own: .safetensors with a card, a state.pt of training, or weights of timm’s or d-li14’s networks",
             key="network_file", on_change=_receive_network, max_upload_size=200,
         )  # fmt: skip
-    if message := st.session_state.get("network_message"):
-        st.info(message)
+        if message := st.session_state.get("network_message"):
+            st.info(message)

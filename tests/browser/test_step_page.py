@@ -275,3 +275,17 @@ def test_for_a_picture_of_a_session_the_words_stand(app: Server, page: Page, let
     let_client_come()
     settle(page)
     expect(page.get_by_text("a picture that was sent in another session")).to_be_visible()
+
+
+def test_why_a_file_was_refused_is_said_where_it_was_given(open_page: Callable[..., Page]):
+    page = open_page(CANVAS)
+    files = {"network_popover": ("x.safetensors", "Not opened"), "picture_popover": ("x.png", "This is a text file")}
+    for key, (name, words) in files.items():
+        page.locator(f".st-key-{key} button").first.click()
+        body = page.get_by_test_id("stPopoverBody")
+        sent = {"name": name, "mimeType": "application/octet-stream", "buffer": b"neither"}
+        body.locator("input[type=file]").set_input_files(sent)  # type: ignore[arg-type]
+        expect(body.get_by_test_id("stAlert")).to_be_visible()
+        expect(body.get_by_test_id("stAlert")).to_contain_text(words)
+        page.keyboard.press("Escape")
+        settle(page)

@@ -84,6 +84,6 @@ export function scalesHtml(app) {
   const bars = ["lambda", "weights"].flatMap((row) => HALVES.filter((name) => there[name]).map((name) => legend(names[row][name], palette.map[name].css, 0, ticks(scaleOf(app, row, name)))));
   for (const name of HALVES) if (there[name]) bars.push(legend(half(name), palette.map[name].css, 0, ticks(scaleOf(app, "output", name))));
   bars.push(legend(sym("output"), palette.map.output.css, 0, ticks(scaleOf(app, "output", "sum"))));
-  for (const name of HALVES) if (there[name]) bars.push(legend(`<span class="word">share, ${name}</span>`, palette.map[name].css, 255, ["0", "100 %"]));
+  for (const name of HALVES) if (there[name]) bars.push(legend('<span class="word">share</span>', palette.map[name].css, 255, ["0", "100 %"]));
   return bars.join("");
 }
