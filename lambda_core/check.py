@@ -20,6 +20,7 @@ from lambda_core.arguments import device as usable
 from lambda_core.arguments import device_name, writable
 from lambda_core.benchmark.precision import full_float32
 from lambda_core.engines import ENGINES
+from lambda_core.engines.proof import PARTS, TOLERANCES, answers, error
 from lambda_core.layers import LAYERS, LambdaLayer
 from lambda_core.models import build
 
@@ -32,23 +33,7 @@ PROBLEMS = (
     (4, 8, 16, 16, 4, (3, 3), (14, 14)),
     (2, 4, 16, 128, 1, (23, 23), (7, 7)),
 )
-# Relative error that a type may leave: float32 sums in another order, 16 bits round each input and the output.
-TOLERANCES = {torch.float64: 1e-10, torch.float32: 1e-4, torch.bfloat16: 2e-2, torch.float16: 2e-3}
-PARTS = ("output", "dq", "dv", "dE", "dλc")
 STEPS = 200
-
-
-def error(found: Tensor, expected: Tensor) -> float:
-    """||found - expected|| / ||expected||; infinite where a number is missing."""
-    difference = found.detach().double().cpu() - expected.detach().double().cpu()
-    relative = float(difference.norm() / expected.detach().double().cpu().norm().clamp_min(1e-30))
-    return relative if relative == relative else float("inf")
-
-
-def _engine(name: str, tensors: list[Tensor], size: tuple[int, int], dy: Tensor) -> list[Tensor]:
-    q, v, table, content = (t.detach().requires_grad_() for t in tensors)
-    y = ENGINES[name](q, v, table, size, content)
-    return [y, *torch.autograd.grad(y, (q, v, table, content), dy.to(y))]
 
 
 def engines(device: torch.device) -> list[dict[str, Any]]:
@@ -61,9 +46,9 @@ def engines(device: torch.device) -> list[dict[str, Any]]:
         drawn, dy = [torch.randn(shape) for shape in shapes], torch.randn(b, h, n, values)
         for dtype, limit in TOLERANCES.items():
             narrow = [t.to(device, dtype) for t in drawn]
-            expected = _engine("einsum", [t.double() for t in narrow], size, dy.to(device, dtype).double())
+            expected = answers("einsum", [t.double() for t in narrow], size, dy.to(device, dtype).double())
             for name in ENGINES:
-                found = _engine(name, narrow, size, dy.to(device, dtype))
+                found = answers(name, narrow, size, dy.to(device, dtype))
                 errors = {part: error(a, b) for part, a, b in zip(PARTS, found, expected, strict=True)}
                 worst = max(errors, key=lambda part: errors[part])
                 row = {

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from lambda_core import LambdaLayer
+from lambda_core.engines import ENGINES
 
 STEPS = 200
 LARGEST = torch.finfo(torch.float16).max
@@ -56,7 +57,7 @@ def losses(layer: nn.Module, dtype: torch.dtype) -> Tensor:
     return torch.stack(found)
 
 
-@pytest.mark.parametrize("engine", ["gemm", "fft", "attention", "convolution"])
+@pytest.mark.parametrize("engine", ENGINES)
 def test_two_hundred_steps_without_nan(engine):
     found = losses(ours(engine), torch.float16)
     assert len(found) == STEPS

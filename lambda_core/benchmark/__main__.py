@@ -2,8 +2,8 @@
 
 layers: LambdaResNet-50's four stages, r = 23, and each engine's distance from the limits of this machine. global: a
 layer of global scope on a 48 x 48 map, and how time grows with the map. models: a training step and inference of whole
-networks. Every layer's answer is compared with the definition before any time is taken. Ratios are to the better of
-the peers. On CUDA products of float32 run as in training, float32_matmul_precision "high".
+networks. Every answer is compared before any time is taken: of layers, engines and networks made of the peers' layers.
+Ratios are to the better of the peers. On CUDA products of float32 run as in training, float32_matmul_precision "high".
 """
 
 import argparse

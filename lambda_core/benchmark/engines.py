@@ -5,9 +5,9 @@ from typing import Any
 
 import torch
 
-from lambda_core.benchmark.measuring import limits, milliseconds, peak_bytes
-from lambda_core.benchmark.precision import PRECISIONS
-from lambda_core.engines import ENGINES
+from lambda_core.benchmark.measuring import limits, milliseconds, peak_bytes, release, tolerated
+from lambda_core.benchmark.precision import PRECISIONS, full_float32
+from lambda_core.engines import ENGINES, proof
 from lambda_core.engines.auto import COSTS, PASSES, Shape, select
 from lambda_core.positions import Size, cropped_size
 
@@ -27,12 +27,35 @@ def _operations(name: str, q: Shape, v: Shape, table: Shape, size: Size) -> int:
     return COSTS[name](q, v, table, size)[0] - PASSES.get(name, 0) * q[0] * q[2] * q[3] * v[2]
 
 
+def _step(name: str, tensors: list[torch.Tensor], size: Size) -> None:
+    y = ENGINES[name](*tensors, size)
+    torch.autograd.grad(y, tensors, torch.ones_like(y))
+
+
+def _forward(name: str, tensors: list[torch.Tensor], size: Size) -> None:
+    with torch.no_grad():
+        ENGINES[name](*tensors, size)
+
+
+def _prove(name: str, tensors: list[torch.Tensor], size: Size) -> None:
+    """SystemExit for an engine that gives another answer than the definition."""
+    q, v, table = tensors
+    try:
+        with full_float32():
+            proof.check(name, q, v, table, size)
+    except proof.Wrong as wrong:
+        raise SystemExit(f"{wrong}; no time is reported") from None
+
+
 def distances(
     stages: tuple[tuple[int, int], ...], batch: int, repeats: int, device: torch.device, precision: str = "float32"
 ) -> dict[str, Any]:
-    """Forward time of each engine over the least that its own operations or its input and output could take.
+    """Time of each engine, forward alone and with the backward pass, over the least that it could take.
 
-    Limits and engines have the same type; an engine that sums in float32 is measured by it all the same.
+    That is the time of its own operations, or of its input and output, whichever is longer. Every product of the
+    forward pass has two gradients, so a step has three times as many operations: what an engine computes again in the
+    backward pass, in place of keeping it, counts as its loss. Limits and engines have the same type; an engine that
+    sums in float32 is measured by it all the same.
     """
     dtype = PRECISIONS[precision]
     rate, bandwidth = limits(device, dtype)
@@ -40,24 +63,27 @@ def distances(
     for width, side in stages:
         n, size = side * side, (side, side)
         shapes = (batch, 4, n, 16), (batch, n, width // 4, 1), (16, 1, 23, 23)
-        tensors = [torch.randn(shape, device=device).to(dtype) for shape in shapes]
-        traffic = dtype.itemsize * (sum(t.numel() for t in tensors) + batch * n * width)
-        names = [name for name in ENGINES if 4 * COSTS[name](*shapes, size)[1] <= _room(device)]
+        tensors = [torch.randn(shape, device=device).to(dtype).requires_grad_() for shape in shapes]
+        read, written = (dtype.itemsize * count for count in (sum(t.numel() for t in tensors), batch * n * width))
         failures: dict[str, str] = {}
-        times = milliseconds(
-            {name: partial(ENGINES[name], *tensors, size) for name in names}, repeats, device, failures
-        )
+        names = [name for name in ENGINES if 4 * COSTS[name](*shapes, size)[1] <= _room(device)]
         for name in names:
-            least = 1e3 * max(_operations(name, *shapes, size) / rate, traffic / bandwidth)
-            rows.append({"d": width, "side": side, "engine": name, "ms": times.get(name), "least_ms": least})
+            with tolerated(name, failures):
+                _prove(name, tensors, size)
+            release(device)
+        times = [
+            milliseconds({name: partial(run, name, tensors, size) for name in names}, repeats, device, failures)
+            for run in (_forward, _step)
+        ]
+        for name in names:
+            operations = _operations(name, *shapes, size)
+            row = {"d": width, "side": side, "engine": name, "ms": times[0].get(name), "step_ms": times[1].get(name)}
+            row["least_ms"] = 1e3 * max(operations / rate, (read + written) / bandwidth)
+            row["least_step_ms"] = 1e3 * max(3 * operations / rate, (3 * read + 2 * written) / bandwidth)
             if name in failures:
-                rows[-1]["failed"] = failures[name]
+                row["failed"] = failures[name]
+            rows.append(row)
     return {"multiply_adds_per_second": rate, "bytes_per_second": bandwidth, "engines": rows}
-
-
-def _position_step(name: str, tensors: list[torch.Tensor], size: Size) -> None:
-    y = ENGINES[name](*tensors, size)
-    torch.autograd.grad(y, tensors, torch.ones_like(y))
 
 
 def growth(repeats: int, device: torch.device, precision: str = "float32") -> list[dict[str, Any]]:
@@ -70,7 +96,9 @@ def growth(repeats: int, device: torch.device, precision: str = "float32") -> li
         tensors = [tensor.requires_grad_() for tensor in made]
 
         chosen = select(*shapes, size, device.type)
-        runs = {name: partial(_position_step, name, tensors, size) for name in dict.fromkeys(("fft", chosen))}
+        runs = {name: partial(_step, name, tensors, size) for name in dict.fromkeys(("fft", chosen))}
+        for name in runs:
+            _prove(name, tensors, size)
         times = milliseconds(runs, repeats, device)
         rows.append({"side": side, "auto": chosen, "ms": times, "mib": peak_bytes(runs["fft"], device) / 2**20})
     return rows

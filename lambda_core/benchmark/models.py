@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from lambda_core.arguments import device_name
+from lambda_core.benchmark import parity
 from lambda_core.benchmark.contest import compiled_name
 from lambda_core.benchmark.measuring import release
 from lambda_core.benchmark.peers import check_safe, peer
@@ -41,8 +42,15 @@ def with_peers(name: str, network: nn.Module) -> nn.Module:
 
 
 def _made_by(name: str, precision: str, device: torch.device) -> nn.Module:
+    """LambdaResNet-50 with that peer's layers. Raises parity.Wrong if it scores small pictures otherwise than ours."""
     check_safe(name, precision, device, 23, 7)
-    return with_peers(name, build("lambda_resnet50", stages="LLLL"))
+    network = build("lambda_resnet50", stages="LLLL")
+    x = torch.randn(2, 3, 64, 64)
+    with torch.no_grad():
+        expected = network(x)
+        theirs = with_peers(name, network)
+        parity.refuse(f"the network of {name}", [theirs(x)], [expected], "float32")
+    return theirs
 
 
 def compare(

@@ -57,16 +57,18 @@ def layers(rows: list[dict[str, Any]]) -> str:
 
 
 def engines(limits: dict[str, Any]) -> str:
+    """Each engine's time, forward and with the backward pass, over the least that it could take."""
     rate, bandwidth = limits["multiply_adds_per_second"], limits["bytes_per_second"]
-    lines = [f"this machine: {rate / 1e9:.1f} G multiply-adds/s, {bandwidth / 1e9:.1f} GB/s"]
+    lines = [["map", "engine", "forward ms", "limit", "ratio", "step ms", "limit", "ratio"]]
     for row in limits["engines"]:
-        head = f"  {row['side']:2} x {row['side']:2} {row['engine']:12}"
-        if row["ms"] is None:
-            lines.append(f"{head}   did not run: {row['failed'][:100]}")
-            continue
-        least = row["least_ms"]
-        lines.append(f"{head}{row['ms']:8.2f} ms forward, {row['ms'] / least:5.1f} x the limit of {least:.3g} ms")
-    return "\n".join(lines)
+        cells = [f"{row['side']} x {row['side']}", row["engine"]]
+        for time, least in ((row["ms"], row["least_ms"]), (row["step_ms"], row["least_step_ms"])):
+            cells += [number(time), number(least), number(None if time is None else time / least, 1)]
+        lines.append(cells)
+    rows = [row for row in limits["engines"] if "failed" in row]
+    failed = {f"{row['engine']}, {row['side']} x {row['side']}": row["failed"] for row in rows}
+    head = f"this machine: {rate / 1e9:.1f} G multiply-adds/s, {bandwidth / 1e9:.1f} GB/s"
+    return "\n".join([head, table(lines), *failures({"did not run": failed})])
 
 
 def models(found: dict[str, Any]) -> str:

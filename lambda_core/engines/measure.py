@@ -17,7 +17,7 @@ import torch
 from lambda_core.allocator import keep_memory
 from lambda_core.arguments import command, device_name, positive, writable
 from lambda_core.arguments import device as usable
-from lambda_core.engines import ENGINES
+from lambda_core.engines import ENGINES, proof
 from lambda_core.engines.auto import COSTS, MADE_FOR
 
 # (b, h, k, v, u, scope, side), the stages of LambdaResNet-50 first; scope 2 side - 1 is global.
@@ -49,11 +49,15 @@ EXAMPLES = {"cpu": 1, "cuda": 16}  # times those of PROBLEMS
 
 
 def seconds(name: str, problem: tuple[int, ...], device: torch.device, repeats: int) -> float:
-    """The fastest of some runs of one engine, forward and backward. On a CPU: processor time, whatever else runs."""
+    """The fastest of some runs of one engine, forward and backward. On a CPU: processor time, whatever else runs.
+
+    Raises `proof.Wrong` for an engine whose answer is not the definition's.
+    """
     b, h, k, values, u, scope, side = problem
     shapes = (b, h, side * side, k), (b, side * side, values, u), (k, u, scope, scope)
     dtype = TYPES.get(device.type, torch.float32)
     q, v, table = (torch.randn(shape, device=device, dtype=dtype, requires_grad=True) for shape in shapes)
+    proof.check(name, q, v, table, (side, side))
     clock = process_time if device.type == "cpu" else perf_counter
     runs = []
     for _ in range(repeats):

@@ -26,10 +26,12 @@ NOTES: dict[tuple[str, str, str], Note] = {
         "open",
         32.897,
         "Five blocks, two at 512 and three at 1024 channels, with half as many for the maps and the features: 0.3 % "
-        "below what is printed.",
+        "below what is printed. With the running statistics of batch norm counted as well it is 32.950.",
     ),
     ("layers", "local relative self-attention (Hu et al. 2019)", "params_m"): Note(
-        "open", 23.402, "The width of its geometry network is not published; the stem here is a convolution."
+        "open",
+        23.402,
+        "Its geometry network, whose width is not published, is 0.051 M of it; the stem here is a convolution.",
     ),
     ("content_vs_position", "content and position", "params_m"): Note(
         "erratum", 14.996, "The same network has 15.0 in the tables of layers and of placement."
