@@ -60,9 +60,13 @@ def normalize_seen_keys(k: Tensor, seen: Tensor, key_norm: str = "softmax") -> T
     k (b, m, k, u), seen (n, m) or (b, n, m), True where query n sees context m -> (b, n, m, k, u)
     """
     hidden = ~_over_pairs(seen)
+    return normalize_keys(hide_keys(k[:, None], hidden, key_norm), key_norm, dim=2).masked_fill(hidden, 0.0)
+
+
+def hide_keys(k: Tensor, hidden: Tensor, key_norm: str = "softmax") -> Tensor:
+    """Keys that count for nothing where `hidden`, which fits their shape, is True, once they are normalised."""
     # the least number, not -inf: a softmax over nothing but -inf is NaN
-    outside = torch.finfo(k.dtype).min if key_norm.startswith("softmax") else 0.0
-    return normalize_keys(k[:, None].masked_fill(hidden, outside), key_norm, dim=2).masked_fill(hidden, 0.0)
+    return k.masked_fill(hidden, torch.finfo(k.dtype).min if key_norm.startswith("softmax") else 0.0)
 
 
 def causal_content_lambdas(k: Tensor, v: Tensor, key_norm: str = "softmax", chunk: int = 32) -> Tensor:
@@ -107,11 +111,17 @@ def _check_shapes(q: Tensor, k: Tensor, v: Tensor, embeddings: Tensor | None, ma
     _, m, _, u = k.shape
     if embeddings is not None and embeddings.shape != (n, m, depth, u):
         raise ValueError(f"embeddings must be (n, m, k, u) = {(n, m, depth, u)}, not {tuple(embeddings.shape)}")
-    if mask is not None and (mask.dtype != torch.bool or mask.shape not in ((n, m), (b, n, m))):
+    if mask is not None and (mask.dtype != torch.bool or not _reaches(mask.shape, (n, m), (b, n, m))):
         raise ValueError(
-            f"mask must be a bool tensor (n, m) = {(n, m)} or (b, n, m) = {(b, n, m)}, "
-            f"not {mask.dtype} {tuple(mask.shape)}"
+            f"mask must be a bool tensor (n, m) = {(n, m)} or (b, n, m) = {(b, n, m)}, with 1 for what is the same "
+            f"for all, not {mask.dtype} {tuple(mask.shape)}"
         )
+
+
+def _reaches(shape: tuple[int, ...], *wanted: tuple[int, ...]) -> bool:
+    """Whether it is one of the shapes that are wanted, but for axes of length 1."""
+    fitting = [each for each in wanted if len(each) == len(shape)]
+    return any(all(a in (1, b) for a, b in zip(shape, each, strict=True)) for each in fitting)
 
 
 def lambda_layer(
@@ -126,9 +136,9 @@ def lambda_layer(
     """y_n = (λc + λp_n)ᵀ q_n with λc = sum over m, u of K̄_mku V_mvu and λp_n = sum over m, u of E_nmku V_mvu.
 
     q (b, h, n, k), k (b, m, k, u), v (b, m, v, u), embeddings (n, m, k, u) or None for content alone -> (b, h, n, v).
-    mask (n, m) or (b, n, m), True where query n may see context m: the keys are normalised over what is seen, so λc
-    then depends on n, and a query that sees nothing gives zero. `key_norm`: see `normalize_keys`; with
-    softmax_keys_queries the queries too are normalised, over k.
+    mask (n, m) or (b, n, m), any of them 1 where it is the same for all, True where query n may see context m: the
+    keys are normalised over what is seen, so λc then depends on n, and a query that sees nothing gives zero.
+    `key_norm`: see `normalize_keys`; with softmax_keys_queries the queries too are normalised, over k.
 
     This is the definition (Bello 2021, section 3), written for clarity: with a mask it stores (b, n, m, k, u) numbers.
     It runs in float32 at least, also under autocast; y has the type of q. Raises ValueError where shapes do not fit.
@@ -139,6 +149,8 @@ def lambda_layer(
         q, k, v = wide(q), wide(k), wide(v)
         if key_norm == "softmax_keys_queries":
             q = q.softmax(-1)
+        if mask is not None:
+            mask = mask.expand(*mask.shape[:-2], q.shape[2], k.shape[1])
         if mask is None:
             lambdas = einsum("bmku,bmvu->bkv", normalize_keys(k, key_norm), v)[:, None]  # one for all queries
         else:

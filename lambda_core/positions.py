@@ -15,7 +15,7 @@ Size = tuple[int, int]
 
 def is_count(value: Any) -> bool:
     """Whether it is an integer of at least 1, of Python, numpy or torch."""
-    return hasattr(value, "__index__") and value > 0
+    return hasattr(value, "__index__") and not isinstance(value, bool) and value > 0
 
 
 def table_size(scope: int | None, size: tuple[int, ...] | None, dims: int = 2) -> tuple[int, ...]:

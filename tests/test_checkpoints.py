@@ -1,5 +1,6 @@
 """Checkpoints: what goes out comes back, and what does not fit is refused in one sentence with nothing run."""
 
+import argparse
 import io
 import json
 import os
@@ -8,14 +9,15 @@ import struct
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.torch import save
 
-from lambda_core import build, load_checkpoint, save_checkpoint
-from lambda_core.checkpoints import CheckpointRefused, read_checkpoint, zoo
+from lambda_core import LambdaLayer, build, load_checkpoint, save_checkpoint
+from lambda_core.checkpoints import CheckpointRefused, read_checkpoint, to_timm, zoo
 
 OVERRIDES = {
     "depths": (1, 1, 1, 1), "widths": (8, 8, 8, 8), "stem": ((3, 8, 2),), "pool": False,
@@ -211,6 +213,33 @@ def test_a_state_dict_alone_says_what_to_do(model):
     buffer = io.BytesIO()
     torch.save(model.state_dict(), buffer)
     assert "not the architecture" in refusal(buffer.getvalue())
+
+
+def test_files_of_training_scripts(tmp_path):
+    """timm writes its arguments beside the weights, others a figure as a number of numpy's; Lightning names a model."""
+    layer = LambdaLayer(8, scope=5, heads=2, dim_k=4, position_bias=True)
+    weights = to_timm(layer)
+    beside = {
+        "args": argparse.Namespace(lr=0.1, model="lambda_resnet26t"), "metric": np.float64(0.5), "epoch": 3,
+        "count": np.int64(3), "optimizer": {"state": {0: {"step": torch.ones(())}}, "param_groups": []},
+    }  # fmt: skip
+    contents = [
+        {"state_dict": weights, **beside},
+        {"state_dict": {f"model.{key}": value for key, value in weights.items()}},
+        {"net": weights, **beside},
+        {"net": {f"module.{key}": value for key, value in weights.items()}},
+    ]
+    for number, content in enumerate(contents):
+        torch.save(content, path := tmp_path / f"{number}.pt")
+        torch.testing.assert_close(load_checkpoint(path).model.embeddings, layer.embeddings)
+    torch.save({"net": weights, "ema": weights, "ema_2": weights} | {"net_2": weights}, path)
+    assert load_checkpoint(path).card["source"] == "timm"  # "ema" is a usual name
+    torch.save({"net": weights, "net_2": weights}, path)
+    with pytest.raises(CheckpointRefused, match="the file holds no weights"):
+        load_checkpoint(path)
+    torch.save({key: value.to("meta") for key, value in weights.items()}, path)
+    with pytest.raises(CheckpointRefused, match="the file holds no weights"):
+        load_checkpoint(path)
 
 
 def test_truncated_pt(model):

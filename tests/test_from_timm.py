@@ -15,7 +15,7 @@ from timm.data import create_transform
 from timm.layers.lambda_layer import LambdaLayer as TimmLayer
 from torch import nn
 
-from lambda_core import LambdaLayer, build, load_checkpoint, save_checkpoint
+from lambda_core import LambdaLayer, LambdaLayer1d, build, load_checkpoint, save_checkpoint
 from lambda_core.checkpoints import CheckpointRefused, Mismatch, from_timm, read_checkpoint, to_lucidrains, to_timm
 from lambda_core.checkpoints.dialect import plain
 from lambda_core.data import prepare
@@ -237,7 +237,7 @@ def test_by_name_through_timms_own_loading(theirs, tmp_path, monkeypatch):
 def test_files_are_prepared_as_timm_does(name):
     """The preprocessing that we give a file of weights is the one in timm's configuration, and it gives the input."""
     configuration = timm.models.get_pretrained_cfg(name).to_dict()
-    preprocess = importer.TIMM_FILES.preprocess({"name": name})
+    preprocess = importer.TIMM_FILES.preprocess({"name": name, "overrides": {}})
     assert preprocess["crop"] == configuration["crop_pct"]
     options = {option: configuration[option] for option in ("input_size", "interpolation", "mean", "std", "crop_pct")}
     image = Image.effect_noise((400, 300), 60).resize((700, 500), Image.Resampling.BICUBIC).convert("RGB")
@@ -304,6 +304,31 @@ def test_other_names_of_timm():
 def test_what_would_give_other_outputs_is_refused(options):
     with pytest.raises(CheckpointRefused, match="gives other outputs than timm's lambda_resnet26t with its weights"):
         from_timm(timm.create_model("lambda_resnet26t", **options))
+
+
+@pytest.mark.parametrize("side", [128, 192])
+def test_global_embeddings_for_images_of_another_size(side, tmp_path):
+    theirs = network("lambda_resnet26rpt_256", img_size=side, num_classes=3)
+    agree(from_timm(theirs), theirs, side)
+    path = tmp_path / "weights.pt"
+    torch.save(theirs.state_dict(), path)
+    loaded = load_checkpoint(path)
+    agree(loaded.model, theirs, side)
+    assert loaded.preprocess["size"] == side
+    assert from_timm(theirs).config.image_size == (side, side)
+
+
+def test_a_network_that_ends_in_a_map_is_refused():
+    with pytest.raises(CheckpointRefused, match=r"gives other outputs .* norm, stem, pooling, head or output stride"):
+        from_timm(network("lambda_resnet26t", num_classes=0, global_pool=""))
+
+
+@pytest.mark.parametrize("convert", [to_timm, to_lucidrains])
+def test_what_is_no_lambda_layer_has_no_like_there(convert):
+    with pytest.raises(ValueError, match=r"^only a LambdaLayer has its like in \w+, not LambdaLayer1d$"):
+        convert(LambdaLayer1d(8))
+    with pytest.raises(ValueError, match=r"^(only a LambdaLayer has its like|timm has no network of this shape)"):
+        convert(build("lambda_resnet_micro"))
 
 
 def test_other_channels_and_a_compiled_modules_names(theirs):

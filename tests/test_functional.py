@@ -70,6 +70,15 @@ def test_against_plain_python(key_norm, mask, content_only):
         assert torch.equal(y[:, :, 1], torch.zeros_like(y[:, :, 1]))
 
 
+@pytest.mark.parametrize("shape", [(1, 5), (4, 1), (2, 1, 5), (1, 4, 5), (2, 4, 1), (1, 1, 1)])
+def test_a_mask_may_be_the_same_for_all(shape):
+    q, k, v, embeddings = problem()
+    mask = torch.rand(shape, generator=torch.Generator().manual_seed(0)) < 0.5
+    whole = mask.expand(2, 4, 5)
+    expected = by_hand(q, k, v, embeddings, whole, "softmax")
+    torch.testing.assert_close(lambda_layer(q, k, v, embeddings, mask=mask), expected, rtol=0, atol=1e-12)
+
+
 @pytest.mark.parametrize("key_norm", KEY_NORMS)
 def test_a_full_mask_changes_nothing(key_norm):
     q, k, v, embeddings = problem()

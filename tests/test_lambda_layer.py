@@ -14,8 +14,11 @@ from lambda_core.tracing import trace
 from tests.peers import lucidrains_layer, randomize, timm_layer
 
 
-def by_definition(layer, x, size, pool):
-    """The layer through lambda_layer: keys before their norm, one embedding a pair found by a walk over all pairs."""
+def by_definition(layer, x, size, pool, known=None):
+    """The layer through lambda_layer: keys before their norm, one embedding a pair found by a walk over all pairs.
+
+    known: (b, n), True where the context is there.
+    """
     seen = trace(layer, x)
     q, v = seen["q"], seen["v"]
     k = seen.get("k", torch.zeros(*v.shape[:2], layer.dim_k, layer.dim_u, dtype=v.dtype))
@@ -33,6 +36,8 @@ def by_definition(layer, x, size, pool):
                 if 0 <= row < table.shape[2] and 0 <= column < table.shape[3]:
                     pairs[query, context] = table[:, :, row, column].detach()
     mask = torch.ones(n, n, dtype=torch.bool).tril() if causal else None
+    if known is not None:
+        mask = known[:, None] if mask is None else known[:, None] & mask
     # the trace has queries after their norm
     y = lambda_layer(q, k, v, pairs, mask=mask, key_norm=key_norm.removesuffix("_keys_queries"))
     if layer.position_bias is not None:
@@ -346,6 +351,47 @@ def test_errors_of_construction(options, message):
         LambdaLayer(**{**GOOD, **options})
 
 
+@pytest.mark.parametrize("key_norm", KEY_NORMS)
+@pytest.mark.parametrize("causal", [None, False, True], ids=["map", "sequence", "causal"])
+def test_a_mask_leaves_positions_out(causal, key_norm):
+    """One example whole, one padded at its end, one with nothing to see, one padded at its beginning."""
+    options = {"dim_k": 3, "heads": 2, "scope": 5, "dim_u": 2, "key_norm": key_norm}
+    size = (3, 4) if causal is None else (1, 12)
+    layer = randomize(LambdaLayer(6, **options) if causal is None else LambdaLayer1d(6, causal=causal, **options))
+    x = torch.randn(4, 6, *size, dtype=torch.float64).flatten(2 if causal is not None else -1)
+    known = torch.ones(4, 12, dtype=torch.bool)
+    known[1, 7:] = known[2] = known[3, :5] = False
+    mask = known.view(4, *x.shape[2:])
+    expected = by_definition(layer, x, size, identity, known)
+    torch.testing.assert_close(layer(x, mask=mask), expected, rtol=0, atol=1e-10)
+    for engine in ENGINES:
+        layer.engine = engine
+        torch.testing.assert_close(layer(x, mask=mask), expected, rtol=0, atol=1e-10)
+    padded = x.masked_fill(~mask[:, None], float("nan"))  # whatever stands there
+    seen = mask[:, None].expand_as(expected)
+    torch.testing.assert_close(layer(padded, mask=mask)[seen], expected[seen], rtol=0, atol=1e-10)
+    torch.testing.assert_close(layer(x, mask=mask[:1]), layer(x))
+    assert (layer(x, mask=mask)[2] == 0).all()
+    for dtype in (torch.float16, torch.bfloat16):
+        with torch.autocast("cpu", dtype):
+            assert layer.float()(x.float(), mask=mask).isfinite().all()
+
+
+def test_gradients_with_a_mask_stay_finite():
+    layer = LambdaLayer1d(8, scope=5, causal=True)
+    x = torch.randn(2, 8, 40, requires_grad=True)
+    known = torch.arange(40) >= torch.tensor([[0], [35]])  # padded on the left, beyond the first chunk of keys
+    (layer(x, mask=known) * known[:, None]).square().sum().backward()
+    assert all(p.grad.isfinite().all() for p in layer.parameters()) and x.grad.isfinite().all()
+    assert (x.grad[0] != 0).any()
+
+
+@pytest.mark.parametrize("mask", [torch.ones(2, 5), torch.ones(2, 4) > 0, torch.ones(3, 5) > 0, torch.ones(5) > 0])
+def test_masks_that_do_not_fit(mask):
+    with pytest.raises(ValueError, match=r"^mask must be a bool tensor \(b, n\) = \(2, 5\) of the context, not "):
+        LambdaLayer1d(8)(torch.randn(2, 8, 5), mask=mask)
+
+
 def test_errors_of_input():
     layer = LambdaLayer(8, heads=2, scope=None, size=(4, 5))
     with pytest.raises(ValueError, match=r"made for inputs up to size=\(4, 5\), not \(5, 4\)$"):
@@ -368,6 +414,11 @@ def test_it_says_which_engine_and_why():
     assert sentence.startswith("attention: the shortest estimated time on cpu for a 14 x 14 map")
     with pytest.raises(ValueError, match=r"size must be \(H, W\)"):
         LambdaLayer(256).explain_engine(8, 14)
+    line = LambdaLayer1d(64)
+    assert line.explain_engine(8, 100) == line.explain_engine(8, (100,)) == line.explain_engine(8, (1, 100))
+    for wrong in (0, (4, 100), "100", None):
+        with pytest.raises(ValueError, match=r"^size must be n, a positive integer, not "):
+            line.explain_engine(8, wrong)
     assert LambdaLayer(64, position=False).explain_engine(8, (14, 14)) == "none: this layer has no position part."
     assert "scope=23" in repr(LambdaLayer(64))
 

@@ -151,8 +151,36 @@ def test_stem_and_classifier():
     for wrong, name in ((-1, "resnet26"), ("10", "resnet26"), (None, "san10")):
         with pytest.raises(ValueError, match=rf"^num_classes must be a whole number of at least 0, .* not {wrong!r}$"):
             build(name, num_classes=wrong)
-    with pytest.raises(ValueError, match=r"^stem=\(\) must have at least one convolution"):
-        build("resnet26", stem=())
+    for stem in ((), 5, ((3, 32),), ((3, 0, 2),), ((3, 32, 0),), "7x7"):
+        with pytest.raises(ValueError, match=r"^stem must have at least one convolution, each \(kernel, "):
+            build("resnet26", stem=stem)
+    with pytest.raises(ValueError, match=r"^a kernel of the stem must be odd"):
+        build("resnet26", stem=((2, 32, 2),))
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"expansion": 0}, "expansion must be a number that leaves every stage a channel, not 0"),
+        ({"expansion": "4"}, "expansion must be a number that leaves every stage a channel, not '4'"),
+        ({"expansion": float("inf")}, "expansion must be a number that leaves every stage a channel, not inf"),
+        ({"dropout": "a"}, "dropout must be at least 0 and below 1, not 'a'"),
+        ({"drop_path": None}, "drop_path must be at least 0 and below 1, not None"),
+        ({"in_chans": True}, "in_chans must be a whole number of at least 1, as 3 for colours, not True"),
+        ({"num_classes": False}, "num_classes must be a whole number of at least 0, for no classifier, not False"),
+        ({"layer": {3: 5}}, r"stage 3 takes options by name, as \{'scope': 7\}, not 5"),
+    ],
+)
+def test_numbers_that_are_none(options, said):
+    with pytest.raises(ValueError, match=f"^{said}$"):
+        build("lambda_resnet26", **options)
+
+
+def test_a_san_needs_its_numbers_too():
+    with pytest.raises(ValueError, match=r"^widths=\(64,\) must have an entry for each stage of depths="):
+        build("san10", widths=(64,))
+    with pytest.raises(ValueError, match=r"^depths must hold a whole number of at least 1 for each stage, not 5$"):
+        build("san10", depths=5)
 
 
 def test_unknown_names_and_options():

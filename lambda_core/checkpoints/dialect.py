@@ -14,7 +14,7 @@ from lambda_core.models import Config, ResNet
 State = dict[str, Tensor]
 # Where training scripts put the weights, those of the last step first, and what wrappers put before each name.
 NESTED = ("state_dict", "model", "model_state_dict", "state_dict_ema", "model_ema", "ema_state_dict", "ema")
-WRAPPERS = ("module.", "_orig_mod.")
+WRAPPERS = ("module.", "_orig_mod.", "model.")  # of DataParallel, torch.compile and Lightning
 COUNTER = "num_batches_tracked"  # of a batch norm; files older than it lack it, and evaluation never reads it
 
 
@@ -93,10 +93,18 @@ def plain(content: Any) -> State:
         content = content[name]
     if not isinstance(content, Mapping):
         return {}
-    state = {str(key): value for key, value in content.items() if isinstance(value, Tensor)}
+    nested = [value for value in content.values() if isinstance(value, Mapping) and any(map(is_weight, value.values()))]
+    if len(nested) == 1 and not any(map(is_weight, content.values())):  # under a name that nobody else uses
+        return plain(nested[0])
+    state = {str(key): value for key, value in content.items() if is_weight(value)}
     while state and (wrapper := next((w for w in WRAPPERS if all(key.startswith(w) for key in state)), "")):
         state = {key.removeprefix(wrapper): value for key, value in state.items()}
     return state
+
+
+def is_weight(value: Any) -> bool:
+    """Whether it is a tensor that has numbers."""
+    return isinstance(value, Tensor) and not value.is_meta
 
 
 def stem_channels(state: Mapping[str, Tensor], key: str) -> dict[str, int]:
@@ -134,10 +142,12 @@ def checked(state: State, expected: Mapping[str, Tensor], network: str) -> State
 
 
 def check_storable(layer: LambdaLayer, project: str, window: int, slices: bool = False) -> None:
-    """Raises ValueError for a layer that the layer of `project` cannot be.
+    """Raises ValueError for a layer that the layer of `project` cannot be, or for anything else.
 
     window: side of the one that it averages over for a stride, 0 if it has no stride. slices: whether it knows u > 1.
     """
+    if type(layer) is not LambdaLayer:
+        raise ValueError(f"only a LambdaLayer has its like in {project}, not {type(layer).__name__}")
     pooling = "stride 1" if not window else f"averages over {window} x {window} for a stride"
     demands = {
         pooling: layer.stride == 1 or getattr(layer.pool, "kernel_size", None) == window,
@@ -149,7 +159,10 @@ def check_storable(layer: LambdaLayer, project: str, window: int, slices: bool =
         "no bias beside global embeddings": layer.scope is not None or layer.position_bias is None,
     }
     if unmet := [demand for demand, met in demands.items() if not met]:
-        raise ValueError(f"the lambda layer of {project} has {' and '.join(unmet)}, and this one has not: {layer}")
+        raise ValueError(
+            f"the lambda layer of {project} has {' and '.join(unmet)}, and this one has not: "
+            f"{type(layer).__name__}({layer.extra_repr()})"
+        )
 
 
 def bias(ours: State) -> Tensor:

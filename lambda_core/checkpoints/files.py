@@ -3,6 +3,7 @@
 Files of other projects are recognised by their keys.
 """
 
+import argparse
 import hashlib
 import io
 import json
@@ -13,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
+import numpy as np
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load as load_safetensors
@@ -37,6 +39,12 @@ LAYERS: dict[str, tuple[Callable[[State], bool], Callable[[State], nn.Module]]] 
     "timm": (is_timm_layer, from_timm),
     "lucidrains/lambda-networks": (is_lucidrains, from_lucidrains),
 }
+# What training scripts write beside weights, and which runs nothing: arguments, and figures as numpy's numbers.
+_SCALAR = np.float64(0).__reduce__()[0]  # which numpy has moved
+BESIDE: list[Any] = [
+    argparse.Namespace, (_SCALAR, "numpy._core.multiarray.scalar"), (_SCALAR, "numpy.core.multiarray.scalar"),
+    np.dtype, *(type(np.dtype(kind)) for kind in ("f4", "f8", "i8", "?")),
+]  # fmt: skip
 ROW_OF_PICKLES = pickle.dumps(0x1950A86A20F9469CFC6C, 2)  # how torch began its files before it had ZIP archives
 
 
@@ -254,7 +262,8 @@ def _read_torch(content: bytes) -> tuple[State, dict[str, Any]]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of marks in damaged files
-            state = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+            with torch.serialization.safe_globals(BESIDE):
+                state = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise CheckpointRefused(f"the file holds more than weights {UNSAFE}") from error
     except Exception as error:  # reading a damaged file fails in any way

@@ -1,8 +1,8 @@
 """timm's lambda networks and its lambda layer as ours, and back: the same weights under other names, the same outputs.
 
 timm keeps queries, keys and values in one convolution, has u = 1, and stores E as a 3d convolution with a bias (local)
-or as a table (global, at 256 px alone). Its layer works with dim_out = dim only. timm itself is needed by `fetch`
-alone: the translation reads names and shapes.
+or as a table (global, for images of one size). Its layer works with dim_out = dim only. timm itself is needed by
+`fetch` alone: the translation reads names and shapes.
 """
 
 from collections.abc import Iterable, Mapping
@@ -34,6 +34,7 @@ from lambda_core.models import Config, ResNet
 
 NETWORKS = {"lambda_resnet26t": 0.94, "lambda_resnet26rpt_256": 0.94, "lambda_resnet50ts": 0.95}  # share of a picture
 SIDE = 256  # of the pictures that all of them take; those without global embeddings take smaller ones
+STRIDE = 16  # of the largest map with global embeddings
 SECONDS = 4  # for the hub to answer a first question
 _NORMS = {"norm_q": "norm_q", "norm_v": "norm_v"}
 
@@ -54,12 +55,23 @@ def translate(state: State, name: str | None = None) -> tuple[State, dict[str, A
     name: one of NETWORKS; without it, the one whose keys fit best. Raises CheckpointRefused, with every key that does
     not fit, for weights of another shape.
     """
-    overrides = {"num_classes": rows(state, "head.fc.weight")} | stem_channels(state, "stem.conv1.conv.weight")
+    overrides: dict[str, Any] = {"num_classes": rows(state, "head.fc.weight")} | stem_channels(
+        state, "stem.conv1.conv.weight"
+    )
+    if (size := _image_size(state)) != (SIDE, SIDE):
+        overrides["image_size"] = size
     models = _networks(overrides, [name] if name else NETWORKS)
     expected = {n: TIMM.write(model) for n, model in models.items()}
     name = min(models, key=lambda n: len(compare(state, expected[n])))
     state = checked(state, expected[name], f"timm's {name}")
     return TIMM.parse(state, models[name]), {"name": name, "overrides": overrides}
+
+
+def _image_size(state: State) -> tuple[int, int]:
+    """Of the network's images: global embeddings cover the map at stride 16, and nothing else depends on it."""
+    tables = [table.shape for key, table in state.items() if key.endswith("pos_emb") and table.dim() == 3]
+    rows, columns = (max((shape[axis] for shape in tables), default=2 * SIDE // STRIDE - 1) for axis in (0, 1))
+    return (rows + 1) // 2 * STRIDE, (columns + 1) // 2 * STRIDE
 
 
 def _networks(overrides: dict[str, Any], names: Iterable[str] = NETWORKS) -> dict[str, ResNet]:
@@ -73,7 +85,7 @@ def from_timm(source: nn.Module | Mapping[str, Any] | str) -> ResNet | LambdaLay
     fetches. Activation and stride are not part of a state dict: a network is taken to be one of NETWORKS, a layer to
     have stride 1. (Where a side is odd, a stride of 2 rounds up here, and down in timm's layer.) Raises
     CheckpointRefused, with every key that does not fit, and for a module that gives other outputs than those networks
-    with its weights, as one made with another activation, norm, stem, pooling or output stride.
+    with its weights, as one made with another activation, norm, stem, pooling, head or output stride.
     """
     if isinstance(source, str):
         weights, architecture, _ = from_hub(source.removeprefix("timm/"))
@@ -106,13 +118,15 @@ def _check_outputs(module: nn.Module, architecture: Mapping[str, Any]) -> None:
     ours = skeleton.network(architecture)
     ours = skeleton.filled(ours, TIMM.parse(plain(theirs.state_dict()), cast(ResNet, ours)))
     channels = architecture["overrides"].get("in_chans", 3)
-    side = SIDE if architecture["name"].endswith("_256") else SIDE // 4
-    x = torch.randn(1, channels, side, side, generator=torch.Generator().manual_seed(0))
+    size = (SIDE // 4, SIDE // 4)
+    if architecture["name"].endswith("_256"):
+        size = architecture["overrides"].get("image_size", (SIDE, SIDE))
+    x = torch.randn(1, channels, *size, generator=torch.Generator().manual_seed(0))
     expected, found = theirs(x), ours(x)
-    if not float((found - expected).abs().max()) <= 1e-3 * float(expected.abs().max()):
+    if found.shape != expected.shape or not float((found - expected).abs().max()) <= 1e-3 * float(expected.abs().max()):
         raise CheckpointRefused(
             f"the module gives other outputs than timm's {architecture['name']} with its weights: it was made with "
-            "another activation, norm, stem, pooling or output stride, none of which can be taken over"
+            "another activation, norm, stem, pooling, head or output stride, none of which can be taken over"
         )
 
 
@@ -182,7 +196,8 @@ def from_hub(name: str) -> tuple[State, dict[str, Any], dict[str, Any]]:
 def _preprocess(architecture: Mapping[str, Any]) -> dict[str, Any]:
     """How timm prepares a picture for the weights that it has."""
     return {
-        "size": 256, "crop": NETWORKS[architecture["name"]], "interpolation": "bicubic",
+        "size": max(architecture["overrides"].get("image_size", (SIDE,))),
+        "crop": NETWORKS[architecture["name"]], "interpolation": "bicubic",
         "mean": list(IMAGENET_MEAN), "std": list(IMAGENET_STD),
     }  # fmt: skip
 

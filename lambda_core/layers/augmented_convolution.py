@@ -5,7 +5,7 @@ from torch import Tensor, nn
 
 from lambda_core.layers import relative
 from lambda_core.layers.convolution import Convolution
-from lambda_core.layers.face import check_counts, check_map, check_size
+from lambda_core.layers.face import check_counts, check_map, check_shares, check_size
 from lambda_core.positions import Size
 
 
@@ -33,6 +33,7 @@ class AugmentedConvolution(nn.Module):
         super().__init__()
         dim_out = dim if dim_out is None else dim_out
         check_counts(dim=dim, dim_out=dim_out, heads=heads)
+        check_shares(key_share=key_share, value_share=value_share)
         check_size(size)
         depth = max(20, int(key_share * dim_out) // heads)  # d, of one head
         values = max(1, int(value_share * dim_out) // heads) * heads

@@ -11,8 +11,15 @@ def check_counts(**counts: int) -> None:
     """ValueError unless each is an integer of at least 1."""
     for name, value in counts.items():
         if not is_count(value):
-            wanted = "at least 1" if hasattr(value, "__index__") else "an integer"
+            wanted = "at least 1" if hasattr(value, "__index__") and not isinstance(value, bool) else "an integer"
             raise ValueError(f"{name} must be {wanted}, not {value!r}")
+
+
+def check_shares(**shares: float) -> None:
+    """ValueError unless each is a number above 0 and at most 1."""
+    for name, value in shares.items():
+        if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value <= 1:
+            raise ValueError(f"{name} must be above 0 and at most 1, not {value!r}")
 
 
 def check_size(size: Any) -> None:

@@ -5,14 +5,14 @@ n query positions, m context positions (here the same H x W grid, unless there i
 """
 
 from collections.abc import Iterable
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 
 from lambda_core import engines, positions
 from lambda_core.engines import convolution, projection
-from lambda_core.functional import check_key_norm, normalize_keys, wide, without_autocast
+from lambda_core.functional import check_key_norm, hide_keys, normalize_keys, wide, without_autocast
 from lambda_core.layers.face import check_counts, check_map, check_size
 from lambda_core.tracing import Tap
 
@@ -25,7 +25,9 @@ class LambdaLayer(nn.Module):
 
     `layer(x, context)` takes keys and values from another tensor, (b, dim_context, H, W), dim_context = dim where not
     given. It lies on the grid of x, where E tells how far the two positions are apart; without the position part it may
-    have any size.
+    have any size. `layer(x, mask=mask)`, with a bool (b, H, W) of the context, leaves out the positions where it is
+    False, as the padding of a batch: they are in neither λ, and the keys are normalised over the others. (In training
+    the statistics of batch norm count them all the same.)
 
     dim_k, heads, dim_u: k, h, u. scope: r, an odd integer, for a context of r x r around the query; None is global and
     needs size=(H, W), the largest map to come. key_norm: softmax | softmax_keys_queries | l2 | none, over positions.
@@ -80,8 +82,8 @@ class LambdaLayer(nn.Module):
             raise ValueError("a lambda layer needs content=True or position=True; with neither its output is zero")
         if position_bias and not position:
             raise ValueError("position_bias=True has no meaning with position=False")
-        if pool_size is not None and (pool_size < 1 or pool_size % 2 == 0):
-            raise ValueError(f"pool_size must be an odd positive integer, or None for the stride, not {pool_size}")
+        if pool_size is not None and not (positions.is_count(pool_size) and pool_size % 2):
+            raise ValueError(f"pool_size must be an odd positive integer, or None for the stride, not {pool_size!r}")
         if engine != "auto" and engine not in engines.ENGINES:
             raise ValueError(f"engine must be auto or one of {', '.join(engines.ENGINES)}, not {engine!r}")
         size = tuple(size) if isinstance(size, Iterable) else size
@@ -125,17 +127,20 @@ class LambdaLayer(nn.Module):
             f"key_norm={self.key_norm}, content={self.content}, position={self.position}, engine={self.engine}"
         )
 
-    def forward(self, x: Tensor, context: Tensor | None = None) -> Tensor:
+    def forward(self, x: Tensor, context: Tensor | None = None, mask: Tensor | None = None) -> Tensor:
         size = self._map_size(x)
         x = self.input(x)
         context = self._check_context(x if context is None else context, x)
+        hidden = None if mask is None else ~self._check_mask(mask, context).flatten(1)[..., None, None]  # (b, m, 1, 1)
         to_q, to_k, to_v = self._projections(x, context)
         q = to_q.flatten(2).unflatten(1, (self.heads, self.dim_k)).transpose(2, 3)
         q = self.q(q.softmax(-1) if self.key_norm == "softmax_keys_queries" else q)  # (b, h, n, k)
         keys = None
         if to_k is not None:
-            keys = self._keys(self.k(_slices(to_k, self.dim_k)))  # (b, m, k, u)
-        v = self.v(_slices(to_v, self.dim_v))  # (b, m, v, u)
+            k = self.k(_slices(to_k, self.dim_k))  # (b, m, k, u)
+            keys = self._keys(k if hidden is None else hide_keys(wide(k), hidden, self.key_norm))
+        v = _slices(to_v, self.dim_v)  # (b, m, v, u)
+        v = self.v(v if hidden is None else v.masked_fill(hidden, 0.0))
         with without_autocast(x.device.type):
             y = self._output(q, keys, v, size).to(q.dtype)  # (b, h, n, v)
         y = y.transpose(2, 3).reshape(x.shape[0], self.dim_out, *x.shape[2:])  # channel = h v, head by head
@@ -147,15 +152,20 @@ class LambdaLayer(nn.Module):
         lambdas = convolution.position_lambdas(v, self._table().to(v.dtype), size)
         return lambdas if self.position_bias is None else lambdas + self.position_bias[:, None]
 
-    def explain_engine(self, batch: int, size: positions.Size, device: str = "cpu") -> str:
-        """One sentence: the engine that "auto" takes for `batch` inputs of size (H, W), and why."""
+    def explain_engine(self, batch: int, size: positions.Size | int, device: str = "cpu") -> str:
+        """One sentence: the engine that "auto" takes for `batch` inputs of size (H, W), or n, and why."""
         check_counts(batch=batch)
-        check_size(size)
+        size = self._checked_size(size)
         if not self.position:
             return "none: this layer has no position part."
         n = size[0] * size[1]
         q, v = (batch, self.heads, n, self.dim_k), (batch, n, self.dim_v, self.dim_u)
         return engines.explain(q, v, self._table().shape, size, device)
+
+    def _checked_size(self, size: Any) -> positions.Size:
+        """(H, W) of a map, as it is given to `explain_engine`; ValueError for anything else."""
+        check_size(size)
+        return size[0], size[1]
 
     def _map_size(self, x: Tensor) -> positions.Size:
         """(H, W) of an input that fits; ValueError for another."""
@@ -181,6 +191,16 @@ class LambdaLayer(nn.Module):
                 "relative position is defined, so only a layer with content alone takes them (position=False)"
             )
         return context
+
+    def _check_mask(self, mask: Tensor, context: Tensor) -> Tensor:
+        """A mask that fits the context, (b or 1, H, W); ValueError for another."""
+        shape = (context.shape[0], *context.shape[2:])
+        if mask.dtype != torch.bool or mask.shape[1:] != shape[1:] or mask.shape[0] not in (1, shape[0]):
+            axes = "b, H, W" if self.dims == 2 else "b, n"
+            raise ValueError(
+                f"mask must be a bool tensor ({axes}) = {shape} of the context, not {mask.dtype} {tuple(mask.shape)}"
+            )
+        return mask
 
     def _table(self) -> Tensor:
         """The embeddings as engines take them: (k, u, R, C)."""

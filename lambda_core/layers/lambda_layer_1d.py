@@ -8,7 +8,7 @@ from torch.nn import functional as F
 
 from lambda_core.functional import causal_content_lambdas, normalize_seen_keys, wide
 from lambda_core.layers.lambda_layer import LambdaLayer
-from lambda_core.positions import Size
+from lambda_core.positions import Size, is_count
 
 
 class LambdaLayer1d(LambdaLayer):
@@ -17,8 +17,8 @@ class LambdaLayer1d(LambdaLayer):
     size: the longest sequence, an integer, for a global scope. causal: query n sees the context m <= n alone. Its keys
     are normalised over what it sees, so λc_n depends on n, and only the offsets up to 0 have embeddings, r // 2 + 1 of
     them, or `size` under a global scope. With a stride, an output sees to the end of the positions that it averages.
-    A causal layer takes a context only of the queries' length, since what is past must be defined. The other options
-    are those of `LambdaLayer`; embeddings are (k, u, R).
+    A causal layer takes a context only of the queries' length, since what is past must be defined. mask: (b, n). The
+    other options are those of `LambdaLayer`; embeddings are (k, u, R).
 
     Traced, a causal layer has content_lambda (b, n, k, v) and keys (b, n, m, k, u), made for the trace alone.
     """
@@ -45,6 +45,12 @@ class LambdaLayer1d(LambdaLayer):
 
     def extra_repr(self) -> str:
         return f"{super().extra_repr()}, causal={self.causal}"
+
+    def _checked_size(self, size: Any) -> Size:
+        given = size if isinstance(size, (tuple, list)) else (size,)
+        if len(given) not in (1, 2) or not is_count(given[-1]) or given[:-1] not in ((), (1,)):
+            raise ValueError(f"size must be n, a positive integer, not {size!r}")
+        return 1, given[-1]
 
     def _same_grid(self) -> bool:
         return super()._same_grid() or self.causal

@@ -9,6 +9,15 @@ from typing import ClassVar
 from torch import Tensor, einsum, nn
 
 from lambda_core.layers.convolution import ConvolutionThen
+from lambda_core.layers.face import check_counts
+from lambda_core.layers.relative import head_depth
+
+
+def _depths(dim: int, dim_k: int | None, dim_v: int | None) -> tuple[int, int]:
+    """Depths of keys and values, half of `dim` where not given. Raises ValueError for a depth that is no count."""
+    depths = [max(1, dim // 2) if depth is None else depth for depth in (dim_k, dim_v)]
+    check_counts(dim_k=depths[0], dim_v=depths[1])
+    return depths[0], depths[1]
 
 
 class DoubleAttention(nn.Module):
@@ -22,7 +31,7 @@ class DoubleAttention(nn.Module):
 
     def __init__(self, dim: int, *, dim_k: int | None = None, dim_v: int | None = None) -> None:
         super().__init__()
-        depth, values = dim_k or max(1, dim // 2), dim_v or max(1, dim // 2)
+        depth, values = _depths(dim, dim_k, dim_v)
         self.to_features = nn.Conv2d(dim, values, 1, bias=False)
         self.to_gather = nn.Conv2d(dim, depth, 1, bias=False)
         self.to_distribute = nn.Conv2d(dim, depth, 1, bias=False)
@@ -47,10 +56,9 @@ class EfficientAttention(nn.Module):
 
     def __init__(self, dim: int, *, heads: int = 8, dim_k: int | None = None, dim_v: int | None = None) -> None:
         super().__init__()
-        depth, values = dim_k or max(1, dim // 2), dim_v or max(1, dim // 2)
+        depth, values = _depths(dim, dim_k, dim_v)
         for name, value in {"dim_k": depth, "dim_v": values}.items():
-            if heads < 1 or value % heads:
-                raise ValueError(f"{name}={value} cannot be split over heads={heads}: it must be a multiple of heads")
+            head_depth(value, heads, name)
         self.heads = heads
         self.to_q = nn.Conv2d(dim, depth, 1, bias=False)
         self.to_k = nn.Conv2d(dim, depth, 1, bias=False)

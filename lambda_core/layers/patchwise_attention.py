@@ -30,11 +30,12 @@ class PatchwiseAttention(nn.Module):
     ) -> None:
         super().__init__()
         dim_out = dim if dim_out is None else dim_out
-        check_counts(dim=dim, dim_out=dim_out)
+        depth = max(1, dim_out // 4) if dim_k is None else dim_k
+        check_counts(dim=dim, dim_out=dim_out, share=share, dim_k=depth)
         check_window(window)
-        if share < 1 or dim_out % share:
+        if dim_out % share:
             raise ValueError(f"dim_out={dim_out} cannot be split over groups of share={share}: it must be a multiple")
-        depth, groups, places = dim_k or max(1, dim_out // 4), dim_out // share, window**2
+        groups, places = dim_out // share, window**2
         self.window, self.groups = window, groups
         self.to_q = nn.Conv2d(dim, depth, 1)
         self.to_k = nn.Conv2d(dim, depth, 1)

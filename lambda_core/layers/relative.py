@@ -12,7 +12,8 @@ SIZE = (32, 32)  # the map for which tables are made where no size is given
 
 def head_depth(dim: int, heads: int, name: str = "dim_out") -> int:
     """Channels of each head. Raises ValueError where they cannot be split."""
-    if heads < 1 or dim % heads:
+    check_counts(heads=heads)
+    if dim % heads:
         raise ValueError(f"{name}={dim} cannot be split over heads={heads}: it must be a multiple of heads")
     return dim // heads
 

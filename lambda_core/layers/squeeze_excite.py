@@ -5,6 +5,7 @@ from typing import ClassVar
 from torch import Tensor, nn
 
 from lambda_core.layers.convolution import ConvolutionThen
+from lambda_core.layers.face import check_shares
 
 
 class SqueezeExcite(nn.Module):
@@ -15,8 +16,7 @@ class SqueezeExcite(nn.Module):
 
     def __init__(self, dim: int, *, ratio: float = 1 / 16) -> None:
         super().__init__()
-        if not 0 < ratio <= 1:
-            raise ValueError(f"ratio must be above 0 and at most 1, not {ratio}")
+        check_shares(ratio=ratio)
         hidden = max(1, round(dim * ratio))
         self.squeeze = nn.Conv2d(dim, hidden, 1)
         self.act = nn.ReLU(inplace=True)

@@ -3,12 +3,14 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from inspect import signature
+from math import inf
 from typing import Any
 
 from torch import nn
 
 from lambda_core.layers import LAYERS, ConvolutionThen, LambdaLayer
 from lambda_core.models.head import check_channels, check_classes
+from lambda_core.positions import is_count
 
 GIVEN = ("dim", "dim_out", "dim_context", "stride")  # arguments of a layer that its block decides
 
@@ -75,13 +77,29 @@ def parse_stages(stages: str, depths: tuple[int, ...]) -> list[str]:
 
 def check_numbers(config: Config) -> None:
     """ValueError unless every stage has a depth, a width and a stride, and stem and classifier can be built."""
-    if not config.stem:
-        raise ValueError("stem=() must have at least one convolution: (kernel, channels, stride)")
+    stem = config.stem
+    if not isinstance(stem, (tuple, list)) or not stem or not all(_counts(each, 3) for each in stem):
+        raise ValueError(
+            f"stem must have at least one convolution, each (kernel, channels, stride), as ((7, 64, 2),), not {stem!r}"
+        )
+    if any(kernel % 2 == 0 for kernel, _, _ in stem):
+        raise ValueError(f"a kernel of the stem must be odd, so that it has a middle, not stem={stem!r}")
+    check_rows(config, "depths", "widths", "strides")
+    expansion = config.expansion
+    if not _number(expansion) or not 0 < expansion < inf or any(round(w * expansion) < 1 for w in config.widths):
+        raise ValueError(f"expansion must be a number that leaves every stage a channel, not {config.expansion!r}")
+    for name in ("dropout", "drop_path"):
+        if not _number(share := getattr(config, name)) or not 0 <= share < 1:
+            raise ValueError(f"{name} must be at least 0 and below 1, not {share!r}")
     check_channels(config.in_chans)
     check_classes(config.num_classes)
     if config.image_size is not None and not _counts(config.image_size, 2) and not _counts((config.image_size,), 1):
         raise ValueError(f"image_size must be a side or (height, width), not {config.image_size!r}")
-    for name in ("depths", "widths", "strides"):
+
+
+def check_rows(config: Any, *names: str) -> None:
+    """ValueError unless these fields, `depths` among them, hold a whole number of at least 1 for each stage."""
+    for name in names:
         values = getattr(config, name)
         if not _counts(values):
             raise ValueError(f"{name} must hold a whole number of at least 1 for each stage, not {values!r}")
@@ -93,7 +111,11 @@ def _counts(values: Any, count: int | None = None) -> bool:
     """Whether this is a row of whole numbers of at least 1, so many of them."""
     if not isinstance(values, (tuple, list)) or (count is not None and len(values) != count):
         return False
-    return all(isinstance(value, int) and value >= 1 for value in values)
+    return all(map(is_count, values))
+
+
+def _number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
 def takes(kind: type[nn.Module]) -> Mapping[str, Any]:
@@ -114,8 +136,9 @@ def layer_options(
     numbered = {int(name): value for name, value in layer.items() if str(name).isdigit()}
     if wrong := sorted(set(numbered) - set(range(1, count + 1))):
         raise ValueError(f"layer has options for {of} {wrong[0]}, but the {of}s are numbered 1 to {count}")
-    options = {name: value for name, value in layer.items() if not str(name).isdigit()}
-    options |= dict(numbered.get(number, {}))
+    if not isinstance(own := numbered.get(number, {}), Mapping):
+        raise ValueError(f"{of} {number} takes options by name, as {{'scope': 7}}, not {own!r}")
+    options = {name: value for name, value in layer.items() if not str(name).isdigit()} | dict(own)
     known = takes(kind)
     if unknown := sorted(name for name in map(str, options) if name not in known and not name.isdigit()):
         layers = "lambda layer" if kind is LambdaLayer else kind.__name__

@@ -63,7 +63,6 @@ _TIMM = Config(
     stem=((3, 24, 2), (3, 32, 1), (3, 64, 1)),
     layer={"scope": 9, "position_bias": True},
 )
-_TIMM_GLOBAL = {"scope": None, 3: {"size": (16, 16)}, 4: {"size": (16, 16), 2: {"size": (8, 8)}}}  # at 256 px
 
 # For photographs of 96 to 160 px: two strided 3x3 convolutions for a stem, the third stage at a stride of 8.
 _MINI = Config(
@@ -86,7 +85,7 @@ FAMILY: dict[str, Config] = {
     **_LAYERS,
     **{name: config for depth in _LARGE for name, config in _large(depth).items()},
     "lambda_resnet26t": _TIMM,
-    "lambda_resnet26rpt_256": replace(_TIMM, layer=_TIMM_GLOBAL),
+    "lambda_resnet26rpt_256": replace(_TIMM, layer={"scope": None}, image_size=256),
     "lambda_resnet50ts": replace(_TIMM, depths=(3, 4, 6, 3), stages="C-CCCL-CL-CLC", act="silu"),
     "lambda_resnet_mini": _MINI,
     "lambda_resnet_micro": replace(_MICRO, layer={"scope": 23}),

@@ -6,6 +6,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from lambda_core.models.recompute import Block
+from lambda_core.positions import is_count
 
 
 class Classifying(nn.Module):
@@ -55,13 +56,13 @@ def linear(dim: int, num_classes: int) -> nn.Module:
 
 def check_classes(num_classes: Any) -> int:
     """Raises ValueError for what is no number of classes."""
-    if not isinstance(num_classes, int) or num_classes < 0:
+    if not is_count(num_classes) and (num_classes != 0 or isinstance(num_classes, bool)):
         raise ValueError(f"num_classes must be a whole number of at least 0, for no classifier, not {num_classes!r}")
     return num_classes
 
 
 def check_channels(in_chans: Any) -> int:
     """Raises ValueError for what is no number of channels."""
-    if not isinstance(in_chans, int) or in_chans < 1:
+    if not is_count(in_chans):
         raise ValueError(f"in_chans must be a whole number of at least 1, as 3 for colours, not {in_chans!r}")
     return in_chans

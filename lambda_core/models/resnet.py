@@ -28,8 +28,6 @@ class ResNet(Classifying):
         super().__init__()
         if config.act not in ACTS:
             raise ValueError(f"act must be one of {', '.join(ACTS)}, not {config.act!r}")
-        if not 0 <= config.drop_path < 1:
-            raise ValueError(f"drop_path must be at least 0 and below 1, not {config.drop_path}")
         check_numbers(config)
         self.config = config
         self.stem, dim = _stem(config), config.stem[-1][1]

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 
 from lambda_core.layers import PatchwiseAttention
+from lambda_core.models.config import check_rows
 from lambda_core.models.head import Classifying, check_channels, check_classes, linear
 from lambda_core.models.recompute import Block
 
@@ -52,6 +53,7 @@ class San(Classifying):
 
     def __init__(self, config: SanConfig) -> None:
         super().__init__()
+        check_rows(config, "depths", "widths", "windows")
         self.config = config
         dim = config.widths[0]
         entry = nn.Conv2d(check_channels(config.in_chans), dim, 1, bias=False)
