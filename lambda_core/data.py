@@ -238,7 +238,7 @@ class Repeatable(Dataset):
         try:
             image, label = self.source[index]
             return decode(image), label
-        except (OSError, SyntaxError, ValueError) as error:
+        except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
             raise DataBroken(
                 f"{self._name(index)} cannot be decoded ({error}): replace or remove it, then run the same command "
                 "again"

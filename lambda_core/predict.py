@@ -14,7 +14,7 @@ import torch
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from lambda_core.arguments import device as usable
-from lambda_core.checkpoints import Checkpoint, load_checkpoint
+from lambda_core.checkpoints import Checkpoint, CheckpointRefused, load_checkpoint
 from lambda_core.data import prepare
 from lambda_core.pictures import as_rgb
 
@@ -54,6 +54,8 @@ def predict(checkpoint: Checkpoint, image: Image.Image, top: int = 5) -> list[di
     checkpoint.check_scores()
     device = next(checkpoint.model.parameters()).device
     scores = checkpoint.model(prepare(image, preprocess).to(device))[0].float()
+    if not scores.isfinite().all():
+        raise CheckpointRefused("the network's scores are not numbers: its weights are damaged, or do not belong to it")
     probabilities, indices = scores.softmax(0).topk(min(top, len(scores)))
     names = dict(enumerate(checkpoint.classes))
     return [

@@ -117,7 +117,7 @@ def test_only_runs_with_a_card_are_published(short):
 
 
 def results(tmp_path, monkeypatch):
-    """A base of two seeds, one network far below, one within the spread, one above where the paper's is below."""
+    """A base of two seeds, one network far below, one within the noise, one above where the paper's is below."""
     return ablation_results.make(
         tmp_path / "results", monkeypatch,
         {"micro_ccll": (80.0, 81.0), "micro_content": (70.0, 70.5), "micro_cccc": (80.0, 80.4),
@@ -129,14 +129,15 @@ def test_the_table_tells_what_repeats(tmp_path, monkeypatch):
     results(tmp_path, monkeypatch)
     found = {(line.name, line.table): line for line in ablation_table.lines(ablations.report())}
     content = found["micro_content", "content_vs_position"]
+    deviation = ((0.5**2 * 2 + 0.25**2 * 2 + 0.2**2 * 2) / 5) ** 0.5  # five networks with two seeds each
     printed = ablation_table.paper()
-    assert content.change == pytest.approx(70.25 - 80.5) and content.noise == 1.0
+    assert content.change == pytest.approx(70.25 - 80.5) and content.noise == pytest.approx(2 * deviation)
     assert content.paper == printed["content_vs_position", "content"]
     assert content.paper_change == content.paper - printed["content_vs_position", "content and position"]
     said = {name: line.repeats for (name, _), line in found.items()}
     assert said == {
-        "micro_ccll": "–", "micro_content": "yes", "micro_cccc": "within the spread", "micro_scope3": "no",
-        "micro_l2": "one seed", "micro_attention": "–",
+        "micro_ccll": "–", "micro_content": "yes", "micro_cccc": "within the noise", "micro_scope3": "no",
+        "micro_l2": "yes", "micro_attention": "–",
     }  # fmt: skip
     assert {table for name, table in found if name == "micro_cccc"} == {"layers", "placement"}
 

@@ -2,6 +2,8 @@
 
 import json
 import re
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -121,6 +123,30 @@ def test_pieces_make_the_whole(name, monkeypatch):
     monkeypatch.setattr(gemm, "COLUMNS", 1)
     for found, expected in zip(results(name, tensors, size), whole, strict=True):
         torch.testing.assert_close(found, expected, rtol=0, atol=1e-10)
+
+
+TALL = """
+import torch
+from lambda_core.engines import ENGINES, convolution, einsum
+
+torch.manual_seed(0)
+for size in ((16, 1), (12, 5), (10, 24)):
+    n = size[0] * size[1]
+    q, v, table = torch.randn(5, 2, n, 2), torch.randn(5, n, 8, 2), torch.randn(2, 2, 2 * size[0] - 1, 3)
+    tensors = [x.requires_grad_() for x in (q, v, table)]
+    for mine, theirs in ((ENGINES["convolution"], ENGINES["einsum"]),
+                         (lambda q, *x: convolution.position_lambdas(*x), lambda q, *x: einsum.position_lambdas(*x))):
+        found, expected = (torch.autograd.grad(f(*tensors, size).square().sum(), tensors, allow_unused=True)
+                           for f in (mine, theirs))
+        for a, b in zip(found, expected):
+            assert (a is b is None) or (a - b).abs().max() < 1e-3 * b.abs().max()
+"""
+
+
+def test_kernels_as_high_as_two_maps():
+    """On a CPU the gradient of such a kernel writes beyond its memory in PyTorch; so in a process of its own."""
+    done = subprocess.run([sys.executable, "-c", TALL], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
 
 
 def test_attention_in_bfloat16():

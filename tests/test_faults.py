@@ -1,5 +1,6 @@
 """Whatever ends a run, the last good state is intact and the same command goes on as if nothing had been."""
 
+import errno
 import json
 import os
 import shutil
@@ -15,7 +16,7 @@ import pytest
 import torch
 from PIL import Image
 
-from lambda_core import data
+from lambda_core import data, load_checkpoint
 from lambda_core.training import classify
 from lambda_core.training.faults import TrainingStopped, write_atomically
 from tests import imagenette
@@ -72,6 +73,80 @@ def test_asked_to_stop_it_saves_within_the_epoch_and_leaves(folder, whole, tmp_p
     assert 0 < state["begun"] < 5
     classify.train(TINY, tmp_path, folder, device="cpu")
     assert equal(whole, tmp_path)
+
+
+def test_what_is_drawn_at_random_is_drawn_again(folder, tmp_path):
+    """Dropout, drop-path, mixup and cutmix depend on the number of the step, not on what was run before it."""
+    overrides = {**TINY.overrides, "dropout": 0.3, "drop_path": 0.3}
+    changes = json.loads(json.dumps({"overrides": overrides, "mixup": 0.4, "cutmix": 1.0, "randaugment": None}))
+    (tmp_path / "cut").mkdir()
+    with launched(tmp_path / "cut", folder, slow=0.3, **changes) as process:
+        wait_for((tmp_path / "cut" / "begun").exists, process)
+        process.send_signal(signal.SIGINT)  # Ctrl-C
+        _, said = process.communicate(timeout=60)
+    assert process.returncode == 128 + signal.SIGINT, said
+    assert 0 < torch.load(tmp_path / "cut" / "state.pt", weights_only=True)["begun"] < 5
+    for name in ("cut", "whole"):
+        classify.train(replace(TINY, **changes), tmp_path / name, folder, device="cpu")
+    assert equal(tmp_path / "whole", tmp_path / "cut")
+
+
+@pytest.mark.parametrize("epoch", [1, 3])
+@pytest.mark.parametrize("part", ["evaluate", "export"])
+def test_cut_after_the_last_step_of_an_epoch_it_ends_all_the_same(folder, whole, tmp_path, monkeypatch, part, epoch):
+    """The pictures held out are looked at, and the weights written, by the command that goes on."""
+    real, calls = getattr(classify, part), []
+
+    def once(*arguments, **options):
+        calls.append(1)
+        if len(calls) == epoch:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return real(*arguments, **options)
+
+    monkeypatch.setattr(classify, part, once)
+    with pytest.raises((OSError, TrainingStopped), match=r"No space left|could not be written: there is no room"):
+        classify.train(TINY, tmp_path, folder, device="cpu")
+    assert torch.load(tmp_path / "state.pt", weights_only=True)["epoch"] == epoch
+    done = classify.train(TINY, tmp_path, folder, device="cpu")
+    assert done["epoch"] == TINY.epochs and "val_top1" in done
+    assert equal(whole, tmp_path)
+    written = (tmp_path / "last.safetensors").stat().st_mtime_ns
+    classify.train(TINY, tmp_path, folder, device="cpu")  # nothing is left to do
+    assert (tmp_path / "last.safetensors").stat().st_mtime_ns == written
+
+
+def test_the_card_tells_how_the_run_began_and_what_was_changed(folder, tmp_path):
+    first = replace(TINY, epochs=1)
+    classify.train(first, tmp_path / "a", folder, device="cpu")
+    begin = str(tmp_path / "a" / "last.safetensors")
+    classify.train(first, tmp_path / "b", folder, device="cpu", init=begin)
+    for name, init in (("a", begin), ("b", None)):  # which is read at the beginning alone
+        classify.train(replace(TINY, epochs=2, lr=1e-4), tmp_path / name, folder, device="cpu", init=init)
+    cards = [load_checkpoint(tmp_path / name / "last.safetensors").card for name in "ab"]
+    assert [card["init"] for card in cards] == ["random weights", "last.safetensors"]
+    assert [card["changes"] for card in cards] == [[{"after_epoch": 1, "epochs": 2, "lr": 1e-4}]] * 2
+
+
+def test_other_classes_do_not_go_on_from_a_state(folder, whole, tmp_path, monkeypatch):
+    shutil.copytree(whole, tmp_path / "run")
+    names = tuple(f"class {n}" for n in range(10))
+    known = data.DATASETS["imagenette"]._replace(classes=names)
+    monkeypatch.setitem(data.DATASETS, "imagenette", known)
+    with pytest.raises(TrainingStopped, match=r"begun with the classes tench, .*, \.\.\., not class 0, class 1, "):
+        classify.train(TINY, tmp_path / "run", folder, device="cpu")
+
+
+def test_a_run_that_diverged_says_so(folder, tmp_path, monkeypatch):
+    monkeypatch.setattr(classify, "evaluate", lambda *_: {"top1": 10.0, "top5": 50.0, "loss": float("nan")})
+    with pytest.raises(TrainingStopped, match=r"diverged: after epoch 1 .* is nan: begin again in another --out"):
+        classify.train(TINY, tmp_path, folder, device="cpu")
+    assert not (tmp_path / "last.safetensors").exists()
+
+
+def test_equal_but_for_what_is_clipped(folder, tmp_path):
+    for clip in (0.0, 1e9):
+        classify.train(replace(TINY, epochs=1, clip=clip), tmp_path / str(clip), folder, device="cpu")
+    assert equal(tmp_path / "0.0", tmp_path / "1000000000.0")
 
 
 def equal_but_for_roundings(one, two):
@@ -179,6 +254,29 @@ def test_other_steps_do_not_go_on_from_a_state(folder, whole, tmp_path):
     with pytest.raises(TrainingStopped, match=r"begun with batch=\d+, not 4.*choose another --out"):
         classify.train(replace(TINY, batch=4), tmp_path / "run", folder, device="cpu")
     assert (tmp_path / "run" / "state.pt").read_bytes() == state
+
+
+def test_another_optimizer_does_not_go_on_from_a_state(whole, tmp_path, folder):
+    shutil.copytree(whole, tmp_path / "run")
+    with pytest.raises(TrainingStopped, match=r"begun with optimizer='adamw', not 'sgd'"):
+        classify.train(replace(TINY, optimizer="sgd"), tmp_path / "run", folder, device="cpu")
+
+
+def test_one_class_is_none_to_tell(tmp_path):
+    for split in ("train", "val"):
+        (tmp_path / split / "aa").mkdir(parents=True)
+        Image.new("RGB", (32, 32)).save(tmp_path / split / "aa" / "0.png")
+    with pytest.raises(ValueError, match="a classifier needs two classes or more, and the data has 1"):
+        classify.train(
+            replace(TINY, data="imagefolder", batch=1, overrides={}), tmp_path / "out", tmp_path, device="cpu"
+        )
+
+
+def test_a_picture_that_is_a_bomb_is_named(tmp_path, monkeypatch):
+    root = imagenette.make(tmp_path)
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
+    with pytest.raises(data.DataBroken, match=r"JPEG cannot be decoded \(Image size .* exceeds limit"):
+        classify.train(TINY, tmp_path / "run", root, device="cpu")
 
 
 def test_less_than_a_step_is_said(folder, tmp_path):

@@ -5,6 +5,7 @@ import shutil
 
 import pytest
 import torch
+from torch._dynamo.testing import CompileCounter
 
 from lambda_core import positions
 from lambda_core.engines import ENGINES, attention
@@ -111,6 +112,15 @@ def test_causal_output_ignores_the_future():
     changed = torch.cat([x[..., :50], torch.randn(1, 4, 30, dtype=torch.float64)], -1)
     assert torch.equal(layer(x)[..., :50], layer(changed)[..., :50])
     assert not torch.allclose(layer(x)[..., 50:], layer(changed)[..., 50:])
+
+
+@pytest.mark.parametrize("norm_qv", [True, False])
+def test_in_training_batch_norm_sees_the_future(norm_qv):
+    """As its docstring says, and without it nothing does."""
+    layer = randomize(LambdaLayer1d(4, dim_k=2, heads=2, scope=5, causal=True, norm_qv=norm_qv)).train()
+    x = torch.randn(2, 4, 20, dtype=torch.float64)
+    changed = torch.cat([x[..., :10], torch.randn(2, 4, 10, dtype=torch.float64)], -1)
+    assert torch.allclose(layer(x)[..., :10], layer(changed)[..., :10]) != norm_qv
 
 
 def test_1d_shapes_and_parameters():
@@ -438,6 +448,17 @@ def test_no_graph_breaks_at_changing_lengths():
     for length in (5, 40):
         x = torch.randn(2, 8, length)
         torch.testing.assert_close(compiled(x), layer(x))
+
+
+@pytest.mark.usefixtures("fresh_dynamo")
+def test_maps_of_many_sizes_are_compiled_twice():
+    """Once for the first size, once for all others: the choice of the engine does not ask for each."""
+    layer, count = LambdaLayer(8, dim_k=3, heads=2, scope=5).eval(), CompileCounter()
+    compiled = torch.compile(layer, backend=count, fullgraph=True)
+    for side in range(4, 15):
+        x = torch.randn(2, 8, side, side + 3)
+        torch.testing.assert_close(compiled(x), layer(x))
+    assert count.frame_count <= 3
 
 
 @pytest.mark.usefixtures("fresh_dynamo")

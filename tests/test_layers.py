@@ -248,15 +248,18 @@ def test_local_attention_by_a_walk(size, window):
     close(layer(x), as_map(walk(q, k, v, size, embedding, near(window)), size))
 
 
+@pytest.mark.parametrize("window", [3, 7])
 @pytest.mark.parametrize("size", SIZES)
-def test_local_relation_by_a_walk(size):
-    layer = randomize(LocalRelation(5, 6, window=3, share=2))  # groups of 2, 2 and 1 channels
+def test_local_relation_by_a_walk(size, window):
+    layer = randomize(LocalRelation(5, 6, window=window, share=2))  # groups of 2, 2 and 1 channels
     x = image(5, size)
     q, k = tokens(layer.to_q(x))[:, 0], tokens(layer.to_k(x))[:, 0]
     flat, y = tokens(x)[:, 0], torch.zeros(2, size[0] * size[1], 5, dtype=torch.float64)
     for n, (row, column) in enumerate(places(size)):
-        seen = [m for m, (i, j) in enumerate(places(size)) if near(3)(i - row, j - column)]
-        offsets = [(places(size)[m][0] - row, places(size)[m][1] - column) for m in seen]
+        seen = [m for m, (i, j) in enumerate(places(size)) if near(window)(i - row, j - column)]
+        offsets = [
+            ((places(size)[m][0] - row) / (window // 2), (places(size)[m][1] - column) / (window // 2)) for m in seen
+        ]
         logits = torch.stack([
             layer.geometry(torch.tensor(offset, dtype=torch.float64)) - (q[:, n] - k[:, m]) ** 2
             for m, offset in zip(seen, offsets, strict=True)

@@ -3,7 +3,9 @@
 import copy
 
 import pytest
+import timm
 import torch
+import torchvision
 from torchvision.ops import FeaturePyramidNetwork
 
 from lambda_core import load_checkpoint, save_checkpoint
@@ -11,6 +13,7 @@ from lambda_core.layers import LAYERS, Convolution, GlobalAttention, LambdaLayer
 from lambda_core.models import FAMILY, Config, build, config_of
 from lambda_core.models.config import layer_options, parse_stages
 from lambda_core.models.family import evenly
+from tests.peers import randomize
 
 
 def parameters(name, **overrides):
@@ -174,6 +177,23 @@ def test_stem_and_classifier():
 def test_numbers_that_are_none(options, said):
     with pytest.raises(ValueError, match=f"^{said}$"):
         build("lambda_resnet26", **options)
+
+
+@pytest.mark.parametrize("name", ["resnet50", "se_resnet50"])
+def test_blocks_are_those_of_torchvision_and_timm(name):
+    """The same weights in the order in which they are made give the same scores."""
+    ours = randomize(build(name, num_classes=7)).float()
+    make = torchvision.models.resnet50 if name == "resnet50" else timm.models.resnet.seresnet50
+    theirs = make(num_classes=7)
+    rest = dict(theirs.named_parameters()) | dict(theirs.named_buffers())
+    # theirs makes the shortcut of a block last as ours does, but its names are sorted otherwise
+    keys = sorted(ours.state_dict(), key=lambda key: "shortcut" in key)
+    other = sorted(theirs.state_dict(), key=lambda key: "downsample" in key)
+    with torch.no_grad():
+        for mine, its in zip(keys, other, strict=True):
+            rest[its].copy_(ours.state_dict()[mine].view_as(rest[its]))
+    x = torch.randn(2, 3, 64, 64)
+    torch.testing.assert_close(ours.eval()(x), theirs.eval()(x), rtol=1e-4, atol=1e-4)
 
 
 def test_a_san_needs_its_numbers_too():

@@ -105,6 +105,14 @@ def test_digits_are_there_without_a_folder():
         ({"accumulate": 0}, "accumulate must be at least 1"),
         ({"ema": 2.0}, "ema must be at least 0 and below 1, not 2.0"),
         ({"scale": (2, 1)}, "scale must be"),
+        ({"scale": (0.5,)}, "scale must be"),
+        ({"scale": ("a", "b")}, "scale must be"),
+        ({"randaugment": 5}, "randaugment must be"),
+        ({"randaugment": (2, 40)}, "randaugment must be"),
+        ({"sizes": (1, 2)}, "sizes must be"),
+        ({"sizes": ((0, "a"),)}, "sizes must be"),
+        ({"sizes": ((0, 0),)}, "sizes must be"),
+        ({"seed": 2**63 - 1}, "seed must be below"),
     ],
 )
 def test_a_value_that_no_run_could_have_is_refused(changes, said):

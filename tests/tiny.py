@@ -3,6 +3,7 @@
 import csv
 
 import torch
+from safetensors.torch import load_file
 
 from lambda_core.training.config import Recipe
 
@@ -24,6 +25,16 @@ def losses(path):
     return [row["train_loss"] for row in csv.DictReader((path / "log.csv").read_text().splitlines())]
 
 
+def log(path):
+    """All of log.csv but the time that it took."""
+    rows = csv.DictReader((path / "log.csv").read_text().splitlines())
+    return [{name: value for name, value in row.items() if name != "seconds"} for row in rows]
+
+
 def equal(one, two):
-    mine, theirs = weights(one), weights(two)
-    return losses(one) == losses(two) and all(torch.equal(value, theirs[name]) for name, value in mine.items())
+    """Whether two runs ended alike: the log with its figures, the state, and the weights that they wrote."""
+    pairs = (weights(one), weights(two)), [load_file(run / "last.safetensors") for run in (one, two)]
+    return log(one) == log(two) and all(
+        mine.keys() == theirs.keys() and all(torch.equal(value, theirs[name]) for name, value in mine.items())
+        for mine, theirs in pairs
+    )

@@ -19,11 +19,18 @@ def _room(device: torch.device) -> int:
     return torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else LARGEST
 
 
+def _pairs(side: int, reach: int) -> int:
+    """Pairs of places along an axis that lie at most so far apart."""
+    return sum(side - abs(offset) for offset in range(-reach, reach + 1))
+
+
 def _operations(name: str, q: Shape, v: Shape, table: Shape, size: Size) -> int:
     """Multiply-adds of the forward pass alone."""
     if name == "convolution":
-        rows, columns = cropped_size(table[2:], size)
-        return q[0] * q[2] * q[3] * v[2] * (rows * columns * v[3] + q[1])
+        rows, columns = (
+            _pairs(side, count // 2) for side, count in zip(size, cropped_size(table[2:], size), strict=True)
+        )
+        return q[0] * q[3] * v[2] * (rows * columns * v[3] + q[2] * q[1])  # a place beyond the map is not multiplied
     return COSTS[name](q, v, table, size)[0] - PASSES.get(name, 0) * q[0] * q[2] * q[3] * v[2]
 
 

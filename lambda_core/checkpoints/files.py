@@ -143,8 +143,9 @@ def load_checkpoint(path_or_name: str | Path, device: torch.device | str | None 
 
     Names are those of the zoo, and timm's lambda networks as "timm/lambda_resnet26t.c1_in1k", which the package timm
     fetches. Files are those that `save_checkpoint` and training write, and state dicts of timm's and d-li14's lambda
-    networks, which their keys give away; one of a single lambda layer of timm's or lucidrains' gives that layer for a
-    model. Raises CheckpointRefused, in one sentence, for a name that is not there or a file that does not fit.
+    networks, which their keys give away, the weights of the last step before averaged ones; one of a single lambda
+    layer of timm's or lucidrains' gives that layer for a model. Raises CheckpointRefused, in one sentence, for a name
+    that is not there or a file that does not fit.
     """
     name = str(path_or_name)
     path = zoo().get(name, Path(path_or_name))

@@ -180,6 +180,8 @@ def from_hub(name: str) -> tuple[State, dict[str, Any], dict[str, Any]]:
         raise CheckpointRefused(
             f"timm/{name} is known, but the package timm, which fetches its weights, is not installed: pip install timm"
         ) from error
+    except RuntimeError as error:  # of a tag that timm does not know
+        raise CheckpointRefused(f"timm does not give timm/{name}: {str(error).splitlines()[0]}") from error
     except Exception as error:  # each way of downloading has errors of its own
         raise CheckpointRefused(
             f"timm/{name} is known, but its weights could not be fetched ({type(error).__name__}): "

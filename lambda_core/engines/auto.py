@@ -10,6 +10,7 @@ from importlib.resources import files
 from typing import NamedTuple
 
 import torch
+from torch.fx.experimental.symbolic_shapes import has_static_value
 
 from lambda_core.engines import attention, convolution, einsum, fft, fused, gemm, toeplitz
 from lambda_core.positions import Size
@@ -35,7 +36,7 @@ PASSES = {
     "fft": fft.PASSES,
 }
 
-EXPORTED = "gemm"
+FOR_ALL = "gemm"
 # Engines that are another one everywhere but on this type of device.
 MADE_FOR = {"fused": "cuda"}
 
@@ -92,10 +93,12 @@ def _choose(estimates: dict[str, Estimate]) -> str:
 def select(q: Shape, v: Shape, table: Shape, size: Size, device: str = "cpu") -> str:
     """The name of the engine to use: the fastest by estimate of those that store at most 1 GiB, else the thriftiest.
 
-    `torch.export` gets one that serves every size: estimates of symbolic sizes would become limits of the program.
+    Programs of `torch.export`, and of `torch.compile` where sizes change, get one that serves every size: estimates of
+    symbolic sizes would become limits of the program, and it would be compiled again and again.
     """
-    if torch.compiler.is_exporting():
-        return EXPORTED
+    compiling = torch.compiler.is_compiling()
+    if torch.compiler.is_exporting() or (compiling and not all(map(has_static_value, (*q, *v, *size)))):
+        return FOR_ALL
     return _choose(candidates(q, v, table, size, device))
 
 

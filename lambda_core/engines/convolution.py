@@ -29,8 +29,11 @@ def _maps(v: Tensor, size: positions.Size) -> Tensor:
 
 def position_lambdas(v: Tensor, table: Tensor, size: positions.Size) -> Tensor:
     """λp_n = sum over m, u of E_nmku V_mvu.  (b, m, v, u), (k, u, R, C) -> (b, n, k, v)"""
-    kernel = positions.crop(table, size)
-    lambdas = F.conv2d(_maps(v, size), kernel, padding=_padding(kernel))
+    kernel, maps = positions.crop(table, size), _maps(v, size)
+    # On a CPU the gradient of a kernel of 2 H - 1 rows ends up beyond its memory where the map or the kernel is narrow
+    # (seen in torch 2.14.1). A row more, of zeros, and the kernel is not as high as that.
+    maps = F.pad(maps, (0, 0, 0, 1)) if kernel.shape[2] > size[0] else maps
+    lambdas = F.conv2d(maps, kernel, padding=_padding(kernel))[:, :, : size[0]]
     return lambdas.unflatten(0, (len(v), v.shape[2])).flatten(3).permute(0, 3, 2, 1)
 
 
@@ -55,7 +58,7 @@ def gradients(
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Gradients of q, v, the table and λc for dy (b, h, n, v)."""
     rows, columns = positions.cropped_size(table.shape[2:], size)
-    if rows * columns > LARGE:
+    if rows * columns > LARGE or rows > size[0]:  # see `position_lambdas`
         return fft.gradients(dy, q, v, table, content, size)
     dq, dv, dtable = torch.empty_like(q), torch.empty_like(v), torch.zeros_like(table)
     dcontent = torch.empty_like(content)

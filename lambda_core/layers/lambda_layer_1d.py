@@ -16,9 +16,10 @@ class LambdaLayer1d(LambdaLayer):
 
     size: the longest sequence, an integer, for a global scope. causal: query n sees the context m <= n alone. Its keys
     are normalised over what it sees, so λc_n depends on n, and only the offsets up to 0 have embeddings, r // 2 + 1 of
-    them, or `size` under a global scope. With a stride, an output sees to the end of the positions that it averages.
-    A causal layer takes a context only of the queries' length, since what is past must be defined. mask: (b, n). The
-    other options are those of `LambdaLayer`; embeddings are (k, u, R).
+    them, or `size` under a global scope. (In training, batch norm on queries and values takes its statistics from all
+    positions, those to come too: norm_qv=False leaves it out.) With a stride, an output sees to the end of the
+    positions that it averages. A causal layer takes a context only of the queries' length, since what is past must be
+    defined. mask: (b, n). The other options are those of `LambdaLayer`; embeddings are (k, u, R).
 
     Traced, a causal layer has content_lambda (b, n, k, v) and keys (b, n, m, k, u), made for the trace alone.
     """

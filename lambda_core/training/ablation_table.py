@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from statistics import fmean
 from typing import Any
 
 from lambda_core.tables import published
@@ -20,8 +21,8 @@ class Line:
     """One network beside one row of the paper, or beside none.
 
     top1: mean over seeds, in per cent. spread: largest minus smallest, None for one seed. change: to the base, here.
-    noise: how large a change the seeds explain. paper, paper_change: the row's top-1, and its difference to the base's
-    row of the same table, where both are printed.
+    noise: two standard errors of that change, None where there are no seeds to tell. paper, paper_change: the row's
+    top-1, and its difference to the base's row of the same table, where both are printed.
     """
 
     name: str
@@ -45,7 +46,7 @@ class Line:
         if self.noise is None:
             return "one seed"
         if abs(self.change) <= self.noise:
-            return "within the spread"
+            return "within the noise"
         return "yes" if self.change * self.paper_change > 0 else "no"
 
 
@@ -65,12 +66,9 @@ def _of(network: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def lines(report: Mapping[str, Any]) -> list[Line]:
-    """A line for each network and each row of the paper whose counterpart it is; the base first, once.
-
-    noise: the larger of the spreads of a network and of the base, None if either has one seed.
-    """
+    """A line for each network and each row of the paper whose counterpart it is; the base first, once."""
     there = {network["name"]: _of(network) for network in report["networks"] if network["name"] in ABLATIONS}
-    base, printed = there.get(BASE), paper()
+    base, printed, deviation = there.get(BASE), paper(), seed_deviation(report)
     beside: dict[str, str] = {}
     for table, row in ABLATIONS[BASE].rows:
         beside.setdefault(table, row)
@@ -79,13 +77,23 @@ def lines(report: Mapping[str, Any]) -> list[Line]:
         if name == BASE:
             continue
         if base:
-            spreads = [one["spread"] for one in (own, base)]
-            own |= {"change": own["top1"] - base["top1"], "noise": None if None in spreads else max(spreads)}
+            noise = None if deviation is None else 2 * deviation * (1 / own["seeds"] + 1 / base["seeds"]) ** 0.5
+            own |= {"change": own["top1"] - base["top1"], "noise": noise}
         for table, row in ABLATIONS[name].rows:
             here, reference = printed.get((table, row)), printed.get((table, beside.get(table, "")))
             change = None if here is None or reference is None else here - reference
             found.append(Line(**own, table=table, row=row, paper=here, paper_change=change))
     return found
+
+
+def seed_deviation(report: Mapping[str, Any]) -> float | None:
+    """The standard deviation of top-1 between seeds, pooled over all networks: √(Σ (x - mean)² / Σ (seeds - 1)).
+
+    Two or three seeds of one network are too few to tell its own. None where no network has two.
+    """
+    rows = [[run["top1"] for run in network["runs"]] for network in report["networks"] if network["name"] in ABLATIONS]
+    freedom = sum(len(row) - 1 for row in rows)
+    return (sum((x - fmean(row)) ** 2 for row in rows for x in row) / freedom) ** 0.5 if freedom else None
 
 
 def conditions(report: Mapping[str, Any]) -> str:
@@ -126,7 +134,10 @@ def markdown(report: Mapping[str, Any]) -> str:
     marks = [":--" if heading in TO_THE_LEFT else "--:" for heading in HEADINGS]
     told = (
         f"{conditions(report)}; the paper's are ResNet-50 on ImageNet, so only the differences compare, each to the "
-        "base of its own table. *spread*: the best seed minus the worst. *repeats*: the difference has the paper's "
-        "sign and is larger than either spread."
+        "base of its own table. *spread*: the best seed minus the worst. *repeats*: whether the difference has the "
+        "paper's sign"
     )
+    if (deviation := seed_deviation(report)) is not None:
+        told += f"; within the noise: smaller than two standard errors, of a deviation between seeds of {deviation:.2f}"
+    told += "."
     return "\n".join(["| " + " | ".join(cells) + " |" for cells in (HEADINGS, marks, *rows)] + ["", told])

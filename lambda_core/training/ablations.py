@@ -262,7 +262,7 @@ def main(arguments: list[str] | None = None) -> None:
             found = trained()  # read again: another process may have added to it
             found.setdefault(name, {})[row["seed"]] = row
             write({of: dict(sorted(runs.items())) for of, runs in found.items()})
-    except (data.DataMissing, data.DataBroken, TrainingStopped, ValueError) as error:
+    except (data.DataMissing, data.DataBroken, TrainingStopped, ValueError, OSError) as error:
         sys.exit(str(error).strip().splitlines()[-1])
 
 

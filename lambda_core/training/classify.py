@@ -6,6 +6,7 @@ processes and machines. The averaged weights end in FOLDER/last.safetensors. Nee
 
 import argparse
 import json
+import math
 import os
 import platform
 import shlex
@@ -18,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import safe_open
 from torch import nn
 from torch.utils.data import DataLoader, Subset
 
@@ -28,12 +30,12 @@ from lambda_core.checkpoints import Checkpoint, CheckpointRefused, load_checkpoi
 from lambda_core.models import build
 from lambda_core.models.head import Classifying
 from lambda_core.training.config import RECIPES, Recipe, changed, check
-from lambda_core.training.faults import TrainingStopped
+from lambda_core.training.faults import TrainingStopped, writing
 from lambda_core.training.loaders import outlive_stop
 from lambda_core.training.loop import Run, accelerator_for, evaluate
 from lambda_core.training.plan import describe, plan
 
-STOPPED = 143  # exit status of a run that left because it was asked to, as a process ended by SIGTERM has
+STOPPED = 128 + signal.SIGTERM  # exit status of a run that left because it was asked to, as of a process that it ends
 
 
 def train(
@@ -77,41 +79,62 @@ def train(
         watch(run)
     augmented = partial(_augmented, recipe)
     pictures = data.Repeatable(source, augmented(0), seed=recipe.seed, cache=known.cache)
+    if len(classes) < 2:
+        raise ValueError(f"a classifier needs two classes or more, and the data has {len(classes)}")
+    if overrides["num_classes"] != len(classes):
+        raise ValueError(f"overrides has num_classes={overrides['num_classes']!r}, and the data {len(classes)} classes")
     if len(pictures) < recipe.batch:
         raise ValueError(f"{len(pictures)} pictures make no step of {recipe.batch}: take a smaller --set batch=...")
     total = recipe.epochs * (len(pictures) // recipe.batch)
-    if dry:
-        return plan(run, pictures, augmented, workers, total)
     if run.resume():
         accelerator.print(f"going on from epoch {run.epoch} of {recipe.epochs}", file=sys.stderr)
     elif init:
         run.start_from(_with_classes(load_checkpoint(init), classes))
+        run.init = Path(init).name
+    if dry:
+        return plan(run, pictures, augmented, workers, total)
     val = data.Repeatable(held_out, data.eval_transform(recipe.size), cache=known.cache)
     mine = Subset(val, range(accelerator.process_index, len(val), accelerator.num_processes))
     val_loader = DataLoader(mine, 100, num_workers=workers, worker_init_fn=outlive_stop)
-    curve = _tensorboard(out, run.step) if accelerator.is_main_process else None
+    log = _tensorboard(out, run.step) if accelerator.is_main_process else None
+
+    def finish(row: dict[str, Any]) -> None:
+        """Look at the pictures held out and write the weights, where the recipe has it so for this epoch."""
+        kept = recipe.keep and run.epoch % recipe.keep == 0
+        if kept or run.epoch % recipe.validate == 0 or run.epoch == 1 or run.epoch > recipe.epochs - 3:
+            if "val_loss" not in row:
+                scores = evaluate(run.average.module, val_loader, len(classes), run.device)
+                if not math.isfinite(scores["loss"]):
+                    raise TrainingStopped(
+                        f"the run diverged: after epoch {run.epoch} its loss on the pictures held out is "
+                        f"{scores['loss']}: begin again in another --out with a smaller learning rate (--set lr=...)"
+                    )
+                row |= {f"val_{name}": value for name, value in scores.items()}
+                run.save()
+                if log:
+                    for name, value in scores.items():
+                        log(f"val/{name}", run.step, value)
+            names = ["last.safetensors", *[f"epoch_{run.epoch:03}.safetensors"] * bool(kept)]
+            for file in [out / name for name in names] if accelerator.is_main_process else []:
+                with writing(file):
+                    export(run, file, command, len(pictures), len(val))
+
+    if run.history and not run.begun and not _exported(out / "last.safetensors", run):
+        finish(run.history[-1])  # cut after its last step
     while run.epoch < recipe.epochs and not run.asked_to_stop():
         side = recipe.side(run.epoch)
         pictures.transform = augmented(run.epoch)
-        figures = run.train_epoch(pictures, workers, total, curve)
+        figures = run.train_epoch(pictures, workers, total, partial(log, "train/loss") if log else None)
         if figures is None:
             break
         row: dict[str, Any] = {"epoch": run.epoch, "size": side} | figures
         run.history.append(row)
         run.save()
-        kept = recipe.keep and run.epoch % recipe.keep == 0
-        if kept or run.epoch % recipe.validate == 0 or run.epoch == 1 or run.epoch > recipe.epochs - 3:
-            scores = evaluate(run.average.module, val_loader, len(classes), run.device)
-            row |= {f"val_{name}": value for name, value in scores.items()}
-            run.save()
-            if accelerator.is_main_process:
-                names = ["last.safetensors", *[f"epoch_{run.epoch:03}.safetensors"] * bool(kept)]
-                for name in names:
-                    export(run, out / name, init, command, len(pictures), len(val))
+        finish(row)
         accelerator.print(json.dumps(row), file=sys.stderr, flush=True)
     run.close()
     if run.epoch < recipe.epochs:
-        return {"stopped": True, "epoch": run.epoch, "step": run.step}
+        return {"stopped": run.stop, "epoch": run.epoch, "step": run.step}
     return run.history[-1]
 
 
@@ -132,17 +155,26 @@ def _augmented(recipe: Recipe, epoch: int) -> Callable:
     )  # fmt: skip
 
 
-def _tensorboard(out: Path, step: int) -> Callable[[int, float], None] | None:
-    """A writer of the loss curve under FOLDER/tensorboard, from `step` on; None without the package tensorboard."""
+def _exported(file: Path, run: Run) -> bool:
+    """Whether the file of weights is there, and is that of the run's last epoch."""
+    try:
+        with safe_open(file, "pt") as opened:
+            return json.loads(opened.metadata()["lambda_core"])["card"]["epochs"] == run.epoch
+    except Exception:  # a file that is not there, or not whole, is written again
+        return False
+
+
+def _tensorboard(out: Path, step: int) -> Callable[[str, int, float], None] | None:
+    """A writer of curves, by name, under FOLDER/tensorboard, from `step` on; None without the package tensorboard."""
     try:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError:
         return None
-    writer = SummaryWriter(str(out / "tensorboard"), purge_step=step)
-    return lambda at, loss: writer.add_scalar("train/loss", loss, at)
+    writer = SummaryWriter(str(out / "tensorboard"), purge_step=step + 1)
+    return lambda name, at, value: writer.add_scalar(name, value, at)
 
 
-def export(run: Run, file: Path, init: str | None, command: str, pictures: int, held_out: int) -> None:
+def export(run: Run, file: Path, command: str, pictures: int, held_out: int) -> None:
     """The averaged weights with a model card that says what they are and how to measure them again."""
     recipe, row = run.recipe, run.history[-1]
     card = {
@@ -150,7 +182,8 @@ def export(run: Run, file: Path, init: str | None, command: str, pictures: int, 
         "data": f"{data.DATASETS[recipe.data].title}: trained on {pictures:,} pictures, measured on {held_out:,}",
         "command": command,
         "recipe": {name: value for name, value in asdict(recipe).items() if name != "expects"},
-        "init": init or "random weights",
+        "init": run.init,
+        **({"changes": run.changes} if run.changes else {}),
         "seed": recipe.seed,
         "epochs": run.epoch,
         "hours": round(sum(row["seconds"] for row in run.history) / 3600, 2),
@@ -182,12 +215,14 @@ def _machine(run: Run) -> str:
 
 
 def leave_when_asked(run: Run) -> None:
-    """On SIGTERM, finish the step, save, and leave."""
+    """On SIGTERM or Ctrl-C, finish the step, save, and leave. A second Ctrl-C leaves at once."""
 
-    def asked(*_: object) -> None:
-        run.stop = True
+    def asked(number: int, *_: object) -> None:
+        run.stop = number
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
-    signal.signal(signal.SIGTERM, asked)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, asked)
 
 
 def parser() -> argparse.ArgumentParser:
@@ -253,8 +288,9 @@ def main(arguments: list[str] | None = None) -> None:
     if options.dry_run and int(os.environ.get("RANK", "0")) == 0:
         print(describe(done))
     if done.get("stopped"):
-        print(f"asked to stop: saved after step {done['step']}; the same command goes on from there", file=sys.stderr)
-        sys.exit(STOPPED)
+        saved = f"saved after step {done['step']}" if (out / "state.pt").exists() else "before the first step"
+        print(f"asked to stop: {saved}; the same command goes on from there", file=sys.stderr)
+        sys.exit(128 + done["stopped"])
 
 
 def _command(given: list[str]) -> str:

@@ -14,7 +14,7 @@ from lambda_core import data
 from lambda_core.allocator import keep_memory
 from lambda_core.arguments import device as usable
 from lambda_core.arguments import writable
-from lambda_core.checkpoints import CheckpointRefused, load_checkpoint
+from lambda_core.checkpoints import load_checkpoint
 from lambda_core.training.held_out import held_out
 from lambda_core.training.loop import evaluate
 
@@ -45,7 +45,7 @@ def main(arguments: list[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     try:
         figures = measure(options.checkpoint, options.data, options.workers, options.device, options.dataset)
-    except (CheckpointRefused, data.DataMissing, ValueError) as error:
+    except (ValueError, OSError) as error:
         sys.exit(str(error).strip().splitlines()[-1])
     text = json.dumps(figures)
     print(text)

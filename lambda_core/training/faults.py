@@ -2,8 +2,11 @@
 
 import errno
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+
+from safetensors import SafetensorError
 
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
@@ -12,23 +15,33 @@ class TrainingStopped(RuntimeError):
     """A run that cannot go on; the message says why, what is safe, and what to do."""
 
 
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """What goes wrong on the disk in this block, as TrainingStopped."""
+    try:
+        yield
+    except (OSError, RuntimeError, SafetensorError) as error:  # of a failed write, torch.save tells in its wake alone
+        full = any(getattr(e, "errno", None) in NO_ROOM for e in (error, error.__context__))
+        reason = "there is no room" if full else (str(error) or type(error).__name__).splitlines()[0]
+        kept = f"; the last good {path.name} is intact" if path.exists() else ""
+        raise TrainingStopped(
+            f"{path} could not be written: {reason}{kept}. Make room or choose another --out, then run the same "
+            "command again"
+        ) from error
+
+
 def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
     """Call write(temporary path), flush to disk, rename: a reader sees the old file or the new one, never half.
 
     Raises TrainingStopped where the disk is full or refuses; the old file stays as it was.
     """
     temporary = path.with_name(path.name + ".part")
-    try:
-        write(temporary)
-        with open(temporary, "rb") as file:
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except (OSError, RuntimeError) as error:  # torch.save reports a failed write as a RuntimeError in its wake
-        temporary.unlink(missing_ok=True)
-        full = any(getattr(e, "errno", None) in NO_ROOM for e in (error, error.__context__))
-        reason = "there is no room" if full else str(error).splitlines()[0]
-        kept = f"; the last good {path.name} is intact" if path.exists() else ""
-        raise TrainingStopped(
-            f"{path} could not be written: {reason}{kept}. Make room or choose another --out, then run the same "
-            "command again"
-        ) from error
+    with writing(path):
+        try:
+            write(temporary)
+            with open(temporary, "rb") as file:
+                os.fsync(file.fileno())
+            os.replace(temporary, path)
+        except (OSError, RuntimeError):
+            temporary.unlink(missing_ok=True)
+            raise

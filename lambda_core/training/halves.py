@@ -22,7 +22,7 @@ from tqdm import tqdm
 from lambda_core import data
 from lambda_core.allocator import keep_memory
 from lambda_core.arguments import writable
-from lambda_core.checkpoints import Checkpoint, CheckpointRefused, fingerprint, load_checkpoint, zoo
+from lambda_core.checkpoints import Checkpoint, fingerprint, load_checkpoint, zoo
 from lambda_core.switching import HALVES, everywhere, switched
 from lambda_core.training.held_out import held_out
 
@@ -67,8 +67,8 @@ def main(arguments: list[str] | None = None) -> None:
     try:
         loaded = load_checkpoint(options.checkpoint)
         figures = measure(loaded, options.data, options.workers)
-    except (CheckpointRefused, data.DataMissing, ValueError) as error:
-        sys.exit(str(error))
+    except (ValueError, OSError) as error:
+        sys.exit(str(error).strip().splitlines()[-1])
     print(json.dumps(figures))
     if options.json:
         file = zoo().get(options.checkpoint, Path(options.checkpoint))

@@ -12,7 +12,8 @@ def outlive_stop(_worker: int) -> None:
 
     A stop often reaches all processes of a run at once. Without its loader the run would break off in mid-save.
     """
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, signal.SIG_IGN)
 
 
 @contextmanager

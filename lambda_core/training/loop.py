@@ -5,7 +5,7 @@ import math
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -22,7 +22,7 @@ from lambda_core.models.head import Classifying
 from lambda_core.models.widening import CannotWiden, widen
 from lambda_core.training.batches import batches
 from lambda_core.training.config import Recipe
-from lambda_core.training.faults import TrainingStopped, write_atomically
+from lambda_core.training.faults import TrainingStopped, write_atomically, writing
 from lambda_core.training.loaders import outlive_stop, served
 from lambda_core.training.norms import share_norms
 
@@ -42,8 +42,9 @@ OPTIMIZERS = {
 }
 # Fields of a recipe that say what a step is. Others may change while a run is under way: a smaller learning rate may be
 # the way out, another number of epochs stretches what is left.
-FIXED = ("model", "overrides", "data", "pictures", "held_out", "batch", "accumulate", "seed")
-CHECK_EVERY = 10  # steps between looks at the loss and at requests to stop: each look waits for the device
+FIXED = ("model", "overrides", "data", "pictures", "held_out", "batch", "accumulate", "optimizer", "seed")
+# Steps between looks at the loss, and on a GPU at requests to stop: each look waits for the device.
+CHECK_EVERY = 10
 
 
 def accelerator_for(recipe: Recipe, device: str | None = None) -> Accelerator:
@@ -56,7 +57,7 @@ def accelerator_for(recipe: Recipe, device: str | None = None) -> Accelerator:
         _meet_again("gloo" if on_cpu else "nccl")
     AcceleratorState._reset_state()  # a program may train twice, in another precision
     return Accelerator(
-        cpu=device == "cpu",
+        cpu=on_cpu,  # with this, processes that torchrun starts find each other without a GPU too
         mixed_precision=mixed,
         gradient_accumulation_steps=recipe.accumulate,
         step_scheduler_with_optimizer=False,
@@ -163,7 +164,9 @@ class Run:
         self.loss_sum, self.seconds = 0.0, 0.0  # of this epoch
         self.history: list[dict[str, float]] = []  # a row an epoch, as in log.csv
         self.curve: list[tuple[int, float]] = []  # a point every few steps, as in curve.csv
-        self.stop = False  # set by a signal: save and leave after the step at hand
+        self.init = "random weights"  # in words, what the run began from
+        self.changes: list[dict[str, Any]] = []  # what was changed of the recipe on the way
+        self.stop = 0  # a signal's number, set by it: save and leave after the step at hand
 
     def close(self) -> None:
         """Leave the other processes, all at one time, with no thread of theirs left.
@@ -189,6 +192,8 @@ class Run:
             "recipe": asdict(self.recipe),
             "history": self.history,
             "curve": self.curve,
+            "init": self.init,
+            "changes": self.changes,
             "epoch": self.epoch,
             "step": self.step,
             "begun": self.begun,
@@ -216,6 +221,8 @@ class Run:
         try:
             state = torch.load(path, map_location="cpu", weights_only=True)
             self._check_recipe(state["recipe"])
+            if tuple(state["classes"]) != self.classes:
+                raise ValueError(f"it was begun with the classes {_few(state['classes'])}, not {_few(self.classes)}")
             self.model.load_state_dict(state["model"])
             self.average.load_state_dict(state["average"])
             self.optimizer.optimizer.load_state_dict(state["optimizer"])
@@ -224,6 +231,10 @@ class Run:
             self.epoch, self.step, self.begun = state["epoch"], state["step"], state["begun"]
             self.loss_sum, self.seconds = state["loss_sum"], state["seconds"]
             self.history, self.curve = state["history"], state["curve"]
+            self.init, self.changes = state.get("init", self.init), state.get("changes", [])
+            before, now = ({**state["recipe"], "expects": ""}, asdict(replace(self.recipe, expects="")))
+            if changed := {name: value for name, value in now.items() if before.get(name, value) != value}:
+                self.changes.append({"after_epoch": self.epoch, **changed})
         except Exception as error:
             why = (str(error) or type(error).__name__).splitlines()[0]
             raise TrainingStopped(
@@ -287,18 +298,19 @@ class Run:
             for number in range(steps):
                 losses.append(self._train_step(parts, total))
                 bar.update()
-                alone = self.accelerator.num_processes == 1
-                if (number + 1) % CHECK_EVERY == 0 or number + 1 == steps or (alone and self.stop):
+                # torchrun gives its processes 30 s, and ten steps on a CPU may take longer
+                often = self.accelerator.num_processes == 1 or self.device.type == "cpu"
+                if (often and self.asked_to_stop()) or (number + 1) % CHECK_EVERY == 0 or number + 1 == steps:
                     mean = self._check(losses)
                     bar.set_postfix(loss=f"{mean:.3f}")
                     self.curve.append((self.step, mean))
                     if self.accelerator.is_main_process:
-                        with (self.folder / "curve.csv").open("a") as file:
+                        with writing(self.folder / "curve.csv"), (self.folder / "curve.csv").open("a") as file:
                             file.write(f"{self.step},{mean}\n")
                     if log is not None:
                         log(self.step, mean)
                     losses = []
-                    if self.asked_to_stop() and number + 1 < steps:
+                    if (self.stop if often else self.asked_to_stop()) and number + 1 < steps:
                         self.seconds += time.perf_counter() - started
                         self.save()
                         return None
@@ -323,10 +335,10 @@ class Run:
     def asked_to_stop(self) -> bool:
         """Whether any process was asked to: all leave after the same step."""
         if self.accelerator.num_processes == 1:
-            return self.stop
+            return bool(self.stop)
         asked = torch.tensor(float(self.stop), device=self.device)
-        self.stop = bool(self.accelerator.reduce(asked, reduction="sum").item())
-        return self.stop
+        self.stop = int(self.accelerator.gather(asked.view(1)).max().item())
+        return bool(self.stop)
 
     def _train_step(self, parts: Iterator, total: int) -> Tensor:
         """One step of the optimizer, over `accumulate` parts of a batch. Returns the loss, still on the device."""
@@ -343,7 +355,7 @@ class Run:
                 scores = self.forward(images.contiguous(memory_format=self.memory_format))
                 loss = nn.functional.cross_entropy(scores.float(), targets, label_smoothing=recipe.label_smoothing)
                 accelerator.backward(loss)
-                if accelerator.sync_gradients:
+                if accelerator.sync_gradients and recipe.clip:
                     accelerator.clip_grad_norm_(self.model.parameters(), recipe.clip)
                 self.optimizer.step()
                 self.optimizer.zero_grad()
@@ -363,6 +375,11 @@ class Run:
         with path.open("w", newline="") as file:
             writer = csv.writer(file)
             writer.writerows([CURVE, *self.curve])
+
+
+def _few(names: Sequence[str]) -> str:
+    """The first of many names."""
+    return ", ".join(names[:3]) + ", ..." * (len(names) > 3)
 
 
 def _mix(recipe: Recipe, classes: int) -> Any:

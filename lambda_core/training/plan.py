@@ -19,16 +19,21 @@ def plan(run: Run, data: Repeatable, transform: Callable[[int], Callable], worke
     """Time a few steps at each size that the recipe trains on, and the same number of batches from the loader alone.
 
     transform: that of the photographs, for an epoch. Leaves no file behind. paces: (side, seconds a step, steps) for
-    each size in turn; all the rest is of the largest. seconds: for all that is left, at the paces measured.
+    each size in turn; all the rest is of the largest. steps, seconds: for all that is left, at the paces measured.
     peak_bytes: of this process, or of the GPU. loader_ratio: photographs a second that the loader gives, over those
     that the network takes.
     """
     recipe = run.recipe
-    epochs = Counter(map(recipe.side, range(recipe.epochs)))
+    left = range(min(run.epoch, recipe.epochs - 1), recipe.epochs)
+    epochs, begun, gone = Counter(map(recipe.side, left)), run.begun, run.epoch >= recipe.epochs
+    run.begun = 0
     paces = []
     for side in sorted(epochs):
-        data.transform = transform(next(epoch for epoch in range(recipe.epochs) if recipe.side(epoch) == side))
-        paces.append((side, _seconds_a_step(run, data, workers, total), total // recipe.epochs * epochs[side]))
+        data.transform = transform(next(epoch for epoch in left if recipe.side(epoch) == side))
+        steps = 0 if gone else total // recipe.epochs * epochs[side]
+        if side == recipe.side(left[0]) and not gone:
+            steps -= begun  # of the epoch at hand
+        paces.append((side, _seconds_a_step(run, data, workers, total), steps))
     parts = iter(run.loader(data, workers)[0])
     next(parts)
     count = min(MEASURED, total // recipe.epochs - 1)
@@ -46,7 +51,8 @@ def plan(run: Run, data: Repeatable, transform: Callable[[int], Callable], worke
         "processes": run.accelerator.num_processes,
         "device": str(run.device),
         "pictures": len(data),
-        "steps": total,
+        "steps": sum(count for *_, count in paces),
+        "done": left[0] if not gone else recipe.epochs,
         "paces": paces,
         "seconds": sum(seconds * count for _, seconds, count in paces),
         "peak_bytes": peak,
@@ -78,7 +84,9 @@ def describe(found: dict[str, Any]) -> str:
     lines = [
         f"{recipe['model']}: {found['parameters'] / 1e6:.2f} M parameters on {found['device']} "
         f"({found['processes']} process{'es' if found['processes'] > 1 else ''})",
-        f"{recipe['epochs']} epochs of {found['pictures']:,} pictures: {found['steps']:,} steps of {recipe['batch']}",
+        f"{recipe['epochs']} epochs of {found['pictures']:,} pictures"
+        + (f", {found['done']} of them done" if found["done"] else "")
+        + f": {found['steps']:,} steps of {recipe['batch']}",
         ", ".join(f"{seconds:.2f} s a step at {side} px" for side, seconds, _ in found["paces"])
         + f": about {hours:.1f} h in all",
         f"memory: {found['peak_bytes'] / 2**30:.1f} GiB at most so far",

@@ -14,7 +14,8 @@ from datetime import date
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from lambda_core import data
+from safetensors import SafetensorError
+
 from lambda_core.allocator import keep_memory
 from lambda_core.checkpoints import CheckpointRefused, load_checkpoint, save_checkpoint
 from lambda_core.checkpoints.files import ZOO
@@ -82,7 +83,8 @@ def record(results: Path, name: str, file: Path, figures: dict[str, float]) -> N
         "spread": 0.0,
         "runs": [run | {"history": history(file.parent)}],
     }
-    data_of = f"Imagenette at {loaded.preprocess['size']} px, {loaded.card['epochs']} epochs, 1 seed"
+    title = str(loaded.card["data"]).partition(":")[0]
+    data_of = f"{title} at {loaded.preprocess['size']} px, {loaded.card['epochs']} epochs, 1 seed"
     content |= {"date": date.today().isoformat(), "data": data_of, "networks": [*others, network]}
     write_atomically(results, lambda path: path.write_text(json.dumps(content, indent=1) + "\n"))
 
@@ -107,7 +109,7 @@ def main(arguments: list[str] | None = None) -> None:
         if options.results:
             record(options.results, options.name, options.file, figures)
         print(json.dumps(figures))
-    except (CheckpointRefused, data.DataMissing, data.DataBroken, TrainingStopped) as error:
+    except (TrainingStopped, SafetensorError, ValueError, OSError) as error:
         sys.exit(str(error).strip().splitlines()[-1])
 
 
