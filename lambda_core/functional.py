@@ -11,6 +11,7 @@ from torch import Tensor, einsum
 from torch.autograd import forward_ad
 from torch.nn import functional as F
 
+CHUNK = 32  # positions of a causal context that are worked off together
 KEY_NORMS = ("softmax", "softmax_keys_queries", "l2", "none")
 
 
@@ -69,7 +70,7 @@ def hide_keys(k: Tensor, hidden: Tensor, key_norm: str = "softmax") -> Tensor:
     return k.masked_fill(hidden, torch.finfo(k.dtype).min if key_norm.startswith("softmax") else 0.0)
 
 
-def causal_content_lambdas(k: Tensor, v: Tensor, key_norm: str = "softmax", chunk: int = 32) -> Tensor:
+def causal_content_lambdas(k: Tensor, v: Tensor, key_norm: str = "softmax", chunk: int = CHUNK) -> Tensor:
     """λc_n over the context m <= n, keys normalised over it.  (b, m, k, u), (b, m, v, u) -> (b, n, k, v)
 
     Softmax: λc_n = sum over m <= n of exp(K_m - L_n) V_m, with L_n = log of the sum over m <= n of exp(K_m). It goes

@@ -102,6 +102,20 @@ def test_a_lambda_layer_counts_as_pytorch_does(engine, options, monkeypatch):
     assert cost.params == sum(p.numel() for p in layer.parameters())
 
 
+@pytest.mark.parametrize("key_norm", ["softmax", "l2", "none"])
+@pytest.mark.parametrize(("causal", "n"), [(False, 20), (True, 20), (True, 64), (True, 75)])
+@pytest.mark.parametrize("position", [False, True])
+def test_a_sequence_counts_as_pytorch_does(causal, n, key_norm, position):
+    layer = LambdaLayer1d(
+        12, dim_k=3, heads=2, scope=None, size=n, key_norm=key_norm, causal=causal, position=position, engine="gemm"
+    )
+    cost = profile(layer, (n,), channels=12)
+    # Without softmax the λc of a causal layer are running sums of products, for which PyTorch counts nothing.
+    unseen = term(cost, "content lambdas") if causal and key_norm != "softmax" else 0
+    assert cost.flops == counted(layer, 12, n) + unseen
+    assert cost.stored == (n * 3 * 6 if causal else 3 * 6)
+
+
 ALONE = [layer for letter, layer in LAYERS.items() if letter not in "CL"]
 SUM = "weights times values"  # a product and a sum, not an einsum: PyTorch counts nothing for it
 

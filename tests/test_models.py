@@ -439,6 +439,15 @@ def test_a_pyramid_of_maps_for_detection(name):
     assert model.out_strides == ([4, 8, 16, 32] if name == "resnet26" else [4, 8, 8, 16])
 
 
+def test_a_san_has_a_pyramid_too():
+    model = build("san10", widths=(32, 64, 64, 128, 128)).eval()
+    with torch.no_grad():
+        maps = model.forward_pyramid(x := torch.randn(1, 3, 64, 96))
+        torch.testing.assert_close(maps["4"], model.forward_features(x))
+    shapes = [(1, c, 64 // s, 96 // s) for c, s in zip(model.out_channels, model.out_strides, strict=True)]
+    assert [tuple(each.shape) for each in maps.values()] == shapes
+
+
 def test_a_card_written_before_letters_had_options_still_builds():
     assert parameters("lambda_resnet_mini") == parameters("lambda_resnet_mini", layer={"scope": 11}) == 2_369_544
     assert Config((1, 1, 1, 1)).layers == {}

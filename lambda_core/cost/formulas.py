@@ -13,7 +13,8 @@ from lambda_core import engines
 from lambda_core.cost import attention
 from lambda_core.cost.engines import KEEPS
 from lambda_core.cost.terms import Counts, Formula, Term, Terms, of_shape
-from lambda_core.layers import LambdaLayer
+from lambda_core.functional import CHUNK
+from lambda_core.layers import LambdaLayer, LambdaLayer1d
 
 # Letters of a parameter's axes. A type that is not listed has DEFAULT's: output channels, input channels, kernel.
 PARAMETERS: dict[type[nn.Module], dict[str, str]] = attention.PARAMETERS | {
@@ -46,7 +47,11 @@ def lambda_layer(layer: LambdaLayer, x: Size, y: Size, b: int) -> Counts:
     n = x[2:].numel()
     sizes = {"n": n, "h": layer.heads, "k": layer.dim_k, "v": layer.dim_v, "u": layer.dim_u}
     flops, stored = [], []
-    if layer.content:
+    causal = isinstance(layer, LambdaLayer1d) and layer.causal
+    if layer.content and causal:
+        flops += causal_content(layer, sizes)
+        stored.append(Term("content lambdas", "b·n·k·v", sizes | {"b": b}))
+    elif layer.content:
         flops.append(Term("content lambda", "2·n·k·v·u", sizes))
         stored.append(Term("content lambda", "b·k·v", sizes | {"b": b}))
     if layer.position and layer.embeddings is not None:
@@ -54,8 +59,18 @@ def lambda_layer(layer: LambdaLayer, x: Size, y: Size, b: int) -> Counts:
         m = prod(min(entries, side) for entries, side in zip(table[2:], x[2:], strict=True))
         flops.append(Term("position lambda", "2·n·m·k·v·u", sizes | {"m": m}))
         stored += lambda_engine(layer, table, x, b)
-    flops.append(Term("lambda times queries", "2·n·h·k·v", sizes))
+    if not causal or layer.position:
+        flops.append(Term("lambda times queries", "2·n·h·k·v", sizes))
     return Counts(tuple(flops), tuple(stored))
+
+
+def causal_content(layer: LambdaLayer, sizes: dict[str, int]) -> list[Term]:
+    """A λc for each query, in chunks of c: pairs p within a chunk; without softmax, one product a position."""
+    queries = Term("content lambdas times queries", "2·n·h·k·v", sizes)
+    if not layer.key_norm.startswith("softmax"):
+        return [Term("content lambdas", "2·n·k·v·u", sizes), queries]
+    whole, rest = divmod(sizes["n"], CHUNK)
+    return [Term("content lambdas", "2·p·k·v·u", sizes | {"p": whole * CHUNK**2 + rest**2}), queries]
 
 
 def lambda_engine(layer: LambdaLayer, table: Size, x: Size, b: int) -> Terms:

@@ -48,7 +48,7 @@ class San(Classifying):
     """1x1 -> stages of max-pool, 1x1, blocks -> average pool -> linear.  (b, in_chans, H, W) -> (b, num_classes).
 
     (Zhao et al. 2020, "Exploring Self-attention for Image Recognition", patchwise.) H and W: at least 2 for each stage
-    in powers, 32 for five.
+    in powers, 32 for five. out_channels, out_strides: of the map after each stage, as `forward_pyramid` returns them.
     """
 
     def __init__(self, config: SanConfig) -> None:
@@ -70,6 +70,7 @@ class San(Classifying):
                 )
             )
             dim = width
+        self.out_channels, self.out_strides = list(config.widths), [2 ** (i + 1) for i in range(len(config.widths))]
         self.dropout = nn.Identity()
         self.classify = linear(dim, check_classes(config.num_classes))
         self.num_features = dim
@@ -77,6 +78,13 @@ class San(Classifying):
     def forward_features(self, x: Tensor) -> Tensor:
         """The map before the average pool: (b, num_features, H / 32, W / 32)."""
         return self.stages(self.stem(x))
+
+    def forward_pyramid(self, x: Tensor) -> dict[str, Tensor]:
+        """The map after each stage, "0" to "4" in a SAN: (b, out_channels[i], H / out_strides[i], W / ...)."""
+        maps, x = {}, self.stem(x)
+        for name, stage in self.stages.named_children():
+            maps[name] = x = stage(x)
+        return maps
 
     def forward(self, x: Tensor) -> Tensor:
         return self.forward_head(self.forward_features(x))

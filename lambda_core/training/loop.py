@@ -52,7 +52,7 @@ def accelerator_for(recipe: Recipe, device: str | None = None) -> Accelerator:
     if recipe.precision == "float16" and (device == "cpu" or not torch.cuda.is_available()):
         raise ValueError("float16 needs a GPU: train in bfloat16 or float32 here (--precision)")
     mixed = {"float32": "no", "bfloat16": "bf16", "float16": "fp16"}[recipe.precision]
-    on_cpu = device == "cpu" or not torch.cuda.is_available()
+    on_cpu = device == "cpu" or not torch.accelerator.is_available()
     if int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")) and not torch.distributed.is_initialized():
         _meet_again("gloo" if on_cpu else "nccl")
     AcceleratorState._reset_state()  # a program may train twice, in another precision
