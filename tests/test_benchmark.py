@@ -10,6 +10,7 @@ import torch
 from lambda_core import LambdaLayer
 from lambda_core.benchmark import __main__ as command
 from lambda_core.benchmark import contest, engines, layers, measuring, models, parity, peers, precision, race, report
+from lambda_core.engines import proof
 
 CPU = torch.device("cpu")
 
@@ -25,7 +26,7 @@ def test_peers_have_our_weights(name, scope, dtype):
     parity.check(name, theirs, parity.step(ours, x, dy), x, dy, dtype)
     with torch.no_grad():
         ours.embeddings.copy_(ours.embeddings.flip(-1))
-    with pytest.raises(parity.Wrong, match="no time is reported"):
+    with pytest.raises(proof.Wrong, match="no time is reported"):
         parity.check(name, theirs, parity.step(ours, x, dy), x, dy, dtype)
 
 

@@ -1,11 +1,22 @@
 """torch.compile takes a layer whole, and gives the same output and gradients; memory formats go in and come out."""
 
+import shutil
+
 import pytest
 import torch
+from torch._dynamo.testing import CompileCounter
 
 from lambda_core import LambdaLayer, LambdaLayer1d
 from lambda_core.engines import ENGINES
 from lambda_core.layers import LAYERS
+
+
+@pytest.fixture(autouse=True)
+def fresh_dynamo():
+    """Each compiled layer counts against the limit of recompilations of one forward."""
+    torch._dynamo.reset()
+    yield
+    torch._dynamo.reset()
 
 
 def results(run, layer, x):
@@ -16,7 +27,6 @@ def results(run, layer, x):
 
 @pytest.mark.parametrize("engine", ["auto", *ENGINES])
 def test_one_graph_and_the_same_gradients(engine):
-    torch._dynamo.reset()
     torch.manual_seed(0)
     layer = LambdaLayer(8, dim_k=4, heads=2, scope=5, engine=engine).double()
     compiled = torch.compile(layer, backend="aot_eager", fullgraph=True)
@@ -28,7 +38,6 @@ def test_one_graph_and_the_same_gradients(engine):
 
 @pytest.mark.parametrize("engine", ["auto", *ENGINES])
 def test_one_graph_in_mixed_precision(engine):
-    torch._dynamo.reset()
     torch.manual_seed(0)
     layer, x = LambdaLayer(8, dim_k=4, heads=2, scope=5, engine=engine), torch.randn(2, 8, 6, 5)
     compiled = torch.compile(layer, backend="aot_eager", fullgraph=True)
@@ -37,7 +46,6 @@ def test_one_graph_in_mixed_precision(engine):
 
 
 def test_other_layers_are_one_graph_too():
-    torch._dynamo.reset()
     torch.manual_seed(0)
     for layer, shape in (
         (LambdaLayer(8, dim_k=4, heads=2, scope=None, size=(6, 6), stride=2), (2, 8, 6, 5)),
@@ -50,7 +58,6 @@ def test_other_layers_are_one_graph_too():
 
 @pytest.mark.parametrize("letter", LAYERS)
 def test_every_letter_is_one_graph(letter):
-    torch._dynamo.reset()
     torch.manual_seed(0)
     layer, x = LAYERS[letter](16, 32, stride=2).double(), torch.randn(2, 16, 7, 5, dtype=torch.float64)
     compiled = torch.compile(layer, backend="aot_eager", fullgraph=True)
@@ -80,3 +87,30 @@ def test_an_exported_layer_takes_any_batch(engine, strict):
     for batch in (2, 7):
         x = torch.randn(batch, 16, 6, 7)
         torch.testing.assert_close(program(x), layer(x), rtol=1e-4, atol=1e-5)
+
+
+def test_no_graph_breaks_at_changing_lengths():
+    layer = LambdaLayer1d(8, dim_k=3, heads=2, scope=3, causal=True)
+    compiled = torch.compile(layer, backend="eager", fullgraph=True)
+    for length in (5, 40):
+        x = torch.randn(2, 8, length)
+        torch.testing.assert_close(compiled(x), layer(x))
+
+
+def test_maps_of_many_sizes_are_compiled_twice():
+    """Once for the first size, once for all others: the choice of the engine does not ask for each."""
+    layer, count = LambdaLayer(8, dim_k=3, heads=2, scope=5).eval(), CompileCounter()
+    compiled = torch.compile(layer, backend=count, fullgraph=True)
+    for side in range(4, 15):
+        x = torch.randn(2, 8, side, side + 3)
+        torch.testing.assert_close(compiled(x), layer(x))
+    assert count.frame_count <= 3
+
+
+@pytest.mark.skipif(not (shutil.which("g++") or shutil.which("clang++")), reason="torch.compile needs a C++ compiler")
+def test_compiled_to_machine_code():
+    layer = LambdaLayer(8, dim_k=3, heads=2, scope=3).eval()
+    x = torch.randn(2, 8, 5, 4)
+    compiled = torch.compile(layer, fullgraph=True, dynamic=False, options={"compile_threads": 1})
+    with torch.no_grad():
+        torch.testing.assert_close(compiled(x), layer(x))

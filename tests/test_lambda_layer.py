@@ -1,54 +1,17 @@
 """LambdaLayer and LambdaLayer1d against the definition, against timm and lucidrains, and against what theory says."""
 
 import copy
-import shutil
 
 import pytest
 import torch
-from torch._dynamo.testing import CompileCounter
 
 from lambda_core import positions
 from lambda_core.engines import ENGINES, attention
 from lambda_core.functional import KEY_NORMS, lambda_layer
 from lambda_core.layers import LambdaLayer, LambdaLayer1d
 from lambda_core.tracing import trace
+from tests.definition import by_definition, identity
 from tests.peers import lucidrains_layer, randomize, timm_layer
-
-
-def by_definition(layer, x, size, pool, known=None):
-    """The layer through lambda_layer: keys before their norm, one embedding a pair found by a walk over all pairs.
-
-    known: (b, n), True where the context is there.
-    """
-    seen = trace(layer, x)
-    q, v = seen["q"], seen["v"]
-    k = seen.get("k", torch.zeros(*v.shape[:2], layer.dim_k, layer.dim_u, dtype=v.dtype))
-    key_norm = layer.key_norm if layer.content else "none"
-    pairs, causal = None, getattr(layer, "causal", False)
-    n = size[0] * size[1]
-    if layer.position:
-        table = layer.embeddings if layer.dims == 2 else layer.embeddings[:, :, None]
-        centre = table.shape[2] // 2, table.shape[3] - 1 if causal else table.shape[3] // 2
-        pairs = torch.zeros(n, n, layer.dim_k, layer.dim_u, dtype=v.dtype)
-        for query in range(n):
-            for context in range(n):
-                row = context // size[1] - query // size[1] + centre[0]
-                column = context % size[1] - query % size[1] + centre[1]
-                if 0 <= row < table.shape[2] and 0 <= column < table.shape[3]:
-                    pairs[query, context] = table[:, :, row, column].detach()
-    mask = torch.ones(n, n, dtype=torch.bool).tril() if causal else None
-    if known is not None:
-        mask = known[:, None] if mask is None else known[:, None] & mask
-    # the trace has queries after their norm
-    y = lambda_layer(q, k, v, pairs, mask=mask, key_norm=key_norm.removesuffix("_keys_queries"))
-    if layer.position_bias is not None:
-        y = y + (q @ layer.position_bias.detach())[..., None]
-    y = y.transpose(2, 3).reshape(len(x), layer.dim_out, *x.shape[2:])
-    return pool(y)
-
-
-def identity(y):
-    return y
 
 
 @pytest.mark.parametrize("size", [(5, 5), (3, 6), (1, 4), (7, 2)])
@@ -85,57 +48,6 @@ def test_stride_averages_what_is_there(size):
         return torch.stack(cells, -1).unflatten(-1, (rows, columns))
 
     torch.testing.assert_close(layer(x), by_definition(layer, x, size, pool), rtol=0, atol=1e-10)
-
-
-@pytest.mark.parametrize("causal", [False, True])
-@pytest.mark.parametrize("n", [1, 4, 7])
-@pytest.mark.parametrize(
-    "options",
-    [
-        {"scope": 3, "dim_u": 2, "position_bias": True},
-        {"scope": None, "size": 7},
-        {"scope": 3, "content": False},
-        {"position": False},
-        *({"scope": 5, "key_norm": key_norm} for key_norm in KEY_NORMS),
-    ],
-    ids=str,
-)
-def test_1d_against_the_definition(causal, n, options):
-    layer = randomize(LambdaLayer1d(6, dim_k=3, heads=2, causal=causal, **options))
-    x = torch.randn(2, 6, n, dtype=torch.float64)
-    torch.testing.assert_close(layer(x), by_definition(layer, x, (1, n), identity), rtol=0, atol=1e-10)
-
-
-def test_causal_output_ignores_the_future():
-    layer = randomize(LambdaLayer1d(4, dim_k=2, heads=2, scope=5, causal=True))
-    x = torch.randn(1, 4, 80, dtype=torch.float64)
-    changed = torch.cat([x[..., :50], torch.randn(1, 4, 30, dtype=torch.float64)], -1)
-    assert torch.equal(layer(x)[..., :50], layer(changed)[..., :50])
-    assert not torch.allclose(layer(x)[..., 50:], layer(changed)[..., 50:])
-
-
-@pytest.mark.parametrize("norm_qv", [True, False])
-def test_in_training_batch_norm_sees_the_future(norm_qv):
-    """As its docstring says, and without it nothing does."""
-    layer = randomize(LambdaLayer1d(4, dim_k=2, heads=2, scope=5, causal=True, norm_qv=norm_qv)).train()
-    x = torch.randn(2, 4, 20, dtype=torch.float64)
-    changed = torch.cat([x[..., :10], torch.randn(2, 4, 10, dtype=torch.float64)], -1)
-    assert torch.allclose(layer(x)[..., :10], layer(changed)[..., :10]) != norm_qv
-
-
-def test_1d_shapes_and_parameters():
-    layer = LambdaLayer1d(6, 8, dim_k=3, heads=2, scope=7, causal=True, stride=2)
-    assert layer(torch.randn(2, 6, 5)).shape == (2, 8, 3)
-    assert layer.embeddings.shape == (3, 1, 4)  # offsets -3 to 0
-    layer(torch.randn(2, 6, 5)).sum().backward()
-    assert all(p.grad is not None for p in layer.parameters())
-    assert LambdaLayer1d(6, scope=None, size=9, heads=2).embeddings.shape == (16, 1, 17)
-    assert LambdaLayer1d(6, scope=None, size=9, heads=2, causal=True).embeddings.shape == (16, 1, 9)
-    traced = trace(LambdaLayer1d(6, dim_k=3, heads=2, scope=3, causal=True), torch.randn(2, 6, 5))
-    assert traced["keys"].shape == (2, 5, 5, 3, 1)
-    torch.testing.assert_close(traced["keys"].sum(2), torch.ones(2, 5, 3, 1))
-    assert traced["content_lambda"].shape == (2, 5, 3, 3)
-    assert traced["input"].shape == traced["output"].shape == (2, 6, 5)
 
 
 TIMM = [
@@ -361,47 +273,6 @@ def test_errors_of_construction(options, message):
         LambdaLayer(**{**GOOD, **options})
 
 
-@pytest.mark.parametrize("key_norm", KEY_NORMS)
-@pytest.mark.parametrize("causal", [None, False, True], ids=["map", "sequence", "causal"])
-def test_a_mask_leaves_positions_out(causal, key_norm):
-    """One example whole, one padded at its end, one with nothing to see, one padded at its beginning."""
-    options = {"dim_k": 3, "heads": 2, "scope": 5, "dim_u": 2, "key_norm": key_norm}
-    size = (3, 4) if causal is None else (1, 12)
-    layer = randomize(LambdaLayer(6, **options) if causal is None else LambdaLayer1d(6, causal=causal, **options))
-    x = torch.randn(4, 6, *size, dtype=torch.float64).flatten(2 if causal is not None else -1)
-    known = torch.ones(4, 12, dtype=torch.bool)
-    known[1, 7:] = known[2] = known[3, :5] = False
-    mask = known.view(4, *x.shape[2:])
-    expected = by_definition(layer, x, size, identity, known)
-    torch.testing.assert_close(layer(x, mask=mask), expected, rtol=0, atol=1e-10)
-    for engine in ENGINES:
-        layer.engine = engine
-        torch.testing.assert_close(layer(x, mask=mask), expected, rtol=0, atol=1e-10)
-    padded = x.masked_fill(~mask[:, None], float("nan"))  # whatever stands there
-    seen = mask[:, None].expand_as(expected)
-    torch.testing.assert_close(layer(padded, mask=mask)[seen], expected[seen], rtol=0, atol=1e-10)
-    torch.testing.assert_close(layer(x, mask=mask[:1]), layer(x))
-    assert (layer(x, mask=mask)[2] == 0).all()
-    for dtype in (torch.float16, torch.bfloat16):
-        with torch.autocast("cpu", dtype):
-            assert layer.float()(x.float(), mask=mask).isfinite().all()
-
-
-def test_gradients_with_a_mask_stay_finite():
-    layer = LambdaLayer1d(8, scope=5, causal=True)
-    x = torch.randn(2, 8, 40, requires_grad=True)
-    known = torch.arange(40) >= torch.tensor([[0], [35]])  # padded on the left, beyond the first chunk of keys
-    (layer(x, mask=known) * known[:, None]).square().sum().backward()
-    assert all(p.grad.isfinite().all() for p in layer.parameters()) and x.grad.isfinite().all()
-    assert (x.grad[0] != 0).any()
-
-
-@pytest.mark.parametrize("mask", [torch.ones(2, 5), torch.ones(2, 4) > 0, torch.ones(3, 5) > 0, torch.ones(5) > 0])
-def test_masks_that_do_not_fit(mask):
-    with pytest.raises(ValueError, match=r"^mask must be a bool tensor \(b, n\) = \(2, 5\) of the context, not "):
-        LambdaLayer1d(8)(torch.randn(2, 8, 5), mask=mask)
-
-
 def test_errors_of_input():
     layer = LambdaLayer(8, heads=2, scope=None, size=(4, 5))
     with pytest.raises(ValueError, match=r"made for inputs up to size=\(4, 5\), not \(5, 4\)$"):
@@ -431,44 +302,6 @@ def test_it_says_which_engine_and_why():
             line.explain_engine(8, wrong)
     assert LambdaLayer(64, position=False).explain_engine(8, (14, 14)) == "none: this layer has no position part."
     assert "scope=23" in repr(LambdaLayer(64))
-
-
-@pytest.fixture
-def fresh_dynamo():
-    """Each compiled layer counts against the limit of recompilations of one forward."""
-    torch._dynamo.reset()
-    yield
-    torch._dynamo.reset()
-
-
-@pytest.mark.usefixtures("fresh_dynamo")
-def test_no_graph_breaks_at_changing_lengths():
-    layer = LambdaLayer1d(8, dim_k=3, heads=2, scope=3, causal=True)
-    compiled = torch.compile(layer, backend="eager", fullgraph=True)
-    for length in (5, 40):
-        x = torch.randn(2, 8, length)
-        torch.testing.assert_close(compiled(x), layer(x))
-
-
-@pytest.mark.usefixtures("fresh_dynamo")
-def test_maps_of_many_sizes_are_compiled_twice():
-    """Once for the first size, once for all others: the choice of the engine does not ask for each."""
-    layer, count = LambdaLayer(8, dim_k=3, heads=2, scope=5).eval(), CompileCounter()
-    compiled = torch.compile(layer, backend=count, fullgraph=True)
-    for side in range(4, 15):
-        x = torch.randn(2, 8, side, side + 3)
-        torch.testing.assert_close(compiled(x), layer(x))
-    assert count.frame_count <= 3
-
-
-@pytest.mark.usefixtures("fresh_dynamo")
-@pytest.mark.skipif(not (shutil.which("g++") or shutil.which("clang++")), reason="torch.compile needs a C++ compiler")
-def test_compiled_to_machine_code():
-    layer = LambdaLayer(8, dim_k=3, heads=2, scope=3).eval()
-    x = torch.randn(2, 8, 5, 4)
-    compiled = torch.compile(layer, fullgraph=True, dynamic=False, options={"compile_threads": 1})
-    with torch.no_grad():
-        torch.testing.assert_close(compiled(x), layer(x))
 
 
 def test_a_centred_pooling_window():

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from lambda_core.benchmark import engines as benchmark
-from lambda_core.benchmark import models, parity
+from lambda_core.benchmark import models
 from lambda_core.engines import ENGINES, measure, proof
 
 CPU = torch.device("cpu")
@@ -83,7 +83,7 @@ def test_no_time_for_a_wrong_network_of_a_peer(monkeypatch):
     monkeypatch.setattr(models, "build", lambda name, stages: torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3)))
     models._made_by("lucidrains", "float32", CPU)
     monkeypatch.setattr(models, "with_peers", lambda name, network: torch.nn.Sequential(network, torch.nn.ReLU()))
-    with pytest.raises(parity.Wrong, match="the network of lucidrains: its output is off"):
+    with pytest.raises(proof.Wrong, match="the network of lucidrains: its output is off"):
         models._made_by("lucidrains", "float32", CPU)
 
 

@@ -18,3 +18,12 @@ def test_patchwise_networks(name):
     assert len(SANS[name].depths) == len(SANS[name].windows)
     with pytest.raises(TypeError, match=f"^{name} has no option 'stages'; there are depths, widths, windows, num_cl"):
         build(name, stages="CCLL")
+
+
+def test_a_san_has_a_pyramid_too():
+    model = build("san10", widths=(32, 64, 64, 128, 128)).eval()
+    with torch.no_grad():
+        maps = model.forward_pyramid(x := torch.randn(1, 3, 64, 96))
+        torch.testing.assert_close(maps["4"], model.forward_features(x))
+    shapes = [(1, c, 64 // s, 96 // s) for c, s in zip(model.out_channels, model.out_strides, strict=True)]
+    assert [tuple(each.shape) for each in maps.values()] == shapes

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from lambda_core.benchmark import parity
 from lambda_core.benchmark.measuring import Failures, milliseconds, peak_bytes, release, tolerated
 from lambda_core.benchmark.precision import full_float32, timed_precision
+from lambda_core.engines.proof import Wrong
 from lambda_core.layers.lambda_layer import LambdaLayer
 
 WHAT = ("step", "inference", "memory")
@@ -56,7 +57,7 @@ class Contest:
                     with tolerated(name, None if layer is ours else self.failed["parity"]):
                         try:
                             parity.check(name, layer, reference, x, dy, precision)
-                        except parity.Wrong as wrong:
+                        except Wrong as wrong:
                             if layer is ours or precision == "float32":
                                 raise SystemExit(str(wrong)) from None
                             raise

@@ -42,7 +42,7 @@ def with_peers(name: str, network: nn.Module) -> nn.Module:
 
 
 def _made_by(name: str, precision: str, device: torch.device) -> nn.Module:
-    """LambdaResNet-50 with that peer's layers. Raises parity.Wrong if it scores small pictures otherwise than ours."""
+    """LambdaResNet-50 with that peer's layers. Raises Wrong if it scores small pictures otherwise than ours."""
     check_safe(name, precision, device, 23, 7)
     network = build("lambda_resnet50", stages="LLLL")
     x = torch.randn(2, 3, 64, 64)

@@ -6,8 +6,6 @@ from torch import Tensor, nn
 from lambda_core.benchmark.precision import PRECISIONS, TOLERANCES, autocast
 from lambda_core.engines.proof import Wrong
 
-__all__ = ["Wrong", "check", "inference", "inputs", "refuse", "step"]
-
 
 def step(layer: nn.Module, x: Tensor, dy: Tensor, precision: str = "float32") -> list[Tensor]:
     """The output, and the gradients of the input and of all parameters."""

@@ -153,9 +153,7 @@ def check_storable(layer: LambdaLayer, project: str, window: int, slices: bool =
         pooling: layer.stride == 1 or getattr(layer.pool, "kernel_size", None) == window,
         "queries and context of equal width": layer.dim_context == layer.dim,
         "u = 1": slices or layer.dim_u == 1,
-        "both halves": bool(
-            layer.to_k is not None and layer.embeddings is not None and layer.content and layer.position
-        ),
+        "both halves": layer.content and layer.position,
         "softmax keys": layer.key_norm == "softmax",
         "norms on queries and values": isinstance(layer.norm_q, nn.BatchNorm2d),
         "a square map": window != 0 or layer.scope is not None or len(set(layer.size or ())) == 1,

@@ -10,13 +10,18 @@ from lambda_core.positions import is_count
 
 
 class Classifying(nn.Module):
-    """A network of `Block`s, and what comes after the last map: average pool -> dropout -> linear.
+    """stem -> stages of `Block`s -> average pool -> dropout -> linear.
 
-    num_features: channels of that map. config: the configuration, which follows `reset_classifier`.
+    num_features: channels of the last map. out_channels, out_strides: of the map after each stage. config: the
+    configuration, which follows `reset_classifier`.
     """
 
     config: Any
     num_features: int
+    out_channels: list[int]
+    out_strides: list[int]
+    stem: nn.Module
+    stages: nn.Sequential
     dropout: nn.Module
     classify: nn.Module
 
@@ -37,6 +42,24 @@ class Classifying(nn.Module):
         self.config = replace(self.config, num_classes=check_classes(num_classes))
         rest = next(self.parameters())
         self.classify = linear(self.num_features, num_classes).to(rest)
+
+    def forward_features(self, x: Tensor) -> Tensor:
+        """The map before the average pool: (b, num_features, H / 32, W / 32) in a ResNet-50."""
+        return self.stages(self.stem(x))
+
+    def forward_pyramid(self, x: Tensor) -> dict[str, Tensor]:
+        """The map after each stage, "0" to "3" in a ResNet-50: (b, out_channels[i], H / out_strides[i], W / ...).
+
+        The names are those of torchvision's detection models, whose FeaturePyramidNetwork takes this dict, and
+        `out_channels` as its in_channels_list.
+        """
+        maps, x = {}, self.stem(x)
+        for name, stage in self.stages.named_children():
+            maps[name] = x = stage(x)
+        return maps
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.forward_head(self.forward_features(x))
 
     def forward_head(self, x: Tensor, pre_logits: bool = False) -> Tensor:
         """From the map of `forward_features`, (b, num_features, h, w), to scores; to pooled features, if pre_logits."""

@@ -64,25 +64,6 @@ class ResNet(Classifying):
         self._share()
         self.register_load_state_dict_post_hook(_share_again)
 
-    def forward_features(self, x: Tensor) -> Tensor:
-        """The map before the average pool: (b, num_features, H / 32, W / 32) in a ResNet-50."""
-        return self.stages(self.stem(x))
-
-    def forward_pyramid(self, x: Tensor) -> dict[str, Tensor]:
-        """The map after each stage, "0" to "3" in a ResNet-50: (b, out_channels[i], H / out_strides[i], W / ...).
-
-        The names are those of torchvision's detection models, whose FeaturePyramidNetwork takes this dict, and
-        `out_channels` as its in_channels_list.
-        """
-        maps = {}
-        x = self.stem(x)
-        for name, stage in self.stages.named_children():
-            maps[name] = x = stage(x)
-        return maps
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.forward_head(self.forward_features(x))
-
     def _share(self) -> None:
         """One parameter for the embeddings of equal shape at a resolution, where the configuration asks for it."""
         if not self.config.share_embeddings:

@@ -74,17 +74,3 @@ class San(Classifying):
         self.dropout = nn.Identity()
         self.classify = linear(dim, check_classes(config.num_classes))
         self.num_features = dim
-
-    def forward_features(self, x: Tensor) -> Tensor:
-        """The map before the average pool: (b, num_features, H / 32, W / 32)."""
-        return self.stages(self.stem(x))
-
-    def forward_pyramid(self, x: Tensor) -> dict[str, Tensor]:
-        """The map after each stage, "0" to "4" in a SAN: (b, out_channels[i], H / out_strides[i], W / ...)."""
-        maps, x = {}, self.stem(x)
-        for name, stage in self.stages.named_children():
-            maps[name] = x = stage(x)
-        return maps
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.forward_head(self.forward_features(x))

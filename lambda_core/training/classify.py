@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from torch import nn
 from torch.utils.data import DataLoader, Subset
 
@@ -160,7 +160,7 @@ def _exported(file: Path, run: Run) -> bool:
     try:
         with safe_open(file, "pt") as opened:
             return json.loads(opened.metadata()["lambda_core"])["card"]["epochs"] == run.epoch
-    except Exception:  # a file that is not there, or not whole, is written again
+    except (OSError, SafetensorError, KeyError, TypeError, ValueError):  # not there, not whole, or not one of ours
         return False
 
 

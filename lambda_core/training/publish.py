@@ -83,7 +83,7 @@ def record(results: Path, name: str, file: Path, figures: dict[str, float]) -> N
         "spread": 0.0,
         "runs": [run | {"history": history(file.parent)}],
     }
-    title = str(loaded.card["data"]).partition(":")[0]
+    title = loaded.card["data"].partition(":")[0].partition(" at ")[0]  # at the size of the files, not of the network
     data_of = f"{title} at {loaded.preprocess['size']} px, {loaded.card['epochs']} epochs, 1 seed"
     content |= {"date": date.today().isoformat(), "data": data_of, "networks": [*others, network]}
     write_atomically(results, lambda path: path.write_text(json.dumps(content, indent=1) + "\n"))
