@@ -15,6 +15,7 @@ from urllib.parse import parse_qsl
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
+from explorer import importing
 from explorer.serving import FOR_EVER
 
 SCRIPT, TRACE = "early/canvas.js", "early/trace"
@@ -57,8 +58,9 @@ def trace(query: str) -> bytes | None:
 
     A layer, a pixel or a step that does not exist is the first or the nearest, as on the page, which says so.
     """
-    from explorer import canvas, images, loading, state
-    from lambda_core.checkpoints import zoo
+    with importing.LOCK:
+        from explorer import canvas, images, loading, state
+        from lambda_core.checkpoints import zoo
 
     selection, _ = state.from_query(dict(parse_qsl(query)))
     name = selection.network or loading.HOME

@@ -11,6 +11,7 @@ from typing import Any, cast
 import numpy as np
 import streamlit as st
 import torch
+import torchvision  # noqa: F401 - whole, while modules are imported one thread at a time (importing.LOCK)
 from PIL import Image
 
 from explorer import fitness, images

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import streamlit as st
 
-from explorer import navigation, notes, state, tour
+from explorer import importing, navigation, notes, state, tour
 from explorer.components.fonts import fonts
 
 ASSETS = Path(__file__).with_name("assets")
@@ -14,11 +14,13 @@ st.logo(str(ASSETS / "logo.svg"), size="large", link=None)
 st.html(ASSETS / "app.css")
 fonts()
 
+pages = {info.title: info for info in navigation.find()}
 menu: dict[str, list] = {}
-for info in navigation.find():
+for info in pages.values():
     page = st.Page(info.path, title=info.title, url_path=info.path.stem, default=info.path.stem == "home")
     menu.setdefault(info.group, []).append(page)
 chosen = st.navigation(menu, position="top")
+importing.imports(pages[chosen.title].path)
 state.arrive(chosen.url_path)
 with tour.line(chosen.url_path):
     notes.reserve()

@@ -13,6 +13,8 @@ from typing import Any
 
 import streamlit as st
 
+from explorer import importing, navigation
+
 STATIC = Path(st.__file__).parent / "static"  # index.html, and in static/ the client, whose names carry hashes
 FOR_EVER = "public, immutable, max-age=31536000"  # for a file whose address names its content, as Streamlit says it
 CONNECTED = (socket.AF_INET, socket.AF_INET6)
@@ -56,10 +58,14 @@ def send_at_once(port: int) -> int:
 
 
 def warm() -> None:
-    """Import what pages need, and let the network run once."""
-    from explorer import canvas, controls, exporting, formula, loading, sidebar, tour  # noqa: F401
-
+    """Import what the first page needs, let the network run once, and import the rest."""
+    with importing.LOCK:
+        from explorer import canvas, controls, exporting, formula, loading, sidebar, tour  # noqa: F401
     loading.warm()
+    for page in navigation.find():
+        importing.imports(page.path)
+    with importing.LOCK:
+        from explorer import plots  # noqa: F401 - matplotlib, for the first export
 
 
 class Client:
