@@ -18,12 +18,13 @@ from lambda_core.engines.operator import CACHE, empty_output, operator, room
 
 PASSES = 128  # multiply-adds that take as long as the passes over one lambda entry
 COLUMNS = 128  # batch x value channels that are worked off together
+CORES = 2  # whose caches are made use of: the more there are, the more memory a tile takes
 
 
 class _Plan:
     """The matrices for one map, and the spectrum of E.
 
-    Frequencies come as f real parts, then f imaginary parts: (2, f). Context columns are in reverse order, as in
+    The matrices give f real parts, then f imaginary parts: (2, f). Context columns are in reverse order, as in
     `positions.windows`, so that the Toeplitz matrices are windows of the reversed table.
     """
 
@@ -47,28 +48,43 @@ class _Plan:
         return (torch.arange(self.f)[:, None] * at % self.length).double() * (2 * math.pi / self.length)
 
     def spectrum(self, table: Tensor) -> Tensor:
-        """(k, u, R, C) -> (2, f, k, 2W - 1, u), the columns of the table in reverse order."""
+        """(k, u, R, C) -> (f, k, 2W - 1, u, 2), the columns of the table in reverse order, imaginary parts last."""
         table = positions.crop(table, self.size)
         rows, width = table.shape[2], 2 * self.size[1] - 1
         padded = table.new_zeros(rows, table.shape[0], width, table.shape[1])
         edge = self.size[1] - 1 - self.half
         padded[:, :, edge : width - edge] = table.flip(-1).permute(2, 0, 3, 1)
-        return (self.embed @ padded.flatten(1)).view(2, self.f, *padded.shape[1:])
+        return (self.embed @ padded.flatten(1)).view(2, self.f, *padded.shape[1:]).permute(1, 2, 3, 4, 0).contiguous()
 
     def table(self, spectrum: Tensor, like: Tensor) -> Tensor:
         """The adjoint of `spectrum`."""
         edge = self.size[1] - 1 - self.half
-        inside = spectrum[:, :, :, edge : spectrum.shape[3] - edge]
+        inside = spectrum[:, :, edge : spectrum.shape[2] - edge].permute(4, 0, 1, 2, 3)
         found = (self.embed.t() @ inside.flatten(0, 1).flatten(1)).view(-1, *inside.shape[2:])
         result = torch.zeros_like(like)
         positions.crop(result, self.size).copy_(found.permute(1, 3, 0, 2).flip(-1))
         return result
 
-    def values(self, v: Tensor) -> Tensor:
-        """(b, m, v, u) -> (2, f, W u, b v), the columns of the map in reverse order."""
+    def signal(self, v: Tensor) -> Tensor:
+        """(b, m, v, u) -> (2, f, W u, 2, b v), the columns of the map in reverse order.
+
+        What the Toeplitz matrices multiply: (real, -imaginary) parts, which give real ones, then (imaginary, real).
+        """
         b, _, values, u = v.shape
         maps = v.unflatten(1, self.size).permute(1, 2, 4, 0, 3).flip(1)  # (H, W, u, b, v)
-        return (self.analyse @ maps.reshape(self.size[0], -1)).view(2, self.f, self.size[1] * u, b * values)
+        found = (self.analyse @ maps.reshape(self.size[0], -1)).view(2, self.f, self.size[1] * u, b * values)
+        signal = found.new_empty(2, *found.shape[1:3], 2, found.shape[3])
+        signal[0, :, :, 0] = signal[1, :, :, 1] = found[0]
+        signal[1, :, :, 0] = found[1]
+        torch.neg(found[1], out=signal[0, :, :, 1])
+        return signal
+
+    def values(self, signal: Tensor, like: Tensor) -> Tensor:
+        """The adjoint of `signal`."""
+        b, _, values, u = like.shape
+        found = torch.cat([signal[0, :, :, 0] + signal[1, :, :, 1], signal[1, :, :, 0] - signal[0, :, :, 1]])
+        maps = (self.analyse.t() @ found.flatten(1)).view(*self.size, u, b, values)
+        return maps.flip(1).permute(3, 0, 1, 4, 2).flatten(1, 2)
 
     def tiles(self, columns: int) -> Iterator[tuple[slice, slice]]:
         """Query columns, and the reversed context columns that they reach."""
@@ -82,31 +98,23 @@ class _Plan:
 
 
 def _toeplitz(spectrum: Tensor, here: slice, there: slice) -> Tensor:
-    """(2, f, k, 2W - 1, u) -> (f, columns k, 2 context u)"""
+    """(f, k, 2W - 1, u, 2) -> (f, columns k, context u 2)"""
     reach = there.stop - there.start
-    windows = spectrum.unfold(3, reach, 1)[:, :, :, here.start + there.start : here.stop + there.start]
-    return windows.permute(1, 3, 2, 0, 5, 4).reshape(spectrum.shape[1], -1, 2 * reach * spectrum.shape[4])
+    windows = spectrum.unfold(2, reach, 1)[:, :, here.start + there.start : here.stop + there.start]
+    return windows.permute(0, 2, 1, 5, 3, 4).flatten(1, 2).flatten(2)
 
 
 def _add_toeplitz(spectrum: Tensor, here: slice, there: slice, grad: Tensor) -> None:
     """The adjoint of `_toeplitz`, added to the gradient of the spectrum."""
-    _, f, k, _, u = spectrum.shape
+    f, k, _, u, _ = spectrum.shape
     reach = there.stop - there.start
-    for x, part in enumerate(grad.view(f, -1, k, 2, reach, u).unbind(1), here.start + there.start):
-        spectrum[:, :, :, x : x + reach] += part.permute(2, 0, 1, 3, 4)
+    for x, part in enumerate(grad.view(f, -1, k, reach, u, 2).unbind(1), here.start + there.start):
+        spectrum[:, :, x : x + reach] += part
 
 
-def _pairs(signal: Tensor, there: slice, u: int) -> Tensor:
-    """What the Toeplitz matrices multiply, for real, then imaginary parts: (2, f, 2 context u, b v)"""
-    real, imaginary = signal[:, :, there.start * u : there.stop * u]
-    return torch.stack([torch.cat([real, -imaginary], 1), torch.cat([imaginary, real], 1)])
-
-
-def _add_pairs(signal: Tensor, there: slice, u: int, grad: Tensor) -> None:
-    """The adjoint of `_pairs`, added to the gradient of the signal."""
-    parts = grad.unflatten(2, (2, -1))  # (2, f, 2, context u, b v)
-    signal[0, :, there.start * u : there.stop * u] += parts[0, :, 0] + parts[1, :, 1]
-    signal[1, :, there.start * u : there.stop * u] += parts[1, :, 0] - parts[0, :, 1]
+def _reached(signal: Tensor, there: slice, u: int) -> Tensor:
+    """What a tile reaches of a signal (2, f, W u, 2, b v): (2, f, context u 2, b v), in place."""
+    return signal[:, :, there.start * u : there.stop * u].flatten(2, 3)
 
 
 def _tile(x: Tensor, here: slice, size: positions.Size) -> Tensor:
@@ -125,16 +133,16 @@ class _Examples:
     def __init__(self, plan: _Plan, v: Tensor, content: Tensor) -> None:
         self.b, _, self.values, self.u = v.shape
         self.plan, self.content, self.columns = plan, content, self.b * self.values
-        self.signal = plan.values(v)
+        self.signal = plan.signal(v)
 
     def constant(self, spectrum: Tensor) -> Tensor:
         """Frequency 0, the sum down a column: (2, f, columns k, b v) -> (columns, b, k, v)"""
         return spectrum[0, 0].view(-1, self.content.shape[1], self.b, self.values).transpose(1, 2)
 
-    def lambdas(self, matrices: Tensor, pairs: Tensor) -> Tensor:
+    def lambdas(self, matrices: Tensor, reached: Tensor) -> Tensor:
         """λc + λp -> (H, columns, k, b, v)"""
         spectrum = matrices.new_empty(2, *matrices.shape[:2], self.columns)
-        for part, place in zip(pairs, spectrum, strict=True):
+        for part, place in zip(reached, spectrum, strict=True):
             torch.bmm(matrices, part, out=place)
         self.constant(spectrum).add_(self.content, alpha=self.plan.length)
         found = product(self.plan.synthesise, spectrum.view(2 * self.plan.f, -1))
@@ -149,7 +157,7 @@ def output(q: Tensor, v: Tensor, table: Tensor, content: Tensor, size: positions
     for here, there in plan.tiles(_width(plan, v, content)):
         matrices = _toeplitz(spectrum, here, there)
         for group, part_q, part_y in zip(groups, q.split(together), y.split(together), strict=True):
-            lambdas = group.lambdas(matrices, _pairs(group.signal, there, group.u)).flatten(0, 1)
+            lambdas = group.lambdas(matrices, _reached(group.signal, there, group.u)).flatten(0, 1)
             queries = _tile(part_q, here, size)
             heads = queries.new_empty(*queries.shape[:3], group.values)
             for i, each in enumerate(queries):
@@ -172,8 +180,8 @@ def gradients(
         examples = _Examples(plan, part_v, part_content)
         dsignal = torch.zeros_like(examples.signal)
         for here, there in plan.tiles(_width(plan, v, content)):
-            matrices, pairs = _toeplitz(spectrum, here, there), _pairs(examples.signal, there, examples.u)
-            lambdas = examples.lambdas(matrices, pairs).flatten(0, 1)  # (H columns, k, b, v)
+            matrices, reached = _toeplitz(spectrum, here, there), _reached(examples.signal, there, examples.u)
+            lambdas = examples.lambdas(matrices, reached).flatten(0, 1)  # (H columns, k, b, v)
             queries, heads = _tile(part_q, here, size), _tile(part_dy, here, size)  # (b, H columns, h, k or v)
             dqueries = torch.empty_like(queries)
             for i, each in enumerate(heads):
@@ -185,15 +193,14 @@ def gradients(
             dtile = product(plan.synthesise.t(), lambdas.view(size[0], -1)).view(2, *matrices.shape[:2], -1)
             del lambdas
             part_dcontent += examples.constant(dtile).sum(0).mul(plan.length)
-            dmatrices = torch.bmm(dtile[0], pairs[0].mT).baddbmm_(dtile[1], pairs[1].mT)
-            torch.bmm(matrices.mT, dtile[0], out=pairs[0])  # the gradients lie where the pairs were
-            torch.bmm(matrices.mT, dtile[1], out=pairs[1])
+            dmatrices = torch.bmm(dtile[0], reached[0].mT).baddbmm_(dtile[1], reached[1].mT)
+            for part, place in zip(dtile, _reached(dsignal, there, examples.u), strict=True):
+                place.baddbmm_(matrices.mT, part)
             del dtile
             _add_toeplitz(dspectrum, here, there, dmatrices)
-            _add_pairs(dsignal, there, examples.u, pairs)
-            del matrices, pairs, dmatrices  # or the next tile's come on top
-        maps = (plan.analyse.t() @ dsignal.view(2 * plan.f, -1)).view(*size, examples.u, examples.b, -1)
-        part_dv.copy_(maps.flip(1).permute(3, 0, 1, 4, 2).flatten(1, 2))
+            del matrices, reached, dmatrices  # or the next tile's come on top
+        del examples
+        part_dv.copy_(plan.values(dsignal, part_v))
     return dq, dv, plan.table(dspectrum, table), dcontent
 
 
@@ -203,9 +210,9 @@ def _together(v: Tensor) -> int:
 
 
 def _width(plan: _Plan, v: Tensor, content: Tensor) -> int:
-    """Columns of a tile, for as many examples as are worked off together: its spectrum stays in a core's own cache."""
+    """Columns of a tile, for as many examples as are worked off together: the cores' own caches hold its spectrum."""
     numbers = content.shape[1] * min(len(v), _together(v)) * v.shape[2]
-    return tile_columns(plan.size[1], 2 * plan.f * numbers, room(v))
+    return tile_columns(plan.size[1], 2 * plan.f * numbers, room(v) * min(CORES, torch.get_num_threads()))
 
 
 def tile_columns(width: int, numbers: int, room: int) -> int:
@@ -227,5 +234,5 @@ def cost(q: tuple[int, ...], v: tuple[int, ...], table: tuple[int, ...], size: p
     tile = tile_columns(width, parts * k * together, CACHE)
     reach = min(width, tile + 2 * (columns // 2))
     operations = b * n * k * values * (parts * (2 * reach * u + height) // height + h + PASSES)
-    spectra = 2 * parts * width * u * (2 * k + b * values)
-    return operations, spectra + 2 * parts * reach * u * (tile * k + 2 * together) + 2 * parts * tile * k * together
+    spectra = 2 * parts * width * u * (2 * k + max(b * values, 2 * together))
+    return operations, spectra + 2 * parts * tile * k * (reach * u + together)

@@ -53,16 +53,17 @@ class _Project(torch.autograd.Function):
         if torch.is_grad_enabled():  # this gradient shall have one of its own
             dx = sum(((dy @ w).mT for w, dy in zip(weights, dys, strict=True)), torch.zeros_like(x))
             return dx, *((x @ dy).sum(0).t() for dy in dys)
-        dx, every = torch.empty_like(x), torch.cat(weights)
+        dx, every, last = torch.empty_like(x), torch.cat(weights), x.mT.is_contiguous()
         dweights = torch.zeros_like(every, dtype=wide(every).dtype)
-        transposed = every.t().contiguous()
+        if not last:
+            every = every.t().contiguous()
         for part, place, *dy in zip(*(t.split(_together(x)) for t in (x, dx, *dys)), strict=True):
             d = torch.cat(dy, 2).flatten(0, 1)  # (b n, every c)
-            if x.mT.is_contiguous():
+            if last:
                 place.mT.copy_(product(d, every).view(place.mT.shape))
                 dweights += product(d.t(), _rows(part))
             else:
-                place.copy_(product(transposed, d.t()).unflatten(1, (len(part), -1)).transpose(0, 1))
+                place.copy_(product(every, d.t()).unflatten(1, (len(part), -1)).transpose(0, 1))
                 dweights += product(d.t(), _columns(part).t())
         return dx, *dweights.to(every.dtype).split([len(w) for w in weights])
 
@@ -73,8 +74,10 @@ class _ChannelsFirst(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor) -> Tensor:
         y = x.new_empty(x.shape)
+        if torch.get_num_threads() > 1:
+            return y.copy_(x)
         for source, target in zip(x, y, strict=True):
-            target.copy_(source)  # two axes at a time, which PyTorch transposes block by block
+            target.copy_(source)  # two axes at a time, which PyTorch transposes block by block, on one thread
         return y
 
     @staticmethod
