@@ -30,6 +30,8 @@ def positive(text: str) -> int:
 def writable(text: str) -> Path:
     """For argparse: a file that can be written, which is asked before the figures are measured and not after."""
     path = Path(text)
+    if text == "-":
+        raise argparse.ArgumentTypeError("'-' is no file: give one a name")
     if path.is_dir():
         raise argparse.ArgumentTypeError(f"{text!r} cannot be written: it is a folder")
     if not path.parent.is_dir():

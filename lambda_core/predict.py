@@ -14,6 +14,7 @@ import torch
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from lambda_core.arguments import device as usable
+from lambda_core.arguments import writable
 from lambda_core.checkpoints import Checkpoint, CheckpointRefused, load_checkpoint
 from lambda_core.data import prepare
 from lambda_core.pictures import as_rgb
@@ -78,12 +79,21 @@ def main(arguments: list[str] | None = None) -> None:
         "--checkpoint", default=DEFAULT, help="a network of the zoo, a file, or timm/NAME (%(default)s)"
     )
     parser.add_argument("--top", type=int, default=5, help="how many classes (%(default)s)")
-    parser.add_argument("--json", metavar="FILE", help="write the result to this file; - prints it, and no table")
+    parser.add_argument(
+        "--json",
+        type=_printed_or_written,
+        metavar="FILE",
+        help="write the result to this file; - prints it, and no table",
+    )
     parser.add_argument("--device", default="cpu", help="cpu, cuda, cuda:1, mps (%(default)s)")
     options = parser.parse_args(arguments)
     if options.top < 1:
         parser.error(f"--top must be at least 1, not {options.top}")
     sys.exit(run(options))
+
+
+def _printed_or_written(text: str) -> str | Path:
+    return text if text == "-" else writable(text)
 
 
 def run(options: argparse.Namespace) -> int:
@@ -115,9 +125,9 @@ def run(options: argparse.Namespace) -> int:
         print(text)
     elif options.json:
         try:
-            Path(options.json).write_text(text + "\n", encoding="utf-8")
+            options.json.write_text(text + "\n", encoding="utf-8")
         except OSError as error:
-            return _refuse(f"{options.json!r} cannot be written: {error.strerror}")
+            return _refuse(f"{str(options.json)!r} cannot be written: {error.strerror}")
     return code
 
 

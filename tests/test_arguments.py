@@ -1,10 +1,12 @@
 """Commands that take long ask first: whether they can write what they find, and whether the file tells enough."""
 
 import re
+from argparse import ArgumentTypeError
 
 import pytest
 
 from lambda_core import build, data, evaluation, save_checkpoint
+from lambda_core.arguments import writable
 from lambda_core.attribution import __main__ as attribution
 from lambda_core.benchmark import __main__ as benchmark
 from lambda_core.engines import measure
@@ -52,6 +54,11 @@ def test_a_file_that_cannot_be_written(name, place, reason, tmp_path, capsys):
     out, err = capsys.readouterr()
     assert not out
     assert re.search(rf"argument --json: '.*' cannot be written: {reason}", err)
+
+
+def test_a_dash_is_no_file():
+    with pytest.raises(ArgumentTypeError, match="'-' is no file: give one a name"):
+        writable("-")
 
 
 @pytest.mark.parametrize("name", MEASURES)
