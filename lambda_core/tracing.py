@@ -21,8 +21,10 @@ class Tap(nn.Module):
 
 
 @torch.no_grad()
-def trace(module: nn.Module, x: Any) -> dict[str, Tensor]:
+def trace(module: nn.Module, x: Any, *more: Any, **named: Any) -> dict[str, Tensor]:
     """Run `module(x)` once in its present mode and return every tapped tensor by its name, and the output.
+
+    more, named: further arguments of the module, as in `trace(layer, x, context, mask=mask)`.
 
     For a `LambdaLayer`: input (b, dim, H, W), q (b, h, n, k), k and keys (b, m, k, u), v (b, m, v, u),
     content_lambda (b, k, v), position_lambda (b, n, k, v), content_output and position_output (b, h, n, v), both
@@ -49,7 +51,7 @@ def trace(module: nn.Module, x: Any) -> dict[str, Tensor]:
             if isinstance(part, Tap):
                 handle = part.register_forward_hook(keep(name.replace("_orig_mod.", "")))
                 stack.callback(handle.remove)
-        output = module(x)
+        output = module(x, *more, **named)
     if isinstance(output, Tensor):
         found["output"] = output.clone()
     return found

@@ -42,6 +42,16 @@ def test_names_and_shapes_of_a_layer():
     assert not any(value.requires_grad for value in seen.values())
 
 
+def test_context_and_mask_are_passed_on():
+    mixing = layer(dim_context=4, position=False)
+    x, context = torch.randn(2, 6, 5, 4), torch.randn(2, 4, 3, 3)
+    mask = torch.ones(2, 3, 3, dtype=torch.bool)
+    mask[:, 0, 0] = False
+    seen = trace(mixing, x, context, mask=mask)
+    assert torch.equal(seen["output"], mixing(x, context, mask))
+    assert not seen["keys"][:, 0].any() and seen["keys"][:, 1:].all()
+
+
 def test_halves_that_are_off_have_no_names():
     x = torch.randn(1, 6, 4, 4)
     assert NAMES - set(trace(layer(content=False), x)) == {"k", "keys", "content_lambda", "content_output"}
