@@ -153,7 +153,8 @@ def write(found: Mapping[str, Mapping[int, Mapping[str, Any]]]) -> None:
     networks = [_summary(name, found[name]) for name in ABLATIONS if found.get(name)]
 
     def where(runs: int) -> str:
-        return f"Imagenette at {SIDE} px, {SHARED.epochs} epochs, {runs} seed{'s' if runs > 1 else ''}"
+        seeds = f"{runs} seed{'s' if runs > 1 else ''}"
+        return f"small networks (micro_*), Imagenette at {SIDE} px, {SHARED.epochs} epochs, {seeds}"
 
     content = {
         "command": "python -m lambda_core.training.ablations --data DIR",
