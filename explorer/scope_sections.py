@@ -171,7 +171,7 @@ def _draw_cost(scheme: str, _rows: list[dict[str, Any]]) -> None:
     st.caption("`python -m lambda_core.tables --table scope` prints this table; the figures are from there.")
     if measured:
         st.caption(
-            f"Small networks: ours, {'; '.join(measured)}. Their lambda layers see maps of "
+            f"Ours: {'; '.join(measured)}. Their lambda layers see maps of "
             f"{LARGEST_MAP} × {LARGEST_MAP} and less, where 23 × 23 is everything: r = 23 and global are one network. "
             "The levels of two data sets do not compare, the way they rise with r does."
         )
