@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from safetensors.torch import save
 
 from lambda_core import LambdaLayer, build, load_checkpoint, save_checkpoint
-from lambda_core.checkpoints import CheckpointRefused, read_checkpoint, to_timm, zoo
+from lambda_core.checkpoints import CheckpointRefused, dialect, read_checkpoint, to_timm, zoo
 
 OVERRIDES = {
     "depths": (1, 1, 1, 1), "widths": (8, 8, 8, 8), "stem": ((3, 8, 2),), "pool": False,
@@ -228,6 +228,7 @@ def test_files_of_training_scripts(tmp_path):
         {"state_dict": {f"model.{key}": value for key, value in weights.items()}},
         {"net": weights, **beside},
         {"net": {f"module.{key}": value for key, value in weights.items()}},
+        {f"backbone.{key}": value for key, value in weights.items()},
     ]
     for number, content in enumerate(contents):
         torch.save(content, path := tmp_path / f"{number}.pt")
@@ -240,6 +241,19 @@ def test_files_of_training_scripts(tmp_path):
     torch.save({key: value.to("meta") for key, value in weights.items()}, path)
     with pytest.raises(CheckpointRefused, match="the file holds no weights"):
         load_checkpoint(path)
+
+
+@pytest.mark.parametrize(
+    ("names", "plain_names"),
+    [
+        (["net.stem.0.weight", "net.head.bias"], ["stem.0.weight", "head.bias"]),
+        (["stages.0.mix.weight", "stages.1.mix.weight"], None),  # a part of a network
+        (["head.weight", "head.bias"], None),
+        (["net.stem.0.weight", "classifier.bias"], None),
+    ],
+)
+def test_what_a_module_around_a_network_puts_before_its_names(names, plain_names):
+    assert list(dialect.plain(dict.fromkeys(names, torch.ones(1)))) == (plain_names or names)
 
 
 def test_truncated_pt(model):

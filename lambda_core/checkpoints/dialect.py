@@ -14,7 +14,6 @@ from lambda_core.models import Config, ResNet
 State = dict[str, Tensor]
 # Where training scripts put the weights, those of the last step first, and what wrappers put before each name.
 NESTED = ("state_dict", "model", "model_state_dict", "state_dict_ema", "model_ema", "ema_state_dict", "ema")
-WRAPPERS = ("module.", "_orig_mod.", "model.")  # of DataParallel, torch.compile and Lightning
 COUNTER = "num_batches_tracked"  # of a batch norm; files older than it lack it, and evaluation never reads it
 
 
@@ -97,9 +96,20 @@ def plain(content: Any) -> State:
     if len(nested) == 1 and not any(map(is_weight, content.values())):  # under a name that nobody else uses
         return plain(nested[0])
     state = {str(key): value for key, value in content.items() if is_weight(value)}
-    while state and (wrapper := next((w for w in WRAPPERS if all(key.startswith(w) for key in state)), "")):
+    while wrapper := _wrapper(state):
         state = {key.removeprefix(wrapper): value for key, value in state.items()}
     return state
+
+
+def _wrapper(state: State) -> str:
+    """What a module around the network puts before each name: "module." of DataParallel, "model.", "backbone."
+
+    None where what follows are numbers, as in a file that has but the stages of a network, or one layer's weights.
+    """
+    parts = [key.split(".") for key in state]
+    if len({first for first, *_ in parts}) != 1 or all(len(names) < 3 for names in parts):
+        return ""
+    return "" if any(names[1].isdigit() for names in parts if names[1:]) else f"{parts[0][0]}."
 
 
 def is_weight(value: Any) -> bool:
