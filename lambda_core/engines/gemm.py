@@ -212,7 +212,8 @@ def _together(v: Tensor) -> int:
 def _width(plan: _Plan, v: Tensor, content: Tensor) -> int:
     """Columns of a tile, for as many examples as are worked off together: the cores' own caches hold its spectrum."""
     numbers = content.shape[1] * min(len(v), _together(v)) * v.shape[2]
-    return tile_columns(plan.size[1], 2 * plan.f * numbers, room(v) * min(CORES, torch.get_num_threads()))
+    cores = min(CORES, torch.get_num_threads()) if v.device.type == "cpu" else 1
+    return tile_columns(plan.size[1], 2 * plan.f * numbers, room(v) * cores)
 
 
 def tile_columns(width: int, numbers: int, room: int) -> int:
