@@ -4,11 +4,13 @@ import shutil
 
 import pytest
 import torch
+from torch import nn
 from torch._dynamo.testing import CompileCounter
 
 from lambda_core import LambdaLayer, LambdaLayer1d
 from lambda_core.engines import ENGINES
 from lambda_core.layers import LAYERS
+from lambda_core.layers.pooling import AveragePool2d, average
 
 
 @pytest.fixture(autouse=True)
@@ -107,7 +109,47 @@ def test_maps_of_many_sizes_are_compiled_twice():
     assert count.frame_count <= 3
 
 
-@pytest.mark.skipif(not (shutil.which("g++") or shutil.which("clang++")), reason="torch.compile needs a C++ compiler")
+needs_compiler = pytest.mark.skipif(
+    not (shutil.which("g++") or shutil.which("clang++")), reason="torch.compile needs a C++ compiler"
+)
+
+
+@needs_compiler
+@pytest.mark.parametrize("layer", [AveragePool2d(2, ceil_mode=True), LAYERS["Z"](8).eval()])
+def test_gradients_compiled_to_machine_code(layer):
+    """Inductor's own gradient of an average that is rounded up is wrong, and that of a padding by the edge ends."""
+    x = torch.randn(2, 8, 5, 7, requires_grad=True)
+    expected = results(layer, layer, x)
+    found = results(torch.compile(layer, fullgraph=True, dynamic=False, options={"compile_threads": 1}), layer, x)
+    for one, other in zip(found, expected, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("sides", [(5,), (7, 4), (1, 6), (6, 6)])
+@pytest.mark.parametrize("stride", [2, 3])
+def test_an_average_that_is_rounded_up(sides, stride):
+    x = torch.randn(2, 3, *sides, dtype=torch.float64)
+    pool = (nn.AvgPool1d if len(sides) == 1 else nn.AvgPool2d)(stride, ceil_mode=True)
+    torch.testing.assert_close(average(x, len(sides), stride), pool(x))
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit", "ignore::torch.jit.TracerWarning")
+@pytest.mark.parametrize("how", ["jit", "export", "aot_eager"])
+def test_the_gradient_of_one_example_in_a_graph(how):
+    layer = LambdaLayer(16, position=False).eval()
+    x, dy = torch.randn(1, 16, 6, 6, requires_grad=True), torch.randn(1, 16, 6, 6)
+    (expected,) = torch.autograd.grad(layer(x), x, dy)
+    if how == "jit":
+        graph = torch.jit.trace(layer, x)
+        batch = torch.randn(3, 16, 6, 6)
+        torch.testing.assert_close(graph(batch), layer(batch))
+    else:
+        graph = torch.export.export(layer, (x,)).module() if how == "export" else torch.compile(layer, backend=how)
+    (found,) = torch.autograd.grad(graph(x), x, dy)
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
+
+
+@needs_compiler
 def test_compiled_to_machine_code():
     layer = LambdaLayer(8, dim_k=3, heads=2, scope=3).eval()
     x = torch.randn(2, 8, 5, 4)

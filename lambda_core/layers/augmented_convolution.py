@@ -6,6 +6,7 @@ from torch import Tensor, nn
 from lambda_core.layers import relative
 from lambda_core.layers.convolution import Convolution
 from lambda_core.layers.face import check_counts, check_map, check_shares, check_size
+from lambda_core.layers.pooling import pooling
 from lambda_core.positions import Size
 
 
@@ -48,7 +49,7 @@ class AugmentedConvolution(nn.Module):
         self.to_qkv = nn.Conv2d(dim, sum(self.depths), 1, bias=False)
         self.to_out = nn.Conv2d(values, values, 1, bias=False)
         self.rows, self.columns = relative.table(depth, size[0]), relative.table(depth, size[1])
-        self.pool = relative.pooling(stride)
+        self.pool = pooling(stride)
 
     def forward(self, x: Tensor) -> Tensor:
         check_map(self, x, self.to_qkv.in_channels)

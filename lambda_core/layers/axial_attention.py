@@ -5,6 +5,7 @@ from torch.nn import functional as F
 
 from lambda_core.layers import relative
 from lambda_core.layers.face import check_counts, check_map, check_size
+from lambda_core.layers.pooling import pooling
 from lambda_core.positions import Size
 
 
@@ -45,7 +46,7 @@ class AxialAttention(nn.Module):
         check_size(size)
         self.along_height = AxisAttention(dim, dim_out, 2, heads, size[0])
         self.along_width = AxisAttention(dim_out, dim_out, 3, heads, size[1])
-        self.pool = relative.pooling(stride)
+        self.pool = pooling(stride)
 
     def forward(self, x: Tensor) -> Tensor:
         check_map(self, x, self.along_height.to_qkv.in_channels)

@@ -4,6 +4,7 @@ from torch import Tensor, nn
 
 from lambda_core.layers import relative
 from lambda_core.layers.face import check_counts, check_map, check_size
+from lambda_core.layers.pooling import pooling
 from lambda_core.positions import Size
 
 
@@ -27,7 +28,7 @@ class GlobalAttention(nn.Module):
         self.heads = heads
         self.to_qkv = nn.Conv2d(dim, 3 * dim_out, 1, bias=False)
         self.rows, self.columns = relative.table(depth, size[0]), relative.table(depth, size[1])
-        self.pool = relative.pooling(stride)
+        self.pool = pooling(stride)
 
     def forward(self, x: Tensor) -> Tensor:
         check_map(self, x, self.to_qkv.in_channels)

@@ -14,6 +14,7 @@ from lambda_core import engines, positions
 from lambda_core.engines import convolution, projection
 from lambda_core.functional import check_key_norm, hide_keys, normalize_keys, wide, without_autocast
 from lambda_core.layers.face import check_counts, check_map, check_size
+from lambda_core.layers.pooling import AveragePool2d
 from lambda_core.tracing import Tap
 
 
@@ -47,7 +48,7 @@ class LambdaLayer(nn.Module):
     dims: ClassVar[int] = 2  # axes of a map
     Projection: ClassVar[type[nn.Conv1d] | type[nn.Conv2d]] = nn.Conv2d
     Norm: ClassVar[type[nn.BatchNorm1d] | type[nn.BatchNorm2d]] = nn.BatchNorm2d
-    Pool: ClassVar[type[nn.AvgPool1d] | type[nn.AvgPool2d]] = nn.AvgPool2d
+    Pool: ClassVar[type[nn.AvgPool1d] | type[nn.AvgPool2d]] = AveragePool2d
 
     def __init__(
         self,
@@ -211,7 +212,7 @@ class LambdaLayer(nn.Module):
         """Normed queries, keys and values as maps: together, where that is faster and nobody listens to one of them."""
         to_k = self.to_k if self.content else None
         layers = [self.to_q, self.to_v] if to_k is None else [self.to_q, to_k, self.to_v]
-        plain = all(type(one) is self.Projection and one.bias is None and not _hooked(one) for one in layers)
+        plain = all(self._is_product(one) and not _hooked(one) for one in layers)
         if context is x and plain and projection.fits(x, weights := [one.weight for one in layers]):
             norms = [self.norm_q, *(nn.Identity() for _ in layers[2:]), self.norm_v]
             if not torch.is_grad_enabled() and all(map(self._foldable, norms)):
@@ -222,6 +223,12 @@ class LambdaLayer(nn.Module):
             q, v = self.to_q(x), self.to_v(context)
             k = [] if to_k is None else [to_k(context)]
         return _plain_gradient(self.norm_q(q)), k[0] if k else None, _plain_gradient(self.norm_v(v))
+
+    def _is_product(self, layer: nn.Module) -> bool:
+        """Whether a projection is a product with its weights, and not another convolution put in its place."""
+        if type(layer) is not self.Projection or layer.bias is not None or layer.groups != 1:
+            return False
+        return {*layer.kernel_size, *layer.stride} == {1} and layer.padding in ((0,) * self.dims, "valid")
 
     def _foldable(self, norm: nn.Module) -> bool:
         """Whether a norm is but a number times each channel and a number added, which the projection can do as well."""
@@ -291,8 +298,13 @@ def _plain_gradient(x: Tensor) -> Tensor:
     """x, whose gradient arrives as a contiguous tensor where the batch is one.
 
     The stride of an axis of length one is arbitrary, and the backward pass of batch norm on the CPU takes a gradient
-    with strides (c, 1, W c, c) for another layout: its numbers land at wrong positions (seen in torch 2.15).
+    with strides (c, 1, W c, c) for another layout: its numbers land at wrong positions (seen in torch 2.15). A hook is
+    not part of what a compiler or a trace sees, an index is.
     """
-    if not torch.compiler.is_compiling() and x.shape[0] == 1 and x.requires_grad:
+    if torch.jit.is_tracing() or (torch.compiler.is_compiling() and x.shape[0] == 1):
+        return x.index_select(0, torch.arange(x.shape[0], device=x.device))  # a trace may be called with any batch
+    if torch.compiler.is_compiling():
+        return x
+    if x.shape[0] == 1 and x.requires_grad:
         x.register_hook(lambda grad: None if grad is None else grad.contiguous())  # none: seen in second derivatives
     return x

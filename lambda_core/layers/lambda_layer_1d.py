@@ -8,6 +8,7 @@ from torch.nn import functional as F
 
 from lambda_core.functional import causal_content_lambdas, normalize_seen_keys, wide
 from lambda_core.layers.lambda_layer import LambdaLayer
+from lambda_core.layers.pooling import AveragePool1d
 from lambda_core.positions import Size, is_count
 
 
@@ -27,7 +28,7 @@ class LambdaLayer1d(LambdaLayer):
     dims: ClassVar = 1
     Projection: ClassVar = nn.Conv1d
     Norm: ClassVar = nn.BatchNorm1d
-    Pool: ClassVar = nn.AvgPool1d
+    Pool: ClassVar = AveragePool1d
 
     def __init__(
         self,

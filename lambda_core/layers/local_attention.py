@@ -6,6 +6,7 @@ from torch import Tensor, einsum, nn
 from lambda_core.layers import relative
 from lambda_core.layers.face import check_counts, check_map
 from lambda_core.layers.neighbours import check_window, inside, neighbours, offsets, reached
+from lambda_core.layers.pooling import pooling
 
 
 class LocalAttention(nn.Module):
@@ -30,7 +31,7 @@ class LocalAttention(nn.Module):
         self.to_qkv = nn.Conv2d(dim, 3 * dim_out, 1, bias=False)
         self.rows = nn.Parameter(torch.randn(heads, depth // 2, window) * depth**-0.5)
         self.columns = nn.Parameter(torch.randn(heads, depth - depth // 2, window) * depth**-0.5)
-        self.pool = relative.pooling(stride)
+        self.pool = pooling(stride)
 
     def forward(self, x: Tensor) -> Tensor:
         check_map(self, x, self.to_qkv.in_channels)

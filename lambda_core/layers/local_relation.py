@@ -2,9 +2,9 @@
 
 from torch import Tensor, nn
 
-from lambda_core.layers import relative
 from lambda_core.layers.face import check_counts, check_map
 from lambda_core.layers.neighbours import check_window, inside, neighbours, offsets
+from lambda_core.layers.pooling import pooling
 
 
 class LocalRelation(nn.Module):
@@ -29,7 +29,7 @@ class LocalRelation(nn.Module):
         self.to_k = nn.Conv2d(dim, groups, 1, bias=False)
         self.geometry = nn.Sequential(nn.Linear(2, groups), nn.ReLU(inplace=True), nn.Linear(groups, groups))
         self.to_out = nn.Conv2d(dim, dim_out, 1, bias=False)
-        self.pool = relative.pooling(stride)
+        self.pool = pooling(stride)
 
     def forward(self, x: Tensor) -> Tensor:
         check_map(self, x, self.to_q.in_channels)

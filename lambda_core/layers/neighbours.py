@@ -16,7 +16,12 @@ def check_window(window: int) -> None:
 def neighbours(x: Tensor, window: int, mode: str = "constant") -> Tensor:
     """(b, c, H, W) -> (b, c, window², n): what lies around each position, row by row; `mode` says what lies outside."""
     reach = window // 2
-    return F.unfold(F.pad(x, (reach,) * 4, mode=mode), window).unflatten(1, (x.shape[1], -1))
+    if mode == "replicate" and torch.compiler.is_compiling():  # Inductor does not take its gradient (PyTorch 2.14)
+        for axis, side in ((2, x.shape[2]), (3, x.shape[3])):
+            x = x.index_select(axis, torch.arange(-reach, side + reach, device=x.device).clamp(0, side - 1))
+    else:
+        x = F.pad(x, (reach,) * 4, mode=mode)
+    return F.unfold(x, window).unflatten(1, (x.shape[1], -1))
 
 
 def reached(window: int, shape: torch.Size) -> int:

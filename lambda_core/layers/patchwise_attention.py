@@ -3,9 +3,9 @@
 import torch
 from torch import Tensor, nn
 
-from lambda_core.layers import relative
 from lambda_core.layers.face import check_counts, check_map
 from lambda_core.layers.neighbours import check_window, neighbours
+from lambda_core.layers.pooling import pooling
 
 
 class PatchwiseAttention(nn.Module):
@@ -48,7 +48,7 @@ class PatchwiseAttention(nn.Module):
             nn.ReLU(inplace=True),
             nn.Conv2d(groups, groups * places, 1),
         )
-        self.pool = relative.pooling(stride)
+        self.pool = pooling(stride)
 
     def forward(self, x: Tensor) -> Tensor:
         check_map(self, x, self.to_q.in_channels)

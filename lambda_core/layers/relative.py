@@ -48,9 +48,3 @@ def attend(q: Tensor, k: Tensor, v: Tensor, rows: Tensor, columns: Tensor, size:
     by_column = einsum("bhyxd,dxj->bhyxj", maps, pairs(columns, size[1]))
     logits = (by_row[..., :, None] + by_column[..., None, :]).flatten(4).flatten(2, 3)  # (b, h, n, m)
     return F.scaled_dot_product_attention(q, k, v, attn_mask=(logits * q.shape[-1] ** -0.5).to(q.dtype))
-
-
-def pooling(stride: int) -> nn.Module:
-    """The stride of a layer that runs at full resolution: an average of what is there, rounded up."""
-    check_counts(stride=stride)
-    return nn.AvgPool2d(stride, ceil_mode=True) if stride > 1 else nn.Identity()
