@@ -250,10 +250,32 @@ def test_files_of_training_scripts(tmp_path):
         (["stages.0.mix.weight", "stages.1.mix.weight"], None),  # a part of a network
         (["head.weight", "head.bias"], None),
         (["net.stem.0.weight", "classifier.bias"], None),
+        (["n_averaged", "module.stem.0.weight", "module.head.bias"], ["stem.0.weight", "head.bias"]),
+        (["model.net.stem.0.weight", "ema_model.net.stem.0.weight", "loss.weight"], ["stem.0.weight"]),
     ],
 )
 def test_what_a_module_around_a_network_puts_before_its_names(names, plain_names):
     assert list(dialect.plain(dict.fromkeys(names, torch.ones(1)))) == (plain_names or names)
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit")
+def test_files_that_are_something_else(tmp_path):
+    buffer = io.BytesIO()
+    torch.jit.save(torch.jit.trace(torch.nn.Linear(2, 2), torch.ones(1, 2)), buffer)
+    assert refusal(buffer.getvalue()) == "the .pt file is a TorchScript program: save the network's state_dict()"
+    torch.save(to_timm(LambdaLayer(8, scope=5, position_bias=True)), path := tmp_path / "layer.pt")
+    with pytest.raises(CheckpointRefused, match="^the file holds one lambda layer, which sees no pictures"):
+        load_checkpoint(path).preparation()
+
+
+def test_what_cannot_be_written(tmp_path, model):
+    architecture = {"name": "lambda_resnet_micro", "overrides": {"num_classes": 2}}
+    with pytest.raises(ValueError, match=r"^dtype must be float16, bfloat16, float32 or float64, not torch.int8$"):
+        save_checkpoint(tmp_path / "a.safetensors", model, architecture=architecture, dtype=torch.int8)
+    for place in (tmp_path, tmp_path / "no" / "a.safetensors"):
+        with pytest.raises(ValueError, match="cannot be written: it must be a file in a folder that is there"):
+            save_checkpoint(place, model, architecture=architecture)
+    assert not list(tmp_path.iterdir())
 
 
 def test_truncated_pt(model):

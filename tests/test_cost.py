@@ -390,3 +390,9 @@ def test_pytorchs_counter_sees_the_position_part_of_every_engine(engine, options
 def test_a_network_is_profiled_with_its_own_channels():
     grey, colour = (profile(build("lambda_resnet_micro", in_chans=c), 64) for c in (1, 3))
     assert 0 < colour.params - grey.params == 2 * 9 * 24  # the first convolution, 3 x 3 to 24 channels
+
+
+def test_a_parameter_that_one_layer_has_twice_counts_once():
+    layer = LambdaLayer(16, 16, heads=1, norm_qv=False, scope=3)
+    layer.to_v.weight = layer.to_k.weight
+    assert profile(layer, 8, channels=16).params == sum(p.numel() for p in layer.parameters())

@@ -7,7 +7,7 @@ import torch
 from lambda_networks import LambdaLayer as TheirLayer
 from safetensors.torch import save
 
-from lambda_core import load_checkpoint
+from lambda_core import LambdaLayer, load_checkpoint
 from lambda_core.checkpoints import CheckpointRefused, from_lucidrains, read_checkpoint, to_lucidrains
 from tests.peers import randomize
 
@@ -93,3 +93,11 @@ def test_a_layer_in_a_file(options, tmp_path):
 def test_a_layer_in_a_file_is_no_network():
     with pytest.raises(CheckpointRefused, match="one lambda layer of lucidrains/lambda-networks, not a network"):
         read_checkpoint(save(layer(dim=8, dim_k=4, r=3).state_dict()))
+
+
+def test_keys_that_are_missing_or_odd_are_named():
+    state = to_lucidrains(LambdaLayer(32, scope=5))
+    with pytest.raises(CheckpointRefused, match=r"do not fit a lambda layer of lucidrains': missing norm_v.weight$"):
+        from_lucidrains({key: value for key, value in state.items() if key != "norm_v.weight"})
+    with pytest.raises(CheckpointRefused, match=r"^pos_conv.weight is \(3,\) and should be \(k, u, 1, r, r\)$"):
+        from_lucidrains(state | {"pos_conv.weight": torch.ones(3)})

@@ -331,6 +331,18 @@ def test_what_is_no_lambda_layer_has_no_like_there(convert):
         convert(build("lambda_resnet_micro"))
 
 
+def test_a_layer_without_a_norm_is_missing_it():
+    state = to_timm(LambdaLayer(32, scope=5, position_bias=True))
+    with pytest.raises(CheckpointRefused, match=r"do not fit a lambda layer of timm's: missing norm_v.weight"):
+        from_timm({key: value for key, value in state.items() if key != "norm_v.weight"})
+
+
+def test_a_global_network_for_another_image_size_goes_back():
+    theirs = timm.create_model("lambda_resnet26rpt_256", img_size=128, num_classes=3)
+    for name, value in to_timm(from_timm(theirs)).items():
+        torch.testing.assert_close(value, theirs.state_dict()[name])
+
+
 def test_other_channels_and_a_compiled_modules_names(theirs):
     grey = timm.create_model("lambda_resnet26t", in_chans=1, num_classes=3).eval()
     wrapped = {f"_orig_mod.module.{name}": value for name, value in grey.state_dict().items()}

@@ -374,3 +374,17 @@ def test_contexts_that_do_not_fit():
         LambdaLayer1d(8, position=False, causal=True)(torch.randn(2, 8, 4), torch.randn(2, 8, 5))
     layer.position = False  # the content half takes any context
     assert layer(x, torch.randn(2, 8, 3, 2)).shape == (2, 8, 4, 5)
+
+
+def test_an_engine_that_is_set_later_is_checked_too():
+    layer = LambdaLayer(8, scope=3)
+    layer.engine = "gem"
+    with pytest.raises(ValueError, match=r"^engine must be auto or one of einsum, .*, not 'gem'$"):
+        layer(torch.randn(1, 8, 4, 4))
+
+
+def test_another_convolution_in_place_of_a_projection():
+    layer = LambdaLayer(8, scope=3, engine="einsum").eval()
+    layer.to_v = torch.nn.Conv2d(8, layer.to_v.out_channels, 3, padding=1, bias=False)
+    x = torch.randn(3, 8, 5, 6)
+    torch.testing.assert_close(layer(x), torch.cat([layer(one[None]) for one in x]), rtol=1e-4, atol=1e-5)

@@ -151,3 +151,9 @@ def test_parametrized_weights_count(monkeypatch):
     with torch.no_grad():
         layer.to_v.parametrizations.weight.original0.mul_(2)
     assert not torch.allclose(layer(x), before)
+
+
+def test_many_gradients_at_once():
+    layer, x = LambdaLayer(4, heads=2, dim_k=2, scope=3).eval(), torch.randn(2, 4, 3, 2)
+    one_by_one = torch.autograd.functional.jacobian(layer, x)
+    torch.testing.assert_close(torch.autograd.functional.jacobian(layer, x, vectorize=True), one_by_one)

@@ -7,13 +7,14 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from lambda_core.checkpoints.fit import check_fit
+from lambda_core.checkpoints.fit import CheckpointRefused, check_fit
 from lambda_core.layers import LambdaLayer
 from lambda_core.models import Config, ResNet
 
 State = dict[str, Tensor]
 # Where training scripts put the weights, those of the last step first, and what wrappers put before each name.
 NESTED = ("state_dict", "model", "model_state_dict", "state_dict_ema", "model_ema", "ema_state_dict", "ema")
+ASIDE = ("n_averaged", "ema_model.", "criterion.", "loss", "metric")  # what lies beside a wrapped network
 COUNTER = "num_batches_tracked"  # of a batch norm; files older than it lack it, and evaluation never reads it
 
 
@@ -96,8 +97,8 @@ def plain(content: Any) -> State:
     if len(nested) == 1 and not any(map(is_weight, content.values())):  # under a name that nobody else uses
         return plain(nested[0])
     state = {str(key): value for key, value in content.items() if is_weight(value)}
-    while wrapper := _wrapper(state):
-        state = {key.removeprefix(wrapper): value for key, value in state.items()}
+    while wrapper := _wrapper(network := {key: value for key, value in state.items() if not key.startswith(ASIDE)}):
+        state = {key.removeprefix(wrapper): value for key, value in network.items()}
     return state
 
 
@@ -126,6 +127,14 @@ def stem_channels(state: Mapping[str, Tensor], key: str) -> dict[str, int]:
 def rows(state: Mapping[str, Tensor], key: str) -> int:
     """Rows of a matrix, so classes of a classifier; 0 if there is none."""
     return state[key].shape[0] if key in state and state[key].dim() else 0
+
+
+def axes(state: Mapping[str, Tensor], key: str, names: str) -> tuple[int, ...]:
+    """The shape of a tensor with so many axes, "k, u, 1, r, r". Raises CheckpointRefused for one with others."""
+    shape = tuple(state[key].shape)
+    if len(shape) != len(names.split(", ")):
+        raise CheckpointRefused(f"{key} is {shape} and should be ({names})")
+    return shape
 
 
 def under(state: Mapping[str, Tensor], name: str) -> State:

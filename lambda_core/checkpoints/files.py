@@ -32,6 +32,7 @@ from lambda_core.layers import LambdaLayer
 
 ZOO = Path(__file__).with_name("zoo")
 IMAGENET_COUNT = 1000
+STORED = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 MAX_SIZE = 4096  # pixels a side
 UNSAFE = "and could run code, so it was not opened: write a .safetensors file with lambda_core.save_checkpoint"
 OTHERS = {"timm": TIMM_FILES, "d-li14/lambda.pytorch": D_LI14_FILES}  # projects whose networks are read as well
@@ -68,6 +69,8 @@ class Checkpoint:
 
     def preparation(self) -> Mapping[str, Any]:
         """`preprocess`, for what needs a picture. Raises CheckpointRefused where there is none."""
+        if isinstance(self.model, LambdaLayer):
+            raise CheckpointRefused("the file holds one lambda layer, which sees no pictures: take a whole network")
         if missing := [name for name in ("size", "mean", "std") if name not in self.preprocess]:
             raise CheckpointRefused(
                 f"the file does not say how a picture is prepared, its preprocess lacks {', '.join(missing)}: save it "
@@ -105,9 +108,15 @@ def save_checkpoint(
     A matrix with numbers beyond the range of `dtype` is written in full too.
 
     architecture: {"name": ..., "overrides": {...}}, the arguments of `build`. The file appears whole or not at all.
-    Raises ValueError for anything else in `architecture`, and for what could not be read back: another network than the
-    model, another number of classes than it has scores, a preprocess that prepares no picture.
+    Raises ValueError for anything else in `architecture`, for a `dtype` without fractions, for a place where no file
+    can be, and for what could not be read back: another network than the model, another number of classes than it has
+    scores, a preprocess that prepares no picture.
     """
+    if dtype not in STORED:
+        raise ValueError(f"dtype must be float16, bfloat16, float32 or float64, not {dtype}")
+    path = Path(path)
+    if path.is_dir() or not path.parent.is_dir():
+        raise ValueError(f"{str(path)!r} cannot be written: it must be a file in a folder that is there")
     if unknown := sorted(set(architecture) - {"name", "overrides"}):
         raise ValueError(f'architecture has "name" and "overrides"; {", ".join(unknown)} belongs into the overrides')
     state = plain(model.state_dict())  # without what torch.compile and DataParallel put before each name
@@ -115,7 +124,6 @@ def save_checkpoint(
     check_fit(state, network.state_dict(), f"its architecture, {dict(architecture)}")
     _check_preprocess(preprocess or {})
     _classes({"classes": list(classes)}, network)
-    path = Path(path)
     weights = {name: _narrowed(t.detach(), dtype).cpu() for name, t in state.items()}
     # copies, since safetensors refuses shared memory: layers may share their embeddings
     weights = {name: t.clone(memory_format=torch.contiguous_format) for name, t in weights.items()}
@@ -268,6 +276,8 @@ def _read_torch(content: bytes) -> tuple[State, dict[str, Any]]:
     except pickle.UnpicklingError as error:
         raise CheckpointRefused(f"the file holds more than weights {UNSAFE}") from error
     except Exception as error:  # reading a damaged file fails in any way
+        if "TorchScript" in str(error):
+            raise CheckpointRefused("the .pt file is a TorchScript program: save the network's state_dict()") from error
         raise CheckpointRefused("the .pt file is truncated or damaged: save it again") from error
     if isinstance(state, dict) and {"architecture", "average"} <= set(state):
         prefix = "module."

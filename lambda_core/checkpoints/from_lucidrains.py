@@ -10,7 +10,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from lambda_core.checkpoints import skeleton
-from lambda_core.checkpoints.dialect import State, bias, check_storable, checked, plain
+from lambda_core.checkpoints.dialect import State, axes, bias, check_storable, checked, plain, rows
 from lambda_core.checkpoints.fit import CheckpointRefused
 from lambda_core.layers import LambdaLayer
 
@@ -34,9 +34,9 @@ def from_lucidrains(source: nn.Module | Mapping[str, Any]) -> LambdaLayer:
             *sides, k, u = state["rel_pos_emb"].shape
             options: dict[str, Any] = {"scope": None, "size": [(side + 1) // 2 for side in sides]}
         else:
-            k, u, *_, scope = state["pos_conv.weight"].shape
+            k, u, *_, scope = axes(state, "pos_conv.weight", "k, u, 1, r, r")
             options = {"scope": scope, "position_bias": True}
-        heads, v = len(state["norm_q.weight"]) // k, len(state["norm_v.weight"]) // u
+        heads, v = rows(state, "to_q.weight") // k, rows(state, "to_v.weight") // u
         return LambdaLayer(state["to_q.weight"].shape[1], heads * v, dim_k=k, heads=heads, dim_u=u, **options)
 
     layer = skeleton.on_meta(make)

@@ -17,6 +17,7 @@ from lambda_core.checkpoints.dialect import (
     Dialect,
     Files,
     State,
+    axes,
     bias,
     check_storable,
     checked,
@@ -138,7 +139,9 @@ def to_timm(model: ResNet | LambdaLayer) -> State:
     if isinstance(model, LambdaLayer):
         return _store(model.state_dict(), model)
     found = TIMM.write(model)
-    same = {"num_classes": model.config.num_classes, "in_chans": model.config.in_chans}
+    same: dict[str, Any] = {"num_classes": model.config.num_classes, "in_chans": model.config.in_chans}
+    if model.config.image_size is not None:
+        same["image_size"] = model.config.image_size
     if all(compare(found, TIMM.write(network)) for network in _networks(same).values()):
         raise ValueError(f"timm has no network of this shape; its lambda networks are {', '.join(NETWORKS)}")
     return found
@@ -254,9 +257,10 @@ def _layer(state: State, stride: int) -> LambdaLayer:
             *sides, k = state["pos_emb"].shape
             options |= {"scope": None, "size": [(side + 1) // 2 for side in sides]}
         else:
-            k, _, scope = state["conv_lambda.weight"].shape[:3]
+            k, _, scope = axes(state, "conv_lambda.weight", "k, 1, r, r, 1")[:3]
             options |= {"scope": scope, "position_bias": True}
-        heads, v = len(state["norm_q.weight"]) // k, len(state["norm_v.weight"])
+        v = rows(state, "norm_v.weight") or rows(state, "norm_v.bias")
+        heads = (rows(state, "qkv.weight") - k - v) // k
         return LambdaLayer(state["qkv.weight"].shape[1], heads * v, dim_k=k, heads=heads, **options)
 
     layer = skeleton.on_meta(make)

@@ -34,6 +34,8 @@ def on_meta(make: Callable[[], Module]) -> Module:
     try:
         with shapes_only():
             return make()
+    except CheckpointRefused:
+        raise
     except (KeyError, TypeError, ValueError, AttributeError, IndexError, ArithmeticError, RuntimeError) as error:
         reason = str(error).partition("; there are")[0]  # the choices are many
         raise CheckpointRefused(f"the checkpoint's architecture cannot be built: {reason}") from error

@@ -130,7 +130,7 @@ def _formula(module: nn.Module) -> Formula | None:
 
 
 def _rows(
-    module: nn.Module, path: str, calls: dict[nn.Module, list[Call]], batch: int, owners: dict[int, str]
+    module: nn.Module, path: str, calls: dict[nn.Module, list[Call]], batch: int, owners: dict[int, tuple[str, str]]
 ) -> Iterator[Row]:
     """A row for each module that has a formula, its parts among its terms, and for each that has loose parameters."""
     has_formula = _formula(module) is not None
@@ -164,15 +164,17 @@ def _counts(module: nn.Module, calls: dict[nn.Module, list[Call]], batch: int) -
     return [formula(module, *call, batch) for call in calls.get(module, ())] if formula else []
 
 
-def _params(module: nn.Module, name: str, path: str, owners: dict[int, str]) -> Terms:
-    """A term for each parameter of one module; one that a layer before has counted already is 0 times its shape."""
+def _params(module: nn.Module, name: str, path: str, owners: dict[int, tuple[str, str]]) -> Terms:
+    """A term for each parameter of one module; one that has been counted before is 0 times its shape."""
     letters = next((PARAMETERS[kind] for kind in type(module).__mro__ if kind in PARAMETERS), {})
     terms = []
     for own, parameter in module.named_parameters(recurse=False):
-        label, owner = (f"{name}.{own}" if name else own), owners.setdefault(id(parameter), path)
+        label = f"{name}.{own}" if name else own
+        first_path, first_label = owners.setdefault(id(parameter), (path, label))
         axes = letters.get(own, DEFAULT)[: parameter.dim()]
-        if owner == path:
+        if (first_path, first_label) == (path, label):
             terms.append(of_shape(label, axes, parameter.shape))
         else:
+            owner = first_label if first_path == path else first_path
             terms.append(of_shape(f"{label}, shared with {owner}", axes, parameter.shape, "0"))
     return tuple(terms)

@@ -50,7 +50,7 @@ class _Project(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *dys: Tensor) -> tuple[Tensor, ...]:
         x, *weights = ctx.saved_tensors
-        if torch.is_grad_enabled():  # this gradient shall have one of its own
+        if torch.is_grad_enabled() or any(map(_many, dys)):  # this gradient shall have one of its own, or is many
             dx = sum(((dy @ w).mT for w, dy in zip(weights, dys, strict=True)), torch.zeros_like(x))
             return dx, *((x @ dy).sum(0).t() for dy in dys)
         dx, every, last = torch.empty_like(x), torch.cat(weights), x.mT.is_contiguous()
@@ -83,6 +83,11 @@ class _ChannelsFirst(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, dy: Tensor) -> Tensor:
         return dy  # engines read it as it lies, which takes no memory
+
+
+def _many(dy: Tensor) -> bool:
+    """Whether it stands for several gradients, which torch.autograd.grad(is_grads_batched=True) computes at once."""
+    return bool(torch._C._functorch.is_legacy_batchedtensor(dy))
 
 
 def looked_into() -> bool:

@@ -85,8 +85,7 @@ class LambdaLayer(nn.Module):
             raise ValueError("position_bias=True has no meaning with position=False")
         if pool_size is not None and not (positions.is_count(pool_size) and pool_size % 2):
             raise ValueError(f"pool_size must be an odd positive integer, or None for the stride, not {pool_size!r}")
-        if engine != "auto" and engine not in engines.ENGINES:
-            raise ValueError(f"engine must be auto or one of {', '.join(engines.ENGINES)}, not {engine!r}")
+        _check_engine(engine)
         size = tuple(size) if isinstance(size, Iterable) else size
         entries = positions.table_size(scope, size, self.dims) if position else ()
         self.dim, self.dim_out, self.dim_context = dim, dim_out, dim_context
@@ -280,7 +279,13 @@ class LambdaLayer(nn.Module):
             content = bias if content is None else content + bias
         auto = self.engine == "auto"
         name = engines.select(q.shape, v.shape, table.shape, size, v.device.type) if auto else self.engine
+        _check_engine(name)  # it may have been set since
         return engines.ENGINES[name](q, v, table, size, content)
+
+
+def _check_engine(name: str) -> None:
+    if name != "auto" and name not in engines.ENGINES:
+        raise ValueError(f"engine must be auto or one of {', '.join(engines.ENGINES)}, not {name!r}")
 
 
 def _hooked(module: nn.Module) -> bool:
