@@ -17,6 +17,8 @@ LOCK = threading.RLock()
 @lru_cache
 def imports(page: Path) -> None:
     """Run the import statements of a page under the lock: the page itself then finds all imported."""
-    found = [node for node in ast.parse(page.read_text()).body if isinstance(node, ast.Import | ast.ImportFrom)]
+    found: list[ast.stmt] = [
+        node for node in ast.parse(page.read_text()).body if isinstance(node, ast.Import | ast.ImportFrom)
+    ]
     with LOCK:
         exec(compile(ast.Module(found, []), page, "exec"), {})

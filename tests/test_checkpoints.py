@@ -264,7 +264,7 @@ def test_files_that_are_something_else(tmp_path):
     torch.jit.save(torch.jit.trace(torch.nn.Linear(2, 2), torch.ones(1, 2)), buffer)
     assert refusal(buffer.getvalue()) == "the .pt file is a TorchScript program: save the network's state_dict()"
     torch.save(to_timm(LambdaLayer(8, scope=5, position_bias=True)), path := tmp_path / "layer.pt")
-    with pytest.raises(CheckpointRefused, match="^the file holds one lambda layer, which sees no pictures"):
+    with pytest.raises(CheckpointRefused, match=r"^the file holds one lambda layer, which sees no pictures"):
         load_checkpoint(path).preparation()
 
 

@@ -306,7 +306,7 @@ def _plain_gradient(x: Tensor) -> Tensor:
     with strides (c, 1, W c, c) for another layout: its numbers land at wrong positions (seen in torch 2.15). A hook is
     not part of what a compiler or a trace sees, an index is.
     """
-    if torch.jit.is_tracing() or (torch.compiler.is_compiling() and x.shape[0] == 1):
+    if torch.jit._trace.is_tracing() or (torch.compiler.is_compiling() and x.shape[0] == 1):
         return x.index_select(0, torch.arange(x.shape[0], device=x.device))  # a trace may be called with any batch
     if torch.compiler.is_compiling():
         return x

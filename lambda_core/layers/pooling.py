@@ -23,16 +23,20 @@ def average(x: Tensor, dims: int, stride: int) -> Tensor:
     return pooled
 
 
+def _one(stride: int | tuple[int, ...]) -> int:
+    return stride if isinstance(stride, int) else stride[0]
+
+
 class AveragePool1d(nn.AvgPool1d):
     def forward(self, x: Tensor) -> Tensor:
         rounded_up = self.ceil_mode and torch.compiler.is_compiling()
-        return average(x, 1, self.stride[0]) if rounded_up else super().forward(x)
+        return average(x, 1, _one(self.stride)) if rounded_up else super().forward(x)
 
 
 class AveragePool2d(nn.AvgPool2d):
     def forward(self, x: Tensor) -> Tensor:
         rounded_up = self.ceil_mode and torch.compiler.is_compiling()
-        return average(x, 2, int(self.stride)) if rounded_up else super().forward(x)  # type: ignore[arg-type]
+        return average(x, 2, _one(self.stride)) if rounded_up else super().forward(x)
 
 
 def pooling(stride: int) -> nn.Module:
