@@ -289,9 +289,9 @@ def _check_engine(name: str) -> None:
 
 
 def _hooked(module: nn.Module) -> bool:
-    """Whether something waits for its forward pass, as a hook, or a forward that was put in place of its own."""
+    """Whether something waits for its forward pass: a hook, also one on all modules, or a forward in place of its own."""
     hooks = module._forward_hooks or module._forward_pre_hooks or module._backward_hooks or module._backward_pre_hooks
-    return bool(hooks) or "forward" in vars(module)
+    return bool(hooks) or "forward" in vars(module) or nn.modules.module._has_any_global_hook()
 
 
 def _slices(x: Tensor, depth: int) -> Tensor:
