@@ -289,7 +289,7 @@ def _check_engine(name: str) -> None:
 
 
 def _hooked(module: nn.Module) -> bool:
-    """Whether something waits for its forward pass: a hook, also one on all modules, or another forward in its place."""
+    """Whether something waits for its forward pass: a hook, also one on all modules, or a forward put in its place."""
     hooks = module._forward_hooks or module._forward_pre_hooks or module._backward_hooks or module._backward_pre_hooks
     return bool(hooks) or "forward" in vars(module) or nn.modules.module._has_any_global_hook()
 
