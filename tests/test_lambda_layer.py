@@ -398,3 +398,10 @@ def test_a_hook_on_all_modules_sees_the_projections():
     finally:
         handle.remove()
     assert {layer.to_q, layer.to_k, layer.to_v} <= set(seen)
+
+
+def test_a_global_layer_has_no_engine_for_a_larger_map():
+    layer = LambdaLayer(8, scope=None, size=(7, 7))
+    assert layer.explain_engine(8, (7, 7))
+    with pytest.raises(ValueError, match=r"made for inputs up to size=\(7, 7\), not \(14, 7\)$"):
+        layer.explain_engine(8, (14, 7))

@@ -156,6 +156,7 @@ class LambdaLayer(nn.Module):
         """One sentence: the engine that "auto" takes for `batch` inputs of size (H, W), or n, and why."""
         check_counts(batch=batch)
         size = self._checked_size(size)
+        self._check_reach(size[-self.dims :])
         if not self.position:
             return "none: this layer has no position part."
         n = size[0] * size[1]
@@ -171,9 +172,12 @@ class LambdaLayer(nn.Module):
         """(H, W) of an input that fits; ValueError for another."""
         check_map(self, x, self.dim, self.dims)
         sides = tuple(x.shape[2:])
+        self._check_reach(sides)
+        return (1, *sides)[-2], sides[-1]
+
+    def _check_reach(self, sides: tuple[int, ...]) -> None:
         if self.position and self.scope is None and any(a > b for a, b in zip(sides, self.size or (), strict=True)):
             raise ValueError(f"this global lambda layer was made for inputs up to size={self.size}, not {sides}")
-        return (1, *sides)[-2], sides[-1]
 
     def _same_grid(self) -> bool:
         """Whether queries and context must lie on one grid: without it, no relative position is defined."""
