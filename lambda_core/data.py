@@ -15,6 +15,8 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import Dataset, Subset
 
+from lambda_core.pictures import read_upright
+
 if TYPE_CHECKING:
     from torchvision.datasets import Imagenette
 
@@ -37,6 +39,10 @@ class DataMissing(FileNotFoundError):
     """A data set is not where it was looked for; the message says what is missing and how to get it."""
 
 
+class DataNotFetched(DataMissing):
+    """One that `download` would bring."""
+
+
 class DataBroken(ValueError):
     """A file of a data set cannot be read; the message names it."""
 
@@ -53,9 +59,9 @@ def imagenette(split: str, folder: str | Path | None = None, *, download: bool =
         root = root.parent
     present = (root / "imagenette2-160" / split).is_dir()
     if not present and not download:
-        raise DataMissing(
-            f"Imagenette is not in {root}: expected {root / 'imagenette2-160' / split}; "
-            "pass --data FOLDER or set LAMBDA_DATA, or add --download to fetch it (99 MB)"
+        raise DataNotFetched(
+            f"Imagenette is not in {root}: expected {root / 'imagenette2-160' / split} (99 MB); "
+            "pass --data FOLDER or set LAMBDA_DATA"
         )
     from torchvision.datasets import Imagenette
 
@@ -63,7 +69,10 @@ def imagenette(split: str, folder: str | Path | None = None, *, download: bool =
 
 
 def imagefolder(split: str, folder: str | Path | None = None, *, download: bool = False) -> Dataset:
-    """FOLDER/train and FOLDER/val with a folder of pictures for each class, as ImageNet is kept."""
+    """FOLDER/train and FOLDER/val with a folder of pictures for each class, as ImageNet is kept.
+
+    A network sees them in training and measuring as `lambda_core.predict` shows them to it later.
+    """
     root = data_folder(folder)
     if not (root / split).is_dir():
         raise DataMissing(
@@ -72,7 +81,7 @@ def imagefolder(split: str, folder: str | Path | None = None, *, download: bool 
         )
     from torchvision.datasets import ImageFolder
 
-    return ImageFolder(root / split)
+    return ImageFolder(root / split, loader=read_upright)
 
 
 def cifar10(split: str, folder: str | Path | None = None, *, download: bool = False) -> Dataset:
@@ -83,9 +92,9 @@ def cifar10(split: str, folder: str | Path | None = None, *, download: bool = Fa
     try:
         return CIFAR10(root, train=split == "train", download=download)
     except RuntimeError as error:
-        raise DataMissing(
-            f"CIFAR-10 is not in {root}: expected {root / 'cifar-10-batches-py'}; pass --data FOLDER or set "
-            "LAMBDA_DATA, or add --download to fetch it (170 MB)"
+        raise DataNotFetched(
+            f"CIFAR-10 is not in {root}: expected {root / 'cifar-10-batches-py'} (170 MB); pass --data FOLDER or set "
+            "LAMBDA_DATA"
         ) from error
 
 
@@ -257,5 +266,5 @@ class Repeatable(Dataset):
     def __getitem__(self, index: int) -> tuple[Tensor, int]:
         image, label = self._load(index) if self.cache is None else self.cache[index]
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed((self.seed * 1_000_003 + self.epoch) * 1_000_003 + index)
+            torch.manual_seed(((self.seed * 1_000_003 + self.epoch) * 1_000_003 + index) % 2**64)
             return self.transform(image), label

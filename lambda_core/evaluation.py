@@ -27,9 +27,9 @@ from tqdm import tqdm
 from lambda_core import data
 from lambda_core.allocator import keep_memory
 from lambda_core.arguments import positive, writable
-from lambda_core.checkpoints import Checkpoint, CheckpointRefused, fingerprint, load_checkpoint, zoo
+from lambda_core.checkpoints import Checkpoint, CheckpointRefused, fingerprint, zoo
 from lambda_core.data import subset
-from lambda_core.training.held_out import held_out
+from lambda_core.training.held_out import held_out, opened
 
 RESULTS = Path(__file__).with_name("results") / "predictions.json"
 BINS = 15
@@ -258,7 +258,7 @@ def main(arguments: list[str] | None = None) -> None:
     )
     options = parser.parse_args(arguments)
     try:
-        found = measure(load_checkpoint(options.checkpoint), options.data, options.count)
+        found = measure(opened(options.checkpoint), options.data, options.count)
     except ModuleNotFoundError as error:
         sys.exit(f"the photographs of something else come with scikit-image: pip install scikit-image ({error})")
     except (CheckpointRefused, data.DataMissing, ValueError) as error:

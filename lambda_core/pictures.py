@@ -1,7 +1,9 @@
 """Pictures of any mode as the 8-bit RGB that a network takes."""
 
+from pathlib import Path
+
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageOps
 
 
 def as_rgb(image: Image.Image) -> Image.Image:
@@ -14,6 +16,12 @@ def as_rgb(image: Image.Image) -> Image.Image:
         paper.paste(image, mask=image.getchannel("A"))
         return paper
     return image.convert("RGB")
+
+
+def read_upright(path: str | Path) -> Image.Image:
+    """The picture in a file as `as_rgb` gives it, turned the way its camera says. Raises what Pillow raises."""
+    with Image.open(path) as image:
+        return as_rgb(ImageOps.exif_transpose(image))
 
 
 def _eight_bit(image: Image.Image) -> Image.Image:

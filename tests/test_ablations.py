@@ -104,8 +104,9 @@ def test_what_is_missing_is_listed_seed_by_seed():
 
 
 def test_without_pictures_one_sentence(short):
-    with pytest.raises(SystemExit, match="Imagenette"):
+    with pytest.raises(SystemExit, match="Imagenette") as stopped:
         ablations.main(["--data", str(short / "nothing"), "--only", "micro_ccll"])
+    assert "--download" not in str(stopped.value)  # which this command does not have
 
 
 def test_only_runs_with_a_card_are_published(short):
@@ -176,8 +177,11 @@ def test_a_published_run_is_recorded_once(short):
     shared = ablations.SHARED
     classify.train(replace(shared, model="lambda_resnet_mini"), run, data, device="cpu", command="as typed")
     results = short / "flagship.json"
-    for _ in range(2):
-        publish.main([str(run / "last.safetensors"), "twin", "--data", str(data), "--results", str(results)])
+    twin = [str(run / "last.safetensors"), "twin", "--data", str(data), "--results", str(results)]
+    publish.main(twin)
+    with pytest.raises(SystemExit, match="the zoo has twin already: choose another name, or add --replace"):
+        publish.main(twin)
+    publish.main([*twin, "--replace"])
     (network,) = json.loads(results.read_text())["networks"]
     assert (network["name"], network["command"], len(network["runs"])) == ("twin", "as typed", 1)
     assert network["runs"][0]["history"][0]["val_loss"] < 10
@@ -187,6 +191,29 @@ def test_a_published_run_is_recorded_once(short):
     assert [row["name"] for row in json.loads(results.read_text())["networks"]] == ["twin", "other"]
     assert not (short / "other.safetensors").exists()
     assert load_checkpoint("twin").card["metrics"]["val_top1"]["value"] == round(network["top1"], 2)
+
+
+def test_what_could_not_be_published_is_told_before_anything_is_written(short, capsys):
+    file = short / "last.safetensors"
+    files.save_checkpoint(
+        file, build("lambda_resnet_mini"), architecture={"name": "lambda_resnet_mini"}, card={"recipe": {}}
+    )
+    for name in ("../up", "a-b", "1st", "", "a.b"):
+        with pytest.raises(SystemExit, match="is no name: take letters, digits and underscores, a letter first"):
+            publish.main([str(file), name])
+    with pytest.raises(SystemExit) as stopped:
+        publish.main([str(file), "new", "--results", str(short / "nowhere" / "found.json")])
+    assert stopped.value.code == 2 and "there is no folder" in capsys.readouterr().err
+    with pytest.raises(SystemExit, match=r"--results needs the history of the run, and there is no .*log\.csv"):
+        publish.main([str(file), "new", "--results", str(short / "found.json")])
+    (short / "log.csv").touch()
+    (short / "found.json").write_text("no JSON")
+    with pytest.raises(SystemExit, match=r"found\.json holds no results: give --results another file"):
+        publish.main([str(file), "new", "--results", str(short / "found.json")])
+    with pytest.raises(SystemExit, match="Imagenette is not in") as missing:
+        publish.main([str(file), "new", "--data", str(short / "nothing")])
+    assert "--download" not in str(missing.value)
+    assert not (short / "new.safetensors").exists()
 
 
 def elsewhere(name: str, seed: int, word: str) -> tuple[str, int, str, int]:
@@ -210,6 +237,14 @@ def test_a_lost_process_ends_in_a_sentence():
     with pytest.raises(TrainingStopped, match="the same command goes on"):
         list(ablations.each([(0, "one")], 2, lost))
     assert signal.getsignal(signal.SIGTERM) is before
+
+
+@pytest.mark.parametrize("count", ["0", "-2", "two"])
+def test_no_seeds_are_refused(capsys, count):
+    with pytest.raises(SystemExit) as stopped:
+        ablations.main(["--seeds", count])
+    assert stopped.value.code == 2
+    assert f"--seeds: {count!r} is no count: take 1 or more" in capsys.readouterr().err
 
 
 def test_fewer_than_one_at_a_time_is_refused(capsys):

@@ -31,6 +31,15 @@ def test_every_weight_and_statistic_is_the_mean(tmp_path):
     assert found.card["seed"] == 2 and found.card["averaged"] == ["0.safetensors", "1.safetensors", "2.safetensors"]
 
 
+def test_a_state_and_the_weights_of_one_run_are_alike(whole, tmp_path):
+    """One has its numbers in tuples, the other in lists."""
+    out = tmp_path / "mean.safetensors"
+    average.main([str(whole / "state.pt"), str(whole / "last.safetensors"), "--out", str(out)])
+    found, one = load_checkpoint(out).model.state_dict(), load_checkpoint(whole / "state.pt").model.state_dict()
+    assert all(torch.allclose(found[name], one[name], atol=1e-3) for name in one)
+    assert out.stat().st_mode & 0o777 == (whole / "state.pt").stat().st_mode & 0o777
+
+
 def test_unlike_networks_have_none(tmp_path):
     saved(tmp_path / "one.safetensors", 0)
     saved(tmp_path / "two.safetensors", 0, widths=(8, 8, 8, 16))

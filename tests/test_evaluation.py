@@ -1,6 +1,7 @@
 """Figures of answers agree with scikit-learn, torch and plain loops, and a mark that tells nothing apart says so."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,8 +14,9 @@ from torchmetrics.functional.classification import multiclass_calibration_error
 from lambda_core import evaluation, load_checkpoint, save_checkpoint
 from lambda_core.checkpoints import fingerprint
 from lambda_core.evaluation import Answers
-from lambda_core.training import evaluate
+from lambda_core.training import classify, evaluate
 from tests import imagenette
+from tests.tiny import TINY
 
 CLASSES = 4
 
@@ -147,6 +149,16 @@ def test_figures_that_ship_belong_to_weights_that_ship():
         assert found["weights"] == fingerprint(zoo()[name]), f"measure {name} again: {found['command']}"
         assert np.sum(found["confusion"]) == found["images"] == sum(found["calibration"]["count"])
         assert found["top1"] == pytest.approx(100 * np.trace(found["confusion"]) / found["images"])
+
+
+def test_the_state_of_a_run_is_measured_on_the_data_it_was_trained_on(tmp_path):
+    """As its weights are: the digits, and not Imagenette; and only so many as its recipe holds out."""
+    overrides = {**TINY.overrides, "num_classes": 10}
+    recipe = replace(TINY, data="digits", overrides=overrides, pictures=80, held_out=30, epochs=1)
+    classify.train(recipe, tmp_path, None, device="cpu")
+    state, weights = (evaluate.measure(str(tmp_path / name), None, 0) for name in ("state.pt", "last.safetensors"))
+    assert state["images"] == weights["images"] == 30
+    assert state["loss"] == pytest.approx(weights["loss"], abs=1e-2)
 
 
 def test_accuracy_is_measured_on_pictures_as_the_card_prepares_them(tmp_path):

@@ -120,7 +120,7 @@ def test_the_card_tells_how_the_run_began_and_what_was_changed(folder, tmp_path)
     classify.train(first, tmp_path / "a", folder, device="cpu")
     begin = str(tmp_path / "a" / "last.safetensors")
     classify.train(first, tmp_path / "b", folder, device="cpu", init=begin)
-    for name, init in (("a", begin), ("b", None)):  # which is read at the beginning alone
+    for name, init in (("a", None), ("b", begin)):  # which is read at the beginning alone
         classify.train(replace(TINY, epochs=2, lr=1e-4), tmp_path / name, folder, device="cpu", init=init)
     cards = [load_checkpoint(tmp_path / name / "last.safetensors").card for name in "ab"]
     assert [card["init"] for card in cards] == ["random weights", "last.safetensors"]
@@ -150,7 +150,8 @@ def test_equal_but_for_what_is_clipped(folder, tmp_path):
 
 
 def equal_but_for_roundings(one, two):
-    """Two processes with half the batch each add up the same numbers in another order."""
+    """Two processes with half the batch each add up the same numbers in another order: without mixup, cutmix, dropout
+    and drop-path, for which each draws random numbers of its own."""
     for mine, theirs in zip(losses(one), losses(two), strict=True):
         assert float(mine) == pytest.approx(float(theirs), rel=1e-4)
     theirs = weights(two)
@@ -204,6 +205,12 @@ def test_an_interrupted_write_leaves_the_old_file(tmp_path):
     (tmp_path / "state.pt.part").write_text("left behind")
     write_atomically(file, lambda path: path.write_text("new"))
     assert file.read_text() == "new"
+
+
+def test_only_options_that_are_there_are_a_way_out(tmp_path):
+    with pytest.raises(TrainingStopped) as stopped:
+        write_atomically(tmp_path / "nowhere" / "results.json", lambda path: path.write_text("{}"), "Make room")
+    assert "--out" not in str(stopped.value) and "Make room, then run the same command again" in str(stopped.value)
 
 
 def test_a_state_that_is_not_one_is_refused_and_left(folder, tmp_path):

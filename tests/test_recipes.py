@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from lambda_core import build, data
+from lambda_core.training import classify
 from lambda_core.training.batches import batches
 from lambda_core.training.config import RECIPES, changed, check
 from lambda_core.training.loop import averaging, parameter_groups, schedule
@@ -113,11 +114,22 @@ def test_digits_are_there_without_a_folder():
         ({"sizes": ((0, "a"),)}, "sizes must be"),
         ({"sizes": ((0, 0),)}, "sizes must be"),
         ({"seed": 2**63 - 1}, "seed must be below"),
+        ({"size": 1}, "size must be at least 2, not 1"),
+        ({"sizes": ((0, 1),)}, "sizes must be"),
+        ({"cutmix": 1e-300}, "cutmix must be 0 for none, or from 0.001 to 1000, not 1e-300"),
+        ({"mixup": float("inf")}, "mixup must be 0 for none, or from"),
+        ({"mixup": -1.0}, "mixup must be 0 for none, or from"),
+        ({"overrides": {1: 2}}, "overrides must have options by name, as .*, not 1"),
+        ({"overrides": {"in_chans": 1}}, "in_chans must be 3 in training, whose pictures have three channels, not 1"),
     ],
 )
 def test_a_value_that_no_run_could_have_is_refused(changes, said):
     with pytest.raises(ValueError, match=said):
         check(replace(RECIPES["digits"], **changes))
+
+
+def test_the_help_says_which_seeds_there_are():
+    assert "0 to 4,294,967,295" in classify.parser().format_help()
 
 
 def test_every_recipe_can_be_run():

@@ -10,7 +10,7 @@ from PIL import Image
 from torch import nn
 
 from lambda_core import data, load_checkpoint
-from lambda_core.training import classify, evaluate
+from lambda_core.training import classify, evaluate, halves
 from lambda_core.training.config import RECIPES
 from lambda_core.training.loop import accelerator_for
 from tests.tiny import TINY, equal, losses, weights
@@ -18,10 +18,13 @@ from tests.tiny import TINY, equal, losses, weights
 
 def test_missing_data_says_what_to_do(tmp_path):
     for recipe in ("imagenette-128", "imagenet-lambda", "cifar10"):
-        with pytest.raises(SystemExit, match="--data"):
+        with pytest.raises(SystemExit, match="--data") as stopped:
             classify.main([recipe, "--data", str(tmp_path), "--out", str(tmp_path / "run"), "--device", "cpu"])
-    with pytest.raises(SystemExit, match="Imagenette is not in"):
-        evaluate.main(["lambda_resnet_mini", "--data", str(tmp_path)])
+        assert ("add --download to fetch it" in str(stopped.value)) == (recipe != "imagenet-lambda")
+    for command in (evaluate, halves):  # which have no --download
+        with pytest.raises(SystemExit, match="Imagenette is not in") as stopped:
+            command.main(["lambda_resnet_mini", "--data", str(tmp_path)])
+        assert "--download" not in str(stopped.value)
     with pytest.raises(SystemExit, match="no checkpoint"):
         evaluate.main(["nothing", "--data", str(tmp_path)])
 
@@ -36,6 +39,8 @@ def test_the_run_leaves_a_checkpoint_that_measures_as_its_card_says(folder, whol
     assert measured["top5"] >= measured["top1"]
     assert measured["images"] == 20
     assert checkpoint.classes == data.IMAGENETTE_CLASSES
+    modes = {(whole / name).stat().st_mode & 0o777 for name in ("last.safetensors", "state.pt", "log.csv")}
+    assert len(modes) == 1  # whoever may read the log may read the weights
     assert load_checkpoint(whole / "state.pt").classes == data.IMAGENETTE_CLASSES
 
 
@@ -44,6 +49,23 @@ def test_the_card_states_the_command_without_paths(folder, tmp_path):
     assert classify._command(given) == (
         "python -m lambda_core.training.classify imagenette-128 --data DIR --out FOLDER --seed 3"
     )
+
+
+@pytest.mark.parametrize(
+    ("given", "shown"),
+    [
+        (["--data=/home/me/d", "--out=/home/me/o"], "--data=DIR --out=FOLDER"),
+        (["--da", "/home/me/d", "--ou=/home/me/o"], "--da DIR --ou=FOLDER"),
+        (["--init", "/home/me/best.safetensors"], "--init best.safetensors"),
+        (["--init=/home/me/best.safetensors", "--seed=3"], "--init=best.safetensors --seed=3"),
+        (["--init", "lambda_resnet_mini", "--download"], "--init lambda_resnet_mini --download"),
+        (["--init=timm/lambda_resnet26t.c1_in1k"], "--init=timm/lambda_resnet26t.c1_in1k"),
+        (["--data", "/a", "--data", "/b"], "--data DIR --data DIR"),
+        (["--set", "data=imagefolder", "--device=cpu"], "--set data=imagefolder --device=cpu"),
+    ],
+)
+def test_no_form_of_an_option_tells_a_path(given, shown):
+    assert classify._command(["digits", *given]) == f"python -m lambda_core.training.classify digits {shown}"
 
 
 def test_a_run_can_start_from_a_checkpoint(folder, whole, tmp_path):

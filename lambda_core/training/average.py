@@ -8,6 +8,7 @@ soups"). Running statistics of batch norms are averaged as well.
 """
 
 import argparse
+import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,7 +17,9 @@ from typing import Any
 import torch
 
 from lambda_core.arguments import writable
-from lambda_core.checkpoints import Checkpoint, CheckpointRefused, load_checkpoint, save_checkpoint
+from lambda_core.checkpoints import Checkpoint, CheckpointRefused, save_checkpoint
+from lambda_core.training.faults import readable
+from lambda_core.training.held_out import opened
 
 
 @torch.no_grad()
@@ -38,11 +41,13 @@ def average(checkpoints: Sequence[Checkpoint]) -> Checkpoint:
 
 
 def _likeness(checkpoint: Checkpoint) -> dict[str, Any]:
-    return {
+    """What must agree, in lists alone: a state.pt has tuples where a file of weights has lists."""
+    found = {
         "architecture": checkpoint.card.get("architecture"),
         "classes": checkpoint.classes,
         "preprocess": checkpoint.preprocess,
     }
+    return json.loads(json.dumps(found, default=str))
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -57,7 +62,7 @@ def main(arguments: list[str] | None = None) -> None:
     try:
         if len(options.checkpoints) < 2:
             raise CheckpointRefused("one network is its own mean: give two or more")
-        found = average([load_checkpoint(name) for name in options.checkpoints])
+        found = average([opened(name) for name in options.checkpoints])
     except CheckpointRefused as error:
         sys.exit(str(error))
     card = {key: value for key, value in found.card.items() if key not in ("architecture", "metrics")}
@@ -66,6 +71,7 @@ def main(arguments: list[str] | None = None) -> None:
         options.out, found.model, architecture=found.card["architecture"], classes=found.classes,
         preprocess=found.preprocess, card=card, dtype=torch.float32,
     )  # fmt: skip
+    readable(options.out)
 
 
 if __name__ == "__main__":

@@ -29,8 +29,9 @@ from lambda_core.arguments import device as usable
 from lambda_core.checkpoints import Checkpoint, CheckpointRefused, load_checkpoint, save_checkpoint
 from lambda_core.models import build
 from lambda_core.models.head import Classifying
-from lambda_core.training.config import RECIPES, Recipe, changed, check
-from lambda_core.training.faults import TrainingStopped, writing
+from lambda_core.training.alone import alone
+from lambda_core.training.config import RECIPES, SEEDS, Recipe, changed, check
+from lambda_core.training.faults import TrainingStopped, readable, writing
 from lambda_core.training.loaders import outlive_stop
 from lambda_core.training.loop import Run, accelerator_for, evaluate
 from lambda_core.training.plan import describe, plan
@@ -59,6 +60,7 @@ def train(
     few steps, write nothing, and return the plan instead.
     """
     check(recipe)
+    _check_places(out, init)
     accelerator = accelerator_for(recipe, device)
     torch.manual_seed(recipe.seed)
     torch.set_float32_matmul_precision("high")
@@ -85,15 +87,41 @@ def train(
         raise ValueError(f"overrides has num_classes={overrides['num_classes']!r}, and the data {len(classes)} classes")
     if len(pictures) < recipe.batch:
         raise ValueError(f"{len(pictures)} pictures make no step of {recipe.batch}: take a smaller --set batch=...")
-    total = recipe.epochs * (len(pictures) // recipe.batch)
-    if run.resume():
-        accelerator.print(f"going on from epoch {run.epoch} of {recipe.epochs}", file=sys.stderr)
-    elif init:
-        run.start_from(_with_classes(load_checkpoint(init), classes))
-        run.init = Path(init).name
+    val = data.Repeatable(held_out, data.eval_transform(recipe.size), cache=known.cache and not dry)
+    run.counts = {"training_pictures": len(pictures), "validation_pictures": len(val)}
     if dry:
-        return plan(run, pictures, augmented, workers, total)
-    val = data.Repeatable(held_out, data.eval_transform(recipe.size), cache=known.cache)
+        _begin(run, init)
+        return plan(run, pictures, augmented, workers, recipe.epochs * (len(pictures) // recipe.batch))
+    with alone(out, accelerator):
+        _begin(run, init)
+        return _finish(run, pictures, val, augmented, workers, command)
+
+
+def _check_places(out: Path, init: str | None) -> None:
+    """ValueError where the folder of a run is none, or where it is to start from nothing."""
+    there = next((place for place in (out, *out.parents) if place.exists()), None)
+    if there and not there.is_dir():
+        raise ValueError(f"--out takes a folder, and {there} is a file")
+    if init is not None and not init.strip():
+        raise ValueError("--init takes a network of the zoo or a file: leave it out for random weights")
+
+
+def _begin(run: Run, init: str | None) -> None:
+    """Go on from the state in the run's folder, or start from a checkpoint or from random weights."""
+    if run.resume(init):
+        run.accelerator.print(_resumed(run, init), file=sys.stderr)
+    elif init:
+        run.start_from(_with_classes(load_checkpoint(init), run.classes))
+        run.init = Path(init).name
+
+
+def _finish(
+    run: Run, pictures: data.Repeatable, val: data.Repeatable, augmented: Callable[[int], Callable], workers: int,
+    command: str,
+) -> dict[str, Any]:  # fmt: skip
+    """Train until the last epoch, or until the run is asked to stop. Returns what `train` does."""
+    recipe, accelerator, out, classes = run.recipe, run.accelerator, run.folder, run.classes
+    total = recipe.epochs * (len(pictures) // recipe.batch)
     mine = Subset(val, range(accelerator.process_index, len(val), accelerator.num_processes))
     val_loader = DataLoader(mine, 100, num_workers=workers, worker_init_fn=outlive_stop)
     log = _tensorboard(out, run.step) if accelerator.is_main_process else None
@@ -136,6 +164,19 @@ def train(
     if run.epoch < recipe.epochs:
         return {"stopped": run.stop, "epoch": run.epoch, "step": run.step}
     return run.history[-1]
+
+
+def _resumed(run: Run, init: str | None) -> str:
+    """What there is to say of a run that was begun before."""
+    epochs, lines = run.recipe.epochs, []
+    if run.epoch >= epochs:
+        lines.append(f"this run is finished, all {epochs} epochs are done: more --epochs or another --out would train")
+    else:
+        began = f"; it began from {run.init}, so --init is not read again" if init else ""
+        lines.append(f"going on from epoch {run.epoch} of {epochs}{began}")
+    if new := [f"{run.changed[name]:,} {name.replace('_', ' ')}" for name in run.counts if name in run.changed]:
+        lines.append(f"the data is not what this run saw before: {' and '.join(new)} now")
+    return "\n".join(lines)
 
 
 def _with_classes(begin: Checkpoint, classes: tuple[str, ...]) -> nn.Module:
@@ -206,6 +247,7 @@ def export(run: Run, file: Path, command: str, pictures: int, held_out: int) -> 
         preprocess={"size": recipe.size, "mean": data.IMAGENET_MEAN, "std": data.IMAGENET_STD},
         card=card,
     )
+    readable(file)
 
 
 def _machine(run: Run) -> str:
@@ -246,7 +288,7 @@ def parser() -> argparse.ArgumentParser:
     )
     found.add_argument("--epochs", type=int)
     found.add_argument("--precision", choices=["float32", "bfloat16", "float16"])
-    found.add_argument("--seed", type=int)
+    found.add_argument("--seed", type=int, help=f"0 to {SEEDS - 1:,}; other weights, order and augmentation for each")
     found.add_argument("--compile", action="store_true", default=None, help="torch.compile the network")
     found.add_argument("--set", action="append", default=[], metavar="FIELD=VALUE", help="change a field of the recipe")
     found.add_argument("--workers", type=int, default=1, help="processes that load pictures")
@@ -276,6 +318,8 @@ def main(arguments: list[str] | None = None) -> None:
             watch=leave_when_asked,
             dry=options.dry_run,
         )
+    except data.DataNotFetched as error:
+        sys.exit(str(error) if options.download else f"{error}, or add --download to fetch it")
     except (CheckpointRefused, TrainingStopped, ValueError, OSError) as error:
         sys.exit(str(error).strip().splitlines()[-1])
     except RuntimeError as error:
@@ -294,12 +338,29 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def _command(given: list[str]) -> str:
-    """The command for the card, with DIR and FOLDER in place of this machine's paths."""
-    shown = list(given)
-    for flag, name in (("--data", "DIR"), ("--out", "FOLDER")):
-        if flag in shown[:-1]:
-            shown[shown.index(flag) + 1] = name
+    """The command for the card, with DIR and FOLDER in place of this machine's paths, and files by name."""
+    shown, after = [], ""
+    for word in given:
+        flag, equals, value = word.partition("=")
+        if after:
+            word, after = _pathless(after, word), ""
+        elif place := _option(flag):
+            word = f"{flag}={_pathless(place, value)}" if equals else word
+            after = "" if equals else place
+        shown.append(word)
     return shlex.join(["python", "-m", "lambda_core.training.classify", *shown])
+
+
+def _option(flag: str) -> str:
+    """The option with a path that a flag names, which argparse lets people shorten; "" for any other."""
+    return next((name for name in ("--data", "--out", "--init") if len(flag) > 2 and name.startswith(flag)), "")
+
+
+def _pathless(option: str, value: str) -> str:
+    """The value of an option without what it tells of this machine."""
+    if option == "--init":
+        return value if value.startswith("timm/") else Path(value).name
+    return {"--data": "DIR", "--out": "FOLDER"}[option]
 
 
 if __name__ == "__main__":

@@ -14,8 +14,7 @@ from lambda_core import data
 from lambda_core.allocator import keep_memory
 from lambda_core.arguments import device as usable
 from lambda_core.arguments import writable
-from lambda_core.checkpoints import load_checkpoint
-from lambda_core.training.held_out import held_out
+from lambda_core.training.held_out import held_out, opened
 from lambda_core.training.loop import evaluate
 
 
@@ -26,7 +25,7 @@ def measure(
 
     dataset: see `held_out`.
     """
-    loaded = load_checkpoint(checkpoint, device)
+    loaded = opened(checkpoint, device)
     val = held_out(loaded, folder, dataset)
     told = loaded.preparation()
     loader = DataLoader(val, 100, num_workers=workers)

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,9 +16,12 @@ class TrainingStopped(RuntimeError):
     """A run that cannot go on; the message says why, what is safe, and what to do."""
 
 
+ANOTHER_OUT = "Make room or choose another --out"
+
+
 @contextmanager
-def writing(path: Path) -> Iterator[None]:
-    """What goes wrong on the disk in this block, as TrainingStopped."""
+def writing(path: Path, way_out: str = ANOTHER_OUT) -> Iterator[None]:
+    """What goes wrong on the disk in this block, as TrainingStopped. way_out: what to do then."""
     try:
         yield
     except (OSError, RuntimeError, SafetensorError) as error:  # of a failed write, torch.save tells in its wake alone
@@ -25,18 +29,17 @@ def writing(path: Path) -> Iterator[None]:
         reason = "there is no room" if full else (str(error) or type(error).__name__).splitlines()[0]
         kept = f"; the last good {path.name} is intact" if path.exists() else ""
         raise TrainingStopped(
-            f"{path} could not be written: {reason}{kept}. Make room or choose another --out, then run the same "
-            "command again"
+            f"{path} could not be written: {reason}{kept}. {way_out}, then run the same command again"
         ) from error
 
 
-def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
+def write_atomically(path: Path, write: Callable[[Path], object], way_out: str = ANOTHER_OUT) -> None:
     """Call write(temporary path), flush to disk, rename: a reader sees the old file or the new one, never half.
 
     Raises TrainingStopped where the disk is full or refuses; the old file stays as it was.
     """
     temporary = path.with_name(path.name + ".part")
-    with writing(path):
+    with writing(path, way_out):
         try:
             write(temporary)
             with open(temporary, "rb") as file:
@@ -45,3 +48,11 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
         except (OSError, RuntimeError):
             temporary.unlink(missing_ok=True)
             raise
+
+
+def readable(path: Path) -> None:
+    """Give a file the mode that other new files have: safetensors lets nobody but its owner read what it writes."""
+    beside = path.with_name(path.name + ".part")
+    beside.touch()
+    path.chmod(stat.S_IMODE(beside.stat().st_mode))
+    beside.unlink()

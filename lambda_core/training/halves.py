@@ -22,9 +22,9 @@ from tqdm import tqdm
 from lambda_core import data
 from lambda_core.allocator import keep_memory
 from lambda_core.arguments import writable
-from lambda_core.checkpoints import Checkpoint, fingerprint, load_checkpoint, zoo
+from lambda_core.checkpoints import Checkpoint, fingerprint, zoo
 from lambda_core.switching import HALVES, everywhere, switched
-from lambda_core.training.held_out import held_out
+from lambda_core.training.held_out import held_out, opened
 
 Off = Mapping[str, Collection[str]]
 
@@ -65,7 +65,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--json", type=writable, help="also write the figures to this file")
     options = parser.parse_args(arguments)
     try:
-        loaded = load_checkpoint(options.checkpoint)
+        loaded = opened(options.checkpoint)
         figures = measure(loaded, options.data, options.workers)
     except (ValueError, OSError) as error:
         sys.exit(str(error).strip().splitlines()[-1])

@@ -1,9 +1,27 @@
 """The pictures that a trained network is measured on: those that its training held out."""
 
+import pickle
+import zipfile
+from dataclasses import replace
 from pathlib import Path
 
+import torch
+
 from lambda_core import data
-from lambda_core.checkpoints import Checkpoint
+from lambda_core.checkpoints import Checkpoint, load_checkpoint
+
+
+def opened(path_or_name: str | Path, device: torch.device | str | None = None) -> Checkpoint:
+    """A checkpoint as `load_checkpoint` gives it; the card of a run's state.pt has its recipe, as its weights have."""
+    found, file = load_checkpoint(path_or_name, device), Path(path_or_name)
+    if "recipe" in found.card or not file.is_file() or not zipfile.is_zipfile(file):
+        return found
+    try:
+        state = torch.load(file, map_location="cpu", weights_only=True, mmap=True)
+    except (pickle.UnpicklingError, RuntimeError, ValueError):  # of another project: no recipe of ours
+        return found
+    recipe = state.get("recipe") if isinstance(state, dict) else None
+    return replace(found, card={**found.card, "recipe": recipe}) if isinstance(recipe, dict) else found
 
 
 def held_out(checkpoint: Checkpoint, folder: str | Path | None = None, dataset: str | None = None) -> data.Repeatable:

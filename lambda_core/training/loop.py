@@ -137,7 +137,8 @@ class Run:
     """A training run in a folder: state.pt (all that is needed to go on), log.csv (a line an epoch).
 
     What a step does depends on the recipe and its number alone, never on when or where it runs: the order of the
-    photographs, their augmentation, dropout and drop-path are seeded by (seed, epoch, index) or (seed, step).
+    photographs and their augmentation are seeded by (seed, epoch, index); dropout, drop-path, mixup and cutmix by
+    (seed, step) and the number of the process, so several processes equal one only without these four.
     """
 
     def __init__(
@@ -165,7 +166,9 @@ class Run:
         self.history: list[dict[str, float]] = []  # a row an epoch, as in log.csv
         self.curve: list[tuple[int, float]] = []  # a point every few steps, as in curve.csv
         self.init = "random weights"  # in words, what the run began from
-        self.changes: list[dict[str, Any]] = []  # what was changed of the recipe on the way
+        self.changes: list[dict[str, Any]] = []  # what was changed of the recipe on the way, and of the data
+        self.changed: dict[str, Any] = {}  # of these, by the command that goes on
+        self.counts: dict[str, int] = {}  # of pictures, by what they are for
         self.stop = 0  # a signal's number, set by it: save and leave after the step at hand
 
     def close(self) -> None:
@@ -188,6 +191,7 @@ class Run:
         state = {
             "architecture": {"name": self.recipe.model, "overrides": self.recipe.overrides},
             "classes": list(self.classes),
+            "counts": self.counts,
             "preprocess": {"size": self.recipe.size, "mean": IMAGENET_MEAN, "std": IMAGENET_STD},
             "recipe": asdict(self.recipe),
             "history": self.history,
@@ -213,14 +217,19 @@ class Run:
         write_atomically(self.folder / "log.csv", self._write_log)
         write_atomically(self.folder / "curve.csv", self._write_curve)
 
-    def resume(self) -> bool:
-        """Go on from state.pt if it is there. Raises TrainingStopped for one that does not fit or cannot be read."""
+    def resume(self, init: str | None = None) -> bool:
+        """Go on from state.pt if it is there. Raises TrainingStopped for one that does not fit or cannot be read.
+
+        init: the checkpoint that the run was begun from, if anybody says so: another one does not fit.
+        """
         path = self.folder / "state.pt"
         if not path.exists():
             return False
         try:
             state = torch.load(path, map_location="cpu", weights_only=True)
             self._check_recipe(state["recipe"])
+            if init and (begun := state.get("init", Path(init).name)) != Path(init).name:
+                raise ValueError(f"it was begun from {begun}, not from --init {Path(init).name}")
             if tuple(state["classes"]) != self.classes:
                 raise ValueError(f"it was begun with the classes {_few(state['classes'])}, not {_few(self.classes)}")
             self.model.load_state_dict(state["model"])
@@ -233,8 +242,10 @@ class Run:
             self.history, self.curve = state["history"], state["curve"]
             self.init, self.changes = state.get("init", self.init), state.get("changes", [])
             before, now = ({**state["recipe"], "expects": ""}, asdict(replace(self.recipe, expects="")))
-            if changed := {name: value for name, value in now.items() if before.get(name, value) != value}:
-                self.changes.append({"after_epoch": self.epoch, **changed})
+            before, now = before | state.get("counts", {}), now | self.counts
+            self.changed = {name: value for name, value in now.items() if before.get(name, value) != value}
+            if self.changed:
+                self.changes.append({"after_epoch": self.epoch, **self.changed})
         except Exception as error:
             why = (str(error) or type(error).__name__).splitlines()[0]
             raise TrainingStopped(

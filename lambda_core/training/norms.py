@@ -18,8 +18,8 @@ class _SharedBatchNorm(nn.modules.batchnorm._BatchNorm):
         if not self.training:
             return super().forward(x)
         axes = [0, *range(2, x.dim())]
-        count = x.new_tensor(x.numel() / x.shape[1])
         wide = x.float()
+        count = wide.new_tensor(x.numel() / x.shape[1])  # bfloat16 has no 3069
         total, squares, count = all_reduce(
             torch.cat([wide.sum(axes), wide.square().sum(axes), count[None]])
         ).tensor_split([x.shape[1], 2 * x.shape[1]])

@@ -1,6 +1,6 @@
 """Put a trained network into the zoo that ships:
 
-python -m lambda_core.training.publish FILE NAME --data DIR [--note TEXT] [--results FILE [--results-only]]
+python -m lambda_core.training.publish FILE NAME --data DIR [--note TEXT] [--replace] [--results FILE [--results-only]]
 
 The weights go to half precision, and the figures on the card are measured on the file as it ships. The results file
 gets these and the history of the run, next to those of other networks; with --results-only it alone.
@@ -9,6 +9,7 @@ gets these and the history of the run, next to those of other networks; with --r
 import argparse
 import csv
 import json
+import re
 import sys
 from datetime import date
 from pathlib import Path
@@ -17,11 +18,13 @@ from tempfile import TemporaryDirectory
 from safetensors import SafetensorError
 
 from lambda_core.allocator import keep_memory
+from lambda_core.arguments import writable
 from lambda_core.checkpoints import CheckpointRefused, load_checkpoint, save_checkpoint
 from lambda_core.checkpoints.files import ZOO
 from lambda_core.training.evaluate import measure
-from lambda_core.training.faults import TrainingStopped, write_atomically
+from lambda_core.training.faults import TrainingStopped, readable, write_atomically
 
+NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 TRAINING_ALONE = ("drop_path", "dropout")  # no weights, and nothing to do once a network has been trained
 
 
@@ -38,7 +41,7 @@ def publish(file: Path, name: str, folder: str | Path | None, note: str = "", wo
 
     def save(path: Path) -> None:
         built = found.card["architecture"]
-        kept = {name: value for name, value in built["overrides"].items() if name not in TRAINING_ALONE}
+        kept = {name: value for name, value in built.get("overrides", {}).items() if name not in TRAINING_ALONE}
         architecture = built | {"overrides": kept}
         save_checkpoint(
             path, found.model, architecture=architecture, classes=found.classes, preprocess=found.preprocess, card=card
@@ -59,6 +62,7 @@ def publish(file: Path, name: str, folder: str | Path | None, note: str = "", wo
         for metric in ("top1", "top5")
     }
     save(target)
+    readable(target)
     return figures
 
 
@@ -77,7 +81,7 @@ def record(results: Path, name: str, file: Path, figures: dict[str, float]) -> N
     network = {
         "name": name,
         "command": loaded.card["command"],
-        "overrides": loaded.card["architecture"]["overrides"],
+        "overrides": loaded.card["architecture"].get("overrides", {}),
         "parameters": sum(p.numel() for p in loaded.model.parameters()),
         "top1": figures["top1"],
         "spread": 0.0,
@@ -86,22 +90,44 @@ def record(results: Path, name: str, file: Path, figures: dict[str, float]) -> N
     title = loaded.card["data"].partition(":")[0].partition(" at ")[0]  # at the size of the files, not of the network
     data_of = f"{title} at {loaded.preprocess['size']} px, {loaded.card['epochs']} epochs, 1 seed"
     content |= {"date": date.today().isoformat(), "data": data_of, "networks": [*others, network]}
-    write_atomically(results, lambda path: path.write_text(json.dumps(content, indent=1) + "\n"))
+    write_atomically(results, lambda path: path.write_text(json.dumps(content, indent=1) + "\n"), "Make room")
+
+
+def check(options: argparse.Namespace) -> None:
+    """CheckpointRefused, before anything is measured or written, for what could not be written in the end."""
+    name, results = options.name, options.results
+    if not NAME.fullmatch(name):
+        raise CheckpointRefused(f"{name!r} is no name: take letters, digits and underscores, a letter first")
+    if not options.results_only and not options.replace and (ZOO / f"{name}.safetensors").exists():
+        raise CheckpointRefused(f"the zoo has {name} already: choose another name, or add --replace to write over it")
+    if not results:
+        return
+    log = options.file.parent / "log.csv"
+    if not log.is_file():
+        raise CheckpointRefused(f"--results needs the history of the run, and there is no {log}")
+    try:
+        before = json.loads(results.read_text()) if results.exists() else {}
+    except ValueError:
+        before = None
+    if not isinstance(before, dict):
+        raise CheckpointRefused(f"{results} holds no results: give --results another file")
 
 
 def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m lambda_core.training.publish", description=__doc__)
     parser.add_argument("file", type=Path, help="the last.safetensors of a training run")
-    parser.add_argument("name", help="in the zoo")
+    parser.add_argument("name", help="in the zoo: letters, digits and underscores, a letter first")
     parser.add_argument("--data", help="folder of the data sets (else LAMBDA_DATA, else ./data)")
     parser.add_argument("--note", default="", help="what the command on the card does not tell")
-    parser.add_argument("--results", type=Path, help="a JSON file of results to add it to")
+    parser.add_argument("--replace", action="store_true", help="write over a network of that name")
+    parser.add_argument("--results", type=writable, help="a JSON file of results to add it to")
     parser.add_argument("--results-only", action="store_true", help="leave the zoo as it is")
     parser.add_argument("--workers", type=int, default=1)
     options = parser.parse_args(arguments)
     if options.results_only and not options.results:
         parser.error("--results-only needs --results FILE")
     try:
+        check(options)
         if options.results_only:
             figures = measure(str(options.file), options.data, options.workers)
         else:

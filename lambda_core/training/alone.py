@@ -1,0 +1,54 @@
+"""One run a folder: a second one that would train there is told so."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+
+import torch
+from accelerate import Accelerator
+
+from lambda_core.training.faults import TrainingStopped, writing
+
+LOCK = ".lock"  # stays in the folder; what counts is who holds it
+
+
+@contextmanager
+def alone(folder: Path, accelerator: Accelerator) -> Iterator[None]:
+    """Hold the folder of a run. Raises TrainingStopped, in all processes of a run, where another run holds it.
+
+    The main process holds it, and none that it forks: however it ends, the folder is free at once.
+    """
+    file, free = None, True
+    if accelerator.is_main_process:
+        with writing(folder / LOCK):
+            folder.mkdir(parents=True, exist_ok=True)
+            file = (folder / LOCK).open("a")
+        free = _held(file)
+    try:
+        if accelerator.num_processes > 1:
+            told = torch.tensor([float(free)], device=accelerator.device)
+            free = bool(accelerator.gather(told).min().item())
+        if not free:
+            raise TrainingStopped(
+                f"another run is training in {folder}: wait until it has ended, or choose another --out"
+            )
+        yield
+    finally:
+        if file:
+            file.close()
+
+
+def _held(file: IO) -> bool:
+    """Whether this process holds the file now. One that cannot be held at all, as on some disks, counts as held."""
+    try:
+        import fcntl
+    except ImportError:  # Windows
+        return True
+    try:
+        fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # flock would go to processes that load pictures too
+    except (BlockingIOError, PermissionError):
+        return False
+    except OSError:
+        pass
+    return True

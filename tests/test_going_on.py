@@ -1,0 +1,130 @@
+"""What a command says of a run that is there already: whose it is, what it began from, what has changed since."""
+
+import multiprocessing
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from lambda_core import load_checkpoint
+from lambda_core.training import classify
+from lambda_core.training.alone import LOCK, alone
+from lambda_core.training.faults import TrainingStopped
+from lambda_core.training.loop import accelerator_for
+from tests import imagenette
+from tests.tiny import TINY, equal
+
+FIRST = replace(TINY, epochs=1)
+
+
+@pytest.fixture
+def begun(whole, tmp_path):
+    return shutil.copytree(whole, tmp_path / "run")
+
+
+def test_a_finished_run_says_so(begun, folder, capsys):
+    classify.train(TINY, begun, folder, device="cpu")
+    said = capsys.readouterr().err
+    assert "this run is finished, all 3 epochs are done: more --epochs or another --out would train" in said
+
+
+def test_weights_to_start_from_are_those_it_began_with(whole, begun, folder, tmp_path, capsys):
+    file = str(whole / "last.safetensors")
+    with pytest.raises(TrainingStopped, match=r"it was begun from random weights, not from --init last\.safetensors"):
+        classify.train(replace(TINY, epochs=4), begun, folder, device="cpu", init=file)
+    classify.train(FIRST, tmp_path / "second", folder, device="cpu", init=file)
+    capsys.readouterr()
+    classify.train(replace(TINY, epochs=2), tmp_path / "second", folder, device="cpu", init=file)
+    said = capsys.readouterr().err
+    assert "going on from epoch 1 of 2; it began from last.safetensors, so --init is not read again" in said
+
+
+def test_nothing_to_start_from_is_refused(folder, tmp_path):
+    with pytest.raises(ValueError, match="--init takes a network of the zoo or a file: leave it out for random"):
+        classify.train(TINY, tmp_path / "run", folder, device="cpu", init="")
+
+
+def test_a_file_is_no_folder_of_a_run(folder, tmp_path):
+    file = tmp_path / "file"
+    file.touch()
+    for out in (file, file / "run"):
+        with pytest.raises(SystemExit, match=r"--out takes a folder, and .*file is a file"):
+            classify.main(["digits", "--out", str(out), "--device", "cpu"])
+
+
+def test_other_pictures_are_said_and_stand_on_the_card(folder, tmp_path, capsys):
+    out, more = tmp_path / "run", imagenette.make(tmp_path / "more", train=5, val=2)
+    classify.train(FIRST, out, folder, device="cpu")
+    capsys.readouterr()
+    classify.train(replace(TINY, epochs=2), out, more, device="cpu")
+    assert "the data is not what this run saw before: 50 training pictures now" in capsys.readouterr().err
+    changes = [{"after_epoch": 1, "epochs": 2, "training_pictures": 50}]
+    assert load_checkpoint(out / "last.safetensors").card["changes"] == changes
+
+
+def test_a_state_that_does_not_tell_its_pictures_goes_on(folder, whole, tmp_path):
+    classify.train(FIRST, tmp_path, folder, device="cpu")
+    state = torch.load(tmp_path / "state.pt", weights_only=True)
+    del state["counts"], state["init"]
+    state["recipe"]["epochs"] = TINY.epochs  # as if it had been cut
+    torch.save(state, tmp_path / "state.pt")
+    classify.train(TINY, tmp_path, folder, device="cpu", init="anything.safetensors")
+    assert torch.load(tmp_path / "state.pt", weights_only=True)["changes"] == []
+
+
+def hold(place, held):
+    with alone(place, accelerator_for(TINY, "cpu")):
+        held.set()
+        time.sleep(60)
+
+
+def test_a_second_run_in_a_folder_is_refused_while_the_first_lives(folder, whole, tmp_path):
+    context = multiprocessing.get_context("spawn")
+    held = context.Event()
+    other = context.Process(target=hold, args=(tmp_path, held), daemon=True)
+    other.start()
+    assert held.wait(60)
+    with pytest.raises(TrainingStopped, match=r"another run is training in .*: wait until it has ended, or choose"):
+        classify.train(TINY, tmp_path, folder, device="cpu")
+    assert [file.name for file in tmp_path.iterdir()] == [LOCK]
+    other.kill()
+    other.join()
+    classify.train(TINY, tmp_path, folder, device="cpu")
+    assert equal(whole, tmp_path)
+
+
+FORKED = """
+import os, sys, time
+from pathlib import Path
+from lambda_core.training.alone import alone
+from lambda_core.training.loop import accelerator_for
+from tests.tiny import TINY
+
+with alone(Path(sys.argv[1]), accelerator_for(TINY, "cpu")):
+    child = os.fork()
+    if child:
+        print(child, flush=True)
+    time.sleep(60)
+"""
+
+
+def test_what_a_lost_run_has_forked_does_not_hold_its_folder(tmp_path):
+    """As processes that load pictures, which take seconds to see that their run is gone."""
+    command = [sys.executable, "-c", FORKED, str(tmp_path)]
+    root = Path(__file__).parents[1]
+    with subprocess.Popen(command, cwd=root, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
+        child = int(process.stdout.readline())
+        process.kill()
+        process.wait()
+        try:
+            with alone(tmp_path, accelerator_for(TINY, "cpu")):
+                os.kill(child, 0)  # it lives
+        finally:
+            os.kill(child, signal.SIGKILL)

@@ -1,0 +1,69 @@
+"""A folder of pictures is read for training and measuring as it is for a prediction."""
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from lambda_core import data
+from lambda_core.predict import read_picture
+
+
+def deep_grey():
+    return Image.fromarray(np.linspace(0, 65535, 32 * 24).reshape(24, 32).astype(np.uint16))
+
+
+def shares():
+    return Image.fromarray(np.linspace(0, 1, 32 * 24).reshape(24, 32).astype(np.float32))
+
+
+def transparent():
+    image = Image.new("RGBA", (32, 24), (0, 0, 0, 0))
+    image.paste((200, 10, 10, 255), (0, 0, 8, 8))
+    return image
+
+
+def colours():
+    return Image.fromarray(np.random.default_rng(0).integers(0, 255, (24, 32, 3), dtype=np.uint8))
+
+
+@pytest.fixture
+def kept(tmp_path):
+    """A folder of one class whose pictures are of every kind; what they were written from, by name."""
+    place = tmp_path / "val" / "a"
+    place.mkdir(parents=True)
+    exif = Image.Exif()
+    exif[0x0112] = 6  # turned by the camera
+    deep_grey().save(place / "deep.png")
+    shares().save(place / "shares.tiff")
+    transparent().save(place / "transparent.png")
+    colours().save(place / "turned.jpg", exif=exif)
+    colours().save(place / "plain.png")
+    return tmp_path
+
+
+def test_training_sees_what_a_prediction_sees(kept):
+    source = data.imagefolder("val", kept)
+    pictures = data.Repeatable(source, lambda image: image)
+    for index, (file, _) in enumerate(source.samples):
+        assert torch.equal(pictures[index][0], data.decode(read_picture(file))), file
+    seen = {file.rpartition("/")[2]: pictures[index][0] for index, (file, _) in enumerate(source.samples)}
+    assert seen["deep.png"].unique().numel() > 200 and seen["shares.tiff"].unique().numel() > 200
+    assert seen["transparent.png"][:, -1, -1].tolist() == [255] * 3
+    assert seen["turned.jpg"].shape == (3, 32, 24)
+    assert torch.equal(seen["plain.png"], data.decode(colours()))
+
+
+def test_a_damaged_picture_of_a_folder_is_named(kept):
+    file = kept / "val" / "a" / "plain.png"
+    file.write_bytes(file.read_bytes()[:200])
+    pictures = data.Repeatable(data.imagefolder("val", kept), lambda image: image)
+    with pytest.raises(data.DataBroken, match=r"plain\.png cannot be decoded"):
+        [pictures[index] for index in range(len(pictures))]
+
+
+def test_every_seed_that_a_recipe_may_have_draws(kept):
+    source = data.imagefolder("val", kept)
+    for seed in (0, 18_446_745, 2**32 - 1):
+        one, two = (data.Repeatable(source, data.train_transform(16), seed=seed)[0][0] for _ in range(2))
+        assert torch.equal(one, two)
