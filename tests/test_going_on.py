@@ -1,12 +1,11 @@
 """What a command says of a run that is there already: whose it is, what it began from, what has changed since."""
 
-import multiprocessing
 import os
 import shutil
 import signal
 import subprocess
 import sys
-import time
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -79,28 +78,7 @@ def test_a_state_that_does_not_tell_its_pictures_goes_on(folder, whole, tmp_path
     assert torch.load(tmp_path / "state.pt", weights_only=True)["changes"] == []
 
 
-def hold(place, held):
-    with alone(place, accelerator_for(TINY, "cpu")):
-        held.set()
-        time.sleep(60)
-
-
-def test_a_second_run_in_a_folder_is_refused_while_the_first_lives(folder, whole, tmp_path):
-    context = multiprocessing.get_context("spawn")
-    held = context.Event()
-    other = context.Process(target=hold, args=(tmp_path, held), daemon=True)
-    other.start()
-    assert held.wait(60)
-    with pytest.raises(TrainingStopped, match=r"another run is training in .*: wait until it has ended, or choose"):
-        classify.train(TINY, tmp_path, folder, device="cpu")
-    assert [file.name for file in tmp_path.iterdir()] == [LOCK]
-    other.kill()
-    other.join()
-    classify.train(TINY, tmp_path, folder, device="cpu")
-    assert equal(whole, tmp_path)
-
-
-FORKED = """
+HELD = """
 import os, sys, time
 from pathlib import Path
 from lambda_core.training.alone import alone
@@ -108,19 +86,36 @@ from lambda_core.training.loop import accelerator_for
 from tests.tiny import TINY
 
 with alone(Path(sys.argv[1]), accelerator_for(TINY, "cpu")):
-    child = os.fork()
+    child = os.fork() if sys.argv[2:] else os.getpid()
     if child:
         print(child, flush=True)
     time.sleep(60)
 """
 
 
+@contextmanager
+def held(*arguments):
+    """Another process that holds a folder, with one argument more a child too, whose number it tells."""
+    command, root = [sys.executable, "-c", HELD, *map(str, arguments)], Path(__file__).parents[1]
+    with subprocess.Popen(command, cwd=root, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
+        try:
+            yield process, int(process.stdout.readline())
+        finally:
+            process.kill()
+
+
+def test_a_second_run_in_a_folder_is_refused_while_the_first_lives(folder, whole, tmp_path):
+    with held(tmp_path):
+        with pytest.raises(TrainingStopped, match=r"another run is training in .*: wait until it has ended, or choose"):
+            classify.train(TINY, tmp_path, folder, device="cpu")
+        assert [file.name for file in tmp_path.iterdir()] == [LOCK]
+    classify.train(TINY, tmp_path, folder, device="cpu")
+    assert equal(whole, tmp_path)
+
+
 def test_what_a_lost_run_has_forked_does_not_hold_its_folder(tmp_path):
     """As processes that load pictures, which take seconds to see that their run is gone."""
-    command = [sys.executable, "-c", FORKED, str(tmp_path)]
-    root = Path(__file__).parents[1]
-    with subprocess.Popen(command, cwd=root, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
-        child = int(process.stdout.readline())
+    with held(tmp_path, "fork") as (process, child):
         process.kill()
         process.wait()
         try:
