@@ -18,9 +18,12 @@ def as_rgb(image: Image.Image) -> Image.Image:
     return image.convert("RGB")
 
 
-def read_upright(path: str | Path) -> Image.Image:
-    """The picture in a file as `as_rgb` gives it, turned the way its camera says. Raises what Pillow raises."""
-    with Image.open(path) as image:
+def read_upright(path: str | Path, formats: tuple[str, ...] | None = None) -> Image.Image:
+    """The picture in a file as `as_rgb` gives it, turned the way its camera says. Raises what Pillow raises.
+
+    formats: those of Pillow's that it may be in, all where None.
+    """
+    with Image.open(path, formats=formats) as image:
         return as_rgb(ImageOps.exif_transpose(image))
 
 

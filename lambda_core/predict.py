@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 
 from lambda_core.arguments import device as usable
 from lambda_core.arguments import writable
 from lambda_core.checkpoints import Checkpoint, CheckpointRefused, load_checkpoint
 from lambda_core.data import prepare
-from lambda_core.pictures import as_rgb
+from lambda_core.pictures import read_upright
 
 DEFAULT = "lambda_resnet_mini"
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF")  # others, as EPS, are opened by programs outside
@@ -31,8 +31,7 @@ class PictureRefused(ValueError):
 def read_picture(path: str | Path) -> Image.Image:
     """The picture in a file, turned the way its camera says. Raises PictureRefused, in one sentence."""
     try:
-        with Image.open(path, formats=FORMATS) as image:
-            return as_rgb(ImageOps.exif_transpose(image))
+        return read_upright(path, FORMATS)
     except (FileNotFoundError, IsADirectoryError) as error:
         raise PictureRefused(f"there is no picture {str(path)!r}: give the path of an image file") from error
     except UnidentifiedImageError as error:

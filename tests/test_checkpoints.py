@@ -90,7 +90,7 @@ def test_saving_leaves_no_half_file(model, tmp_path, monkeypatch):
     def fail(*_args, **_kwargs):
         raise OSError("disk full")
 
-    monkeypatch.setattr("lambda_core.checkpoints.files.save_file", fail)
+    monkeypatch.setattr("lambda_core.checkpoints.files.save_safetensors", fail)
     with pytest.raises(OSError, match="disk full"):
         save_checkpoint(path, model, architecture=ARCHITECTURE)
     assert path.read_bytes() == b"the old one"

@@ -383,23 +383,6 @@ def test_an_engine_that_is_set_later_is_checked_too():
         layer(torch.randn(1, 8, 4, 4))
 
 
-def test_another_convolution_in_place_of_a_projection():
-    layer = LambdaLayer(8, scope=3, engine="einsum").eval()
-    layer.to_v = torch.nn.Conv2d(8, layer.to_v.out_channels, 3, padding=1, bias=False)
-    x = torch.randn(3, 8, 5, 6)
-    torch.testing.assert_close(layer(x), torch.cat([layer(one[None]) for one in x]), rtol=1e-4, atol=1e-5)
-
-
-def test_a_hook_on_all_modules_sees_the_projections():
-    layer, seen = LambdaLayer(8, scope=3), []
-    handle = torch.nn.modules.module.register_module_forward_hook(lambda module, *_: seen.append(module))
-    try:
-        layer(torch.randn(3, 8, 4, 4))
-    finally:
-        handle.remove()
-    assert {layer.to_q, layer.to_k, layer.to_v} <= set(seen)
-
-
 def test_a_global_layer_has_no_engine_for_a_larger_map():
     layer = LambdaLayer(8, scope=None, size=(7, 7))
     assert layer.explain_engine(8, (7, 7))

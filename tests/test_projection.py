@@ -157,3 +157,20 @@ def test_many_gradients_at_once():
     layer, x = LambdaLayer(4, heads=2, dim_k=2, scope=3).eval(), torch.randn(2, 4, 3, 2)
     one_by_one = torch.autograd.functional.jacobian(layer, x)
     torch.testing.assert_close(torch.autograd.functional.jacobian(layer, x, vectorize=True), one_by_one)
+
+
+def test_another_convolution_in_place_of_a_projection():
+    layer = LambdaLayer(8, scope=3, engine="einsum").eval()
+    layer.to_v = torch.nn.Conv2d(8, layer.to_v.out_channels, 3, padding=1, bias=False)
+    x = torch.randn(3, 8, 5, 6)
+    torch.testing.assert_close(layer(x), torch.cat([layer(one[None]) for one in x]), rtol=1e-4, atol=1e-5)
+
+
+def test_a_hook_on_all_modules_sees_the_projections():
+    layer, seen = LambdaLayer(8, scope=3), []
+    handle = torch.nn.modules.module.register_module_forward_hook(lambda module, *_: seen.append(module))
+    try:
+        layer(torch.randn(3, 8, 4, 4))
+    finally:
+        handle.remove()
+    assert {layer.to_q, layer.to_k, layer.to_v} <= set(seen)

@@ -18,7 +18,6 @@ import torch
 
 from lambda_core.arguments import writable
 from lambda_core.checkpoints import Checkpoint, CheckpointRefused, save_checkpoint
-from lambda_core.training.faults import readable
 from lambda_core.training.held_out import opened
 
 
@@ -71,7 +70,6 @@ def main(arguments: list[str] | None = None) -> None:
         options.out, found.model, architecture=found.card["architecture"], classes=found.classes,
         preprocess=found.preprocess, card=card, dtype=torch.float32,
     )  # fmt: skip
-    readable(options.out)
 
 
 if __name__ == "__main__":

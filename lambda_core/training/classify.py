@@ -31,7 +31,7 @@ from lambda_core.models import build
 from lambda_core.models.head import Classifying
 from lambda_core.training.alone import alone
 from lambda_core.training.config import RECIPES, SEEDS, Recipe, changed, check
-from lambda_core.training.faults import TrainingStopped, readable, writing
+from lambda_core.training.faults import TrainingStopped, writing
 from lambda_core.training.loaders import outlive_stop
 from lambda_core.training.loop import Run, accelerator_for, evaluate
 from lambda_core.training.plan import describe, plan
@@ -247,7 +247,6 @@ def export(run: Run, file: Path, command: str, pictures: int, held_out: int) -> 
         preprocess={"size": recipe.size, "mean": data.IMAGENET_MEAN, "std": data.IMAGENET_STD},
         card=card,
     )
-    readable(file)
 
 
 def _machine(run: Run) -> str:

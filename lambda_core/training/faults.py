@@ -2,7 +2,6 @@
 
 import errno
 import os
-import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -48,11 +47,3 @@ def write_atomically(path: Path, write: Callable[[Path], object], way_out: str =
         except (OSError, RuntimeError):
             temporary.unlink(missing_ok=True)
             raise
-
-
-def readable(path: Path) -> None:
-    """Give a file the mode that other new files have: safetensors lets nobody but its owner read what it writes."""
-    beside = path.with_name(path.name + ".part")
-    beside.touch()
-    path.chmod(stat.S_IMODE(beside.stat().st_mode))
-    beside.unlink()

@@ -22,7 +22,7 @@ from lambda_core.arguments import writable
 from lambda_core.checkpoints import CheckpointRefused, load_checkpoint, save_checkpoint
 from lambda_core.checkpoints.files import ZOO
 from lambda_core.training.evaluate import measure
-from lambda_core.training.faults import TrainingStopped, readable, write_atomically
+from lambda_core.training.faults import TrainingStopped, write_atomically
 
 NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 TRAINING_ALONE = ("drop_path", "dropout")  # no weights, and nothing to do once a network has been trained
@@ -62,7 +62,6 @@ def publish(file: Path, name: str, folder: str | Path | None, note: str = "", wo
         for metric in ("top1", "top5")
     }
     save(target)
-    readable(target)
     return figures
 
 
