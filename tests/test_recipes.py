@@ -8,7 +8,7 @@ import torch
 from lambda_core import build, data
 from lambda_core.training import classify
 from lambda_core.training.batches import batches
-from lambda_core.training.config import RECIPES, changed, check
+from lambda_core.training.config import INIT, RECIPES, changed, check
 from lambda_core.training.loop import averaging, parameter_groups, schedule
 from tests.tiny import TINY
 
@@ -84,8 +84,9 @@ def test_norms_biases_and_embeddings_do_not_decay():
 def test_recipes_name_networks_and_data_that_exist():
     for recipe in RECIPES.values():
         assert recipe.data in data.DATASETS
-        with torch.device("meta"):
-            build(recipe.model, **recipe.overrides)
+        if recipe.model != INIT:
+            with torch.device("meta"):
+                build(recipe.model, **recipe.overrides)
 
 
 def test_digits_are_there_without_a_folder():

@@ -6,13 +6,12 @@ from dataclasses import replace
 
 import pytest
 import torch
-from PIL import Image
 from torch import nn
 
 from lambda_core import data, load_checkpoint
 from lambda_core.training import classify, evaluate, halves
 from lambda_core.training.config import RECIPES
-from lambda_core.training.loop import accelerator_for
+from lambda_core.training.processes import accelerator_for
 from tests.tiny import TINY, equal, losses, weights
 
 
@@ -66,40 +65,6 @@ def test_the_card_states_the_command_without_paths(folder, tmp_path):
 )
 def test_no_form_of_an_option_tells_a_path(given, shown):
     assert classify._command(["digits", *given]) == f"python -m lambda_core.training.classify digits {shown}"
-
-
-def test_a_run_can_start_from_a_checkpoint(folder, whole, tmp_path):
-    file = whole / "last.safetensors"
-    nothing = replace(TINY, lr=0.0, epochs=1, ema=0.0)
-    classify.train(nothing, tmp_path / "second", folder, device="cpu", init=str(file))
-    first, second = load_checkpoint(file).model, load_checkpoint(tmp_path / "second" / "state.pt").model
-    assert torch.equal(first.stem[0].weight, second.stem[0].weight)
-    wider = replace(nothing, overrides={**TINY.overrides, "widths": (16, 8, 8, 8)})
-    classify.train(wider, tmp_path / "third", folder, device="cpu", init=str(file))
-    third = load_checkpoint(tmp_path / "third" / "state.pt").model
-    assert torch.equal(third.stages[0][0].norm1.weight[::2], first.stages[0][0].norm1.weight)
-    crooked = replace(nothing, overrides={**TINY.overrides, "widths": (12, 8, 8, 8)})
-    with pytest.raises(ValueError, match="another shape"):
-        classify.train(crooked, tmp_path / "fourth", folder, device="cpu", init=str(file))
-
-
-def test_a_network_that_knew_other_classes_gets_a_new_classifier(whole, tmp_path):
-    """As many classes, more, fewer: what stands before them is kept, and the scores are of the new ones."""
-    begun = load_checkpoint(whole / "last.safetensors").model
-    for count in (10, 20, 3):
-        place = tmp_path / str(count)
-        for number in range(2 * count):
-            file = place / ("train" if number < count else "val") / f"class {number % count:02}" / "one.png"
-            file.parent.mkdir(parents=True)
-            Image.new("RGB", (32, 32), (10 * number, 0, 0)).save(file)
-        recipe = replace(TINY, data="imagefolder", overrides={**TINY.overrides, "num_classes": count})
-        still = replace(recipe, batch=count, lr=0.0, epochs=1, ema=0.0)
-        classify.train(still, place / "run", place, device="cpu", init=str(whole / "last.safetensors"))
-        found = load_checkpoint(place / "run" / "state.pt")
-        assert found.classes == tuple(f"class {label:02}" for label in range(count))
-        assert torch.equal(found.model.stem[0].weight, begun.stem[0].weight)
-        assert found.model.classify.weight.shape == (count, found.model.num_features)
-        assert not torch.isin(found.model.classify.weight, begun.classify.weight).any()
 
 
 def test_a_dry_run_says_what_will_happen_and_writes_nothing(folder, tmp_path, monkeypatch, capsys):

@@ -67,10 +67,14 @@ class Checkpoint:
         if getattr(self.model, "num_classes", 1) == 0:
             raise CheckpointRefused("the network ends in features, not in scores: save it with its classifier")
 
-    def preparation(self) -> Mapping[str, Any]:
-        """`preprocess`, for what needs a picture. Raises CheckpointRefused where there is none."""
+    def check_whole(self) -> None:
+        """CheckpointRefused for one layer."""
         if isinstance(self.model, LambdaLayer):
             raise CheckpointRefused("the file holds one lambda layer, which sees no pictures: take a whole network")
+
+    def preparation(self) -> Mapping[str, Any]:
+        """`preprocess`, for what needs a picture. Raises CheckpointRefused where there is none."""
+        self.check_whole()
         if missing := [name for name in ("size", "mean", "std") if name not in self.preprocess]:
             raise CheckpointRefused(
                 f"the file does not say how a picture is prepared, its preprocess lacks {', '.join(missing)}: save it "

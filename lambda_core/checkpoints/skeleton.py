@@ -21,7 +21,7 @@ def network(architecture: Mapping[str, Any]) -> nn.Module:
     """
 
     def make() -> nn.Module:
-        overrides = {name: _tuples(value) for name, value in architecture.get("overrides", {}).items()}
+        overrides = {name: as_tuples(value) for name, value in architecture.get("overrides", {}).items()}
         if sum(overrides.get("depths", ())) > MAX_BLOCKS:
             raise ValueError(f"it asks for more than {MAX_BLOCKS} blocks")
         return build(architecture["name"], **overrides)
@@ -48,5 +48,6 @@ def filled(module: Module, weights: Mapping[str, Tensor], device: torch.device |
     return module.eval()
 
 
-def _tuples(value: Any) -> Any:
-    return tuple(map(_tuples, value)) if isinstance(value, list) else value
+def as_tuples(value: Any) -> Any:
+    """Tuples where JSON has lists."""
+    return tuple(map(as_tuples, value)) if isinstance(value, list) else value

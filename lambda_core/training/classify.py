@@ -8,33 +8,32 @@ import argparse
 import json
 import math
 import os
-import platform
 import shlex
 import signal
 import sys
 from collections.abc import Callable
-from dataclasses import asdict, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
-from torch import nn
 from torch.utils.data import DataLoader, Subset
 
 from lambda_core import data
 from lambda_core.allocator import keep_memory
 from lambda_core.arguments import device as usable
-from lambda_core.checkpoints import Checkpoint, CheckpointRefused, load_checkpoint, save_checkpoint
+from lambda_core.checkpoints import CheckpointRefused
 from lambda_core.models import build
-from lambda_core.models.head import Classifying
 from lambda_core.training.alone import alone
-from lambda_core.training.config import RECIPES, SEEDS, Recipe, changed, check
+from lambda_core.training.card import export, exported
+from lambda_core.training.config import INIT, RECIPES, SEEDS, Recipe, changed, check
 from lambda_core.training.faults import TrainingStopped, writing
 from lambda_core.training.loaders import outlive_stop
-from lambda_core.training.loop import Run, accelerator_for, evaluate
+from lambda_core.training.loop import Run, evaluate
 from lambda_core.training.plan import describe, plan
+from lambda_core.training.processes import accelerator_for
+from lambda_core.training.starting import begin, check_places, settled
 
 STOPPED = 128 + signal.SIGTERM  # exit status of a run that left because it was asked to, as of a process that it ends
 
@@ -59,8 +58,10 @@ def train(
     gets a new classifier. command: for the model card. watch: called once with the run before it starts. dry: measure a
     few steps, write nothing, and return the plan instead.
     """
+    check_places(out, init)
     check(recipe)
-    _check_places(out, init)
+    recipe, weights = settled(recipe, out, init)
+    check(recipe)
     accelerator = accelerator_for(recipe, device)
     torch.manual_seed(recipe.seed)
     torch.set_float32_matmul_precision("high")
@@ -90,29 +91,11 @@ def train(
     val = data.Repeatable(held_out, data.eval_transform(recipe.size), cache=known.cache and not dry)
     run.counts = {"training_pictures": len(pictures), "validation_pictures": len(val)}
     if dry:
-        _begin(run, init)
+        begin(run, init, weights)
         return plan(run, pictures, augmented, workers, recipe.epochs * (len(pictures) // recipe.batch))
     with alone(out, accelerator):
-        _begin(run, init)
+        begin(run, init, weights)
         return _finish(run, pictures, val, augmented, workers, command)
-
-
-def _check_places(out: Path, init: str | None) -> None:
-    """ValueError where the folder of a run is none, or where it is to start from nothing."""
-    there = next((place for place in (out, *out.parents) if place.exists()), None)
-    if there and not there.is_dir():
-        raise ValueError(f"--out takes a folder, and {there} is a file")
-    if init is not None and not init.strip():
-        raise ValueError("--init takes a network of the zoo or a file: leave it out for random weights")
-
-
-def _begin(run: Run, init: str | None) -> None:
-    """Go on from the state in the run's folder, or start from a checkpoint or from random weights."""
-    if run.resume(init):
-        run.accelerator.print(_resumed(run, init), file=sys.stderr)
-    elif init:
-        run.start_from(_with_classes(load_checkpoint(init), run.classes))
-        run.init = Path(init).name
 
 
 def _finish(
@@ -147,7 +130,7 @@ def _finish(
                 with writing(file):
                     export(run, file, command, len(pictures), len(val))
 
-    if run.history and not run.begun and not _exported(out / "last.safetensors", run):
+    if run.history and not run.begun and not exported(out / "last.safetensors", run):
         finish(run.history[-1])  # cut after its last step
     while run.epoch < recipe.epochs and not run.asked_to_stop():
         side = recipe.side(run.epoch)
@@ -166,43 +149,11 @@ def _finish(
     return run.history[-1]
 
 
-def _resumed(run: Run, init: str | None) -> str:
-    """What there is to say of a run that was begun before."""
-    epochs, lines = run.recipe.epochs, []
-    if run.epoch >= epochs:
-        lines.append(f"this run is finished, all {epochs} epochs are done: more --epochs or another --out would train")
-    else:
-        began = f"; it began from {run.init}, so --init is not read again" if init else ""
-        lines.append(f"going on from epoch {run.epoch} of {epochs}{began}")
-    if new := [f"{run.changed[name]:,} {name.replace('_', ' ')}" for name in run.counts if name in run.changed]:
-        lines.append(f"the data is not what this run saw before: {' and '.join(new)} now")
-    return "\n".join(lines)
-
-
-def _with_classes(begin: Checkpoint, classes: tuple[str, ...]) -> nn.Module:
-    """The network of a checkpoint; one of other classes, or of other counts where it names none, begins them anew."""
-    model = begin.model
-    if isinstance(model, Classifying):
-        same = begin.classes == classes if begin.classes else model.num_classes == len(classes)
-        if not same:
-            model.reset_classifier(len(classes))
-    return model
-
-
 def _augmented(recipe: Recipe, epoch: int) -> Callable:
     now = recipe.at(epoch)
     return data.train_transform(
         recipe.side(epoch), now.scale, pad=now.pad, flip=now.flip, randaugment=now.randaugment
     )  # fmt: skip
-
-
-def _exported(file: Path, run: Run) -> bool:
-    """Whether the file of weights is there, and is that of the run's last epoch."""
-    try:
-        with safe_open(file, "pt") as opened:
-            return json.loads(opened.metadata()["lambda_core"])["card"]["epochs"] == run.epoch
-    except (OSError, SafetensorError, KeyError, TypeError, ValueError):  # not there, not whole, or not one of ours
-        return False
 
 
 def _tensorboard(out: Path, step: int) -> Callable[[str, int, float], None] | None:
@@ -213,46 +164,6 @@ def _tensorboard(out: Path, step: int) -> Callable[[str, int, float], None] | No
         return None
     writer = SummaryWriter(str(out / "tensorboard"), purge_step=step + 1)
     return lambda name, at, value: writer.add_scalar(name, value, at)
-
-
-def export(run: Run, file: Path, command: str, pictures: int, held_out: int) -> None:
-    """The averaged weights with a model card that says what they are and how to measure them again."""
-    recipe, row = run.recipe, run.history[-1]
-    card = {
-        "task": "image classification",
-        "data": f"{data.DATASETS[recipe.data].title}: trained on {pictures:,} pictures, measured on {held_out:,}",
-        "command": command,
-        "recipe": {name: value for name, value in asdict(recipe).items() if name != "expects"},
-        "init": run.init,
-        **({"changes": run.changes} if run.changes else {}),
-        "seed": recipe.seed,
-        "epochs": run.epoch,
-        "hours": round(sum(row["seconds"] for row in run.history) / 3600, 2),
-        "machine": _machine(run),
-        "metrics": {
-            name: {
-                "value": round(row[name], 2),
-                "unit": "per cent",
-                "size": recipe.size,
-                "command": "python -m lambda_core.training.evaluate FILE --data DIR",
-            }
-            for name in ("val_top1", "val_top5")
-        },
-    }
-    save_checkpoint(
-        file,
-        run.average.module,
-        architecture={"name": recipe.model, "overrides": recipe.overrides},
-        classes=run.classes,
-        preprocess={"size": recipe.size, "mean": data.IMAGENET_MEAN, "std": data.IMAGENET_STD},
-        card=card,
-    )
-
-
-def _machine(run: Run) -> str:
-    threads, device = f"{run.accelerator.num_processes} x {torch.get_num_threads()} threads", run.device.type
-    device = torch.cuda.get_device_name(run.device) if device == "cuda" else device
-    return f"{platform.machine()}, {threads}, {device}, torch {torch.__version__}"
 
 
 def leave_when_asked(run: Run) -> None:
@@ -267,8 +178,10 @@ def leave_when_asked(run: Run) -> None:
 
 
 def parser() -> argparse.ArgumentParser:
+    shown = {INIT: "the network of --init"}
     known = "\n".join(
-        f"  {name:16} {r.model} on {r.data}, {r.epochs} epochs. {r.expects}" for name, r in RECIPES.items()
+        f"  {name:16} {shown.get(r.model, r.model)} on {r.data}, {r.epochs} epochs. {r.expects}"
+        for name, r in RECIPES.items()
     )
     found = argparse.ArgumentParser(
         prog="python -m lambda_core.training.classify",

@@ -6,23 +6,27 @@ from typing import Any
 
 from lambda_core.data import DATASETS
 
+INIT = "init"  # for a model: the network of the checkpoint that a run begins from
+
 
 @dataclass(frozen=True)
 class Recipe:
     """How to train one network.
 
-    data: a name in `lambda_core.data.DATASETS`. pictures, held_out: train and measure on so many of it, drawn at
-    random, always the same ones; 0 for all. size: image side in pixels, at which the network is always evaluated.
-    sizes: ((first epoch, side), ...): training may start on small images and end on full ones. batch: images a step,
-    over all processes and all `accumulate` parts of a step. lr: the peak of one cycle, linear warm-up over `warmup` of
-    the steps, then cosine to zero. Augmentation: a random-resized crop of `scale` of the area, or a crop after `pad`
-    pixels of zeros where pad > 0; a mirror image half of the time if `flip`; `randaugment` = (operations, magnitude of
-    30); `mixup` and `cutmix`: the alpha of their Beta distribution, 0 for none. The last `ending` epochs do without
-    RandAugment, mixup and cutmix. ema: decay of the averaged weights a step. clip: largest gradient norm, 0 for any.
-    precision: float32 | bfloat16 | float16. checkpoint_blocks: recompute blocks in
-    the backward pass in place of storing them. validate: the pictures held out are looked at after the first epoch,
-    the last three, and every so many. keep: every so many epochs the averaged weights stay in the folder, as
-    epoch_NNN.safetensors; 0 keeps the last alone. expects: duration and result, as measured or as published.
+    model: a name in `lambda_core.models.FAMILY`, or "init" for the network of the checkpoint that a run begins from;
+    overrides: options of `build` for it. data: a name in `lambda_core.data.DATASETS`. pictures, held_out: train and
+    measure on so many of it, drawn at random, always the same ones; 0 for all. size: image side in pixels, at which the
+    network is always evaluated; 0 for that of the checkpoint that a run begins from. sizes: ((first epoch, side), ...):
+    training may start on small images and end on full ones. batch: images a step, over all processes and all
+    `accumulate` parts of a step. lr: the peak of one cycle, linear warm-up over `warmup` of the steps, then cosine to
+    zero. Augmentation: a random-resized crop of `scale` of the area, or a crop after `pad` pixels of zeros where
+    pad > 0; a mirror image half of the time if `flip`; `randaugment` = (operations, magnitude of 30); `mixup` and
+    `cutmix`: the alpha of their Beta distribution, 0 for none. The last `ending` epochs do without RandAugment, mixup
+    and cutmix. ema: decay of the averaged weights a step. clip: largest gradient norm, 0 for any. precision: float32 |
+    bfloat16 | float16. checkpoint_blocks: recompute blocks in the backward pass in place of storing them. validate: the
+    pictures held out are looked at after the first epoch, the last three, and every so many. keep: every so many epochs
+    the averaged weights stay in the folder, as epoch_NNN.safetensors; 0 keeps the last alone. expects: duration and
+    result, as measured or as published.
     """
 
     model: str
@@ -108,7 +112,11 @@ def check(recipe: Recipe) -> None:
     for name, choices in CHOICES.items():
         if (value := getattr(recipe, name)) not in choices:
             raise ValueError(f"{name} must be one of {', '.join(choices)}, not {value!r}")
+    if recipe.size == 0 and recipe.sizes:
+        raise ValueError(f"sizes={recipe.sizes!r} need a size to end at, and it is 0")
     for name, least in LEAST.items():
+        if name == "size" and not recipe.size:  # which that of a checkpoint will be
+            continue
         if (value := getattr(recipe, name)) < least:
             raise ValueError(f"{name} must be at least {least}, not {value}")
     for name in SHARES:
@@ -255,10 +263,11 @@ RECIPES: dict[str, Recipe] = {
         expects="2 to 3 minutes on one CPU core: 97 to 98 % top-1.",
     ),
     # python -m lambda_core.training.classify finetune --data FOLDER --init lambda_resnet_mini
-    # Pictures and classes of your own, FOLDER/train/CLASS/... and FOLDER/val/CLASS/..., from weights that ship.
+    # Pictures and classes of your own, FOLDER/train/CLASS/... and FOLDER/val/CLASS/..., from the weights of --init.
     "finetune": Recipe(
-        model="lambda_resnet_mini",
+        model=INIT,
         data="imagefolder",
+        size=0,
         epochs=10,
         batch=32,
         lr=1e-3,

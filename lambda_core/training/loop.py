@@ -2,7 +2,6 @@
 
 import csv
 import math
-import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, replace
@@ -21,14 +20,13 @@ from lambda_core.data import IMAGENET_MEAN, IMAGENET_STD, Repeatable, normalize
 from lambda_core.models.head import Classifying
 from lambda_core.models.widening import CannotWiden, widen
 from lambda_core.training.batches import batches
-from lambda_core.training.config import Recipe
+from lambda_core.training.config import INIT, Recipe
 from lambda_core.training.faults import TrainingStopped, write_atomically, writing
 from lambda_core.training.loaders import outlive_stop, served
 from lambda_core.training.norms import share_norms
 
 try:
     from accelerate import Accelerator
-    from accelerate.state import AcceleratorState
     from torchmetrics import MeanMetric
     from torchmetrics.classification import MulticlassAccuracy
 except ImportError as error:
@@ -47,34 +45,23 @@ FIXED = ("model", "overrides", "data", "pictures", "held_out", "batch", "accumul
 CHECK_EVERY = 10
 
 
-def accelerator_for(recipe: Recipe, device: str | None = None) -> Accelerator:
-    """The processes and the precision of a run. Raises ValueError for float16 without a GPU."""
-    if recipe.precision == "float16" and (device == "cpu" or not torch.cuda.is_available()):
-        raise ValueError("float16 needs a GPU: train in bfloat16 or float32 here (--precision)")
-    mixed = {"float32": "no", "bfloat16": "bf16", "float16": "fp16"}[recipe.precision]
-    on_cpu = device == "cpu" or not torch.accelerator.is_available()
-    if int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")) and not torch.distributed.is_initialized():
-        _meet_again("gloo" if on_cpu else "nccl")
-    AcceleratorState._reset_state()  # a program may train twice, in another precision
-    return Accelerator(
-        cpu=on_cpu,  # with this, processes that torchrun starts find each other without a GPU too
-        mixed_precision=mixed,
-        gradient_accumulation_steps=recipe.accumulate,
-        step_scheduler_with_optimizer=False,
+def read_state(folder: Path) -> dict[str, Any] | None:
+    """What `Run.save` wrote to state.pt, None where nothing is. Raises TrainingStopped for a file that is none."""
+    path = folder / "state.pt"
+    if not path.exists():
+        return None
+    try:
+        return dict(torch.load(path, map_location="cpu", weights_only=True))
+    except Exception as error:
+        raise _misfit(folder, error) from error
+
+
+def _misfit(folder: Path, error: Exception) -> TrainingStopped:
+    why = (str(error) or type(error).__name__).splitlines()[0]
+    return TrainingStopped(
+        f"{folder / 'state.pt'} is not a state that this recipe can go on from ({why}); it was left as it is: run "
+        "the command that began it, or choose another --out"
     )
-
-
-def _meet_again(backend: str) -> None:
-    """Join the processes that torchrun has started again, in a part of its store that is theirs alone.
-
-    torchrun keeps one store over all its restarts, where processes that are gone have left their addresses.
-    """
-    from torch.distributed.distributed_c10d import PrefixStore
-    from torch.distributed.rendezvous import rendezvous
-
-    store, rank, world = next(rendezvous("env://"))
-    mine = PrefixStore(f"restart_{os.environ['TORCHELASTIC_RESTART_COUNT']}", store)
-    torch.distributed.init_process_group(backend, store=mine, rank=rank, world_size=world)
 
 
 def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
@@ -222,11 +209,10 @@ class Run:
 
         init: the checkpoint that the run was begun from, if anybody says so: another one does not fit.
         """
-        path = self.folder / "state.pt"
-        if not path.exists():
+        state = read_state(self.folder)
+        if state is None:
             return False
         try:
-            state = torch.load(path, map_location="cpu", weights_only=True)
             self._check_recipe(state["recipe"])
             if init and (begun := state.get("init", Path(init).name)) != Path(init).name:
                 raise ValueError(f"it was begun from {begun}, not from --init {Path(init).name}")
@@ -247,11 +233,7 @@ class Run:
             if self.changed:
                 self.changes.append({"after_epoch": self.epoch, **self.changed})
         except Exception as error:
-            why = (str(error) or type(error).__name__).splitlines()[0]
-            raise TrainingStopped(
-                f"{path} is not a state that this recipe can go on from ({why}); it was left as it is: run "
-                "the command that began it, or choose another --out"
-            ) from error
+            raise _misfit(self.folder, error) from error
         return True
 
     def _check_recipe(self, begun: dict[str, Any]) -> None:
@@ -271,7 +253,8 @@ class Run:
             widen(other, self.average.module, self.recipe.seed, self.recipe.size)
         except CannotWiden as error:
             raise CheckpointRefused(
-                f"the weights to start from belong to a network of another shape: {error}"
+                f"the weights to start from belong to a network of another shape: {error} (--set model={INIT} trains "
+                "their own)"
             ) from error
         self.model.load_state_dict(self.average.module.state_dict())
 

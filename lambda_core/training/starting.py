@@ -1,0 +1,87 @@
+"""What a run begins from: a state that is there, the weights of a checkpoint, or random ones."""
+
+import sys
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from lambda_core.checkpoints import Checkpoint, load_checkpoint, skeleton
+from lambda_core.models.head import Classifying
+from lambda_core.training.config import INIT, Recipe
+from lambda_core.training.loop import Run, read_state
+
+
+def check_places(out: Path, init: str | None) -> None:
+    """ValueError where the folder of a run is none, or where it is to start from nothing."""
+    there = next((place for place in (out, *out.parents) if place.exists()), None)
+    if there and not there.is_dir():
+        raise ValueError(f"--out takes a folder, and {there} is a file")
+    if init is not None and not init.strip():
+        raise ValueError("--init takes a network of the zoo or a file: leave it out for random weights")
+
+
+def settled(recipe: Recipe, out: Path, init: str | None) -> tuple[Recipe, Checkpoint | None]:
+    """The recipe with what it leaves to the weights that it begins from, and these unless a run in `out` has begun.
+
+    model "init" is their network, with its options below those of the recipe; size 0 the image side that it is made
+    for. Raises ValueError where a recipe leaves it so and nothing is there to begin from.
+    """
+    state = read_state(out)
+    begin = load_checkpoint(init) if init and state is None else None
+    if recipe.model != INIT and recipe.size:
+        return recipe, begin
+    if state is not None:
+        architecture, size = state["architecture"], state["recipe"]["size"]
+    elif begin is not None:
+        begin.check_whole()
+        architecture, size = begin.card["architecture"], recipe.size or begin.preparation()["size"]
+    else:
+        raise ValueError(
+            "this recipe takes its network and image size from a checkpoint: add --init lambda_resnet_mini or a file, "
+            "or give both, as with --set model=lambda_resnet_mini --set size=128"
+        )
+    if recipe.model == INIT:
+        recipe = replace(recipe, model=architecture["name"], overrides=_options(architecture) | recipe.overrides)
+    return replace(recipe, size=recipe.size or size), begin
+
+
+def _options(architecture: Mapping[str, Any]) -> dict[str, Any]:
+    """Those of a network but for the number of its classes, which is the data's."""
+    options = {name: skeleton.as_tuples(value) for name, value in architecture.get("overrides", {}).items()}
+    options.pop("num_classes", None)
+    return options
+
+
+def begin(run: Run, init: str | None, weights: Checkpoint | None) -> None:
+    """Go on from the state in the run's folder, or start from the weights of `init`, or from random ones."""
+    if run.resume(init):
+        run.accelerator.print(_resumed(run, init), file=sys.stderr)
+    elif init:
+        run.start_from(_with_classes(weights or load_checkpoint(init), run.classes))
+        run.init = Path(init).name
+
+
+def _resumed(run: Run, init: str | None) -> str:
+    """What there is to say of a run that was begun before."""
+    epochs, lines = run.recipe.epochs, []
+    if run.epoch >= epochs:
+        lines.append(f"this run is finished, all {epochs} epochs are done: more --epochs or another --out would train")
+    else:
+        began = f"; it began from {run.init}, so --init is not read again" if init else ""
+        lines.append(f"going on from epoch {run.epoch} of {epochs}{began}")
+    if new := [f"{run.changed[name]:,} {name.replace('_', ' ')}" for name in run.counts if name in run.changed]:
+        lines.append(f"the data is not what this run saw before: {' and '.join(new)} now")
+    return "\n".join(lines)
+
+
+def _with_classes(begin: Checkpoint, classes: tuple[str, ...]) -> nn.Module:
+    """The network of a checkpoint; one of other classes, or of other counts where it names none, begins them anew."""
+    model = begin.model
+    if isinstance(model, Classifying):
+        same = begin.classes == classes if begin.classes else model.num_classes == len(classes)
+        if not same:
+            model.reset_classifier(len(classes))
+    return model
