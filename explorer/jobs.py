@@ -8,6 +8,7 @@ outlives the server (explorer/ward.py).
 import atexit
 import csv
 import os
+import re
 import secrets
 import shutil
 import signal
@@ -34,9 +35,20 @@ class Busy(RuntimeError):
     """No run can be started now; the message says why."""
 
 
+@dataclass(frozen=True)
+class Begin:
+    """A trained network to begin from. name: in the zoo, or that of a file with this content."""
+
+    name: str
+    content: bytes | None = None
+
+
 @dataclass
 class Job:
-    """One training run. settings: "field=value" for the recipe, in the order given. data: folder of its data set."""
+    """One training run. settings: "field=value" for the recipe, in the order given. data: folder of its data set.
+
+    begin: the network whose weights it begins from, in place of random ones.
+    """
 
     token: str
     recipe: str
@@ -48,6 +60,7 @@ class Job:
     begun: float = 0.0
     seen: float = field(default_factory=time.monotonic)
     lock: threading.Lock = field(default_factory=threading.Lock)
+    begin: Begin | None = None
 
     @property
     def plan(self) -> Recipe:
@@ -60,6 +73,8 @@ class Job:
         words = ["python", "-m", "lambda_core.training.classify", self.recipe, "--epochs", str(self.epochs)]
         for setting in self.settings:
             words += ["--set", setting]
+        if self.begin:
+            words += ["--init", self.begin.name]
         return [*words, "--data", "DIR"] if self.data else words
 
     @property
@@ -110,7 +125,9 @@ def find(token: str | None) -> Job | None:
     return job
 
 
-def create(recipe: str, epochs: int, settings: tuple[str, ...] = (), data: str | None = None) -> Job:
+def create(
+    recipe: str, epochs: int, settings: tuple[str, ...] = (), data: str | None = None, begin: Begin | None = None
+) -> Job:
     """A new run, started. Raises Busy while MOST are under way."""
     if recipe not in RECIPES:
         raise ValueError(f"no recipe is called {recipe!r}")
@@ -121,7 +138,7 @@ def create(recipe: str, epochs: int, settings: tuple[str, ...] = (), data: str |
         token = secrets.token_hex(6)
         folder = _root[0] / token
         folder.mkdir()
-        job = Job(token, recipe, epochs, settings, data, folder)
+        job = Job(token, recipe, epochs, settings, data, folder, begin=begin)
         try:
             _start(job)
         except BaseException:
@@ -147,6 +164,8 @@ def _start(job: Job) -> None:
     command = [sys.executable, "-m", "explorer.ward", *job.command[3:]]
     if job.data:
         command[command.index("DIR")] = job.data
+    if job.begin and job.begin.content is not None:
+        command[command.index("--init") + 1] = str(_written(job.begin, job.folder / "begin"))
     command += ["--out", str(job.folder), "--workers", "0", "--device", "cpu"]
     if nice := shutil.which("nice"):  # the pages come first
         command = [nice, "-n", "5", *command]
@@ -157,6 +176,14 @@ def _start(job: Job) -> None:
         )
     job.begun = job.seen = time.monotonic()
     threading.Thread(target=_watch, args=(job, job.process), daemon=True).start()
+
+
+def _written(begin: Begin, folder: Path) -> Path:
+    """The file of a network to begin from, under its name, which the card will tell."""
+    folder.mkdir(exist_ok=True)
+    file = folder / re.sub(r"[^\w. -]", "_", begin.name).strip(". ")
+    file.write_bytes(begin.content or b"")
+    return file
 
 
 def _watch(job: Job, process: subprocess.Popen) -> None:

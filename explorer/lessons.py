@@ -19,7 +19,8 @@ LARGEST = 1024  # longer pictures are reduced before they are shown or looked at
 class Lesson:
     """A data set to learn from. side: of its pictures in the network. place: the folder that says that it is here.
 
-    caption: of a picture, around the name of its class.
+    caption: of a picture, around the name of its class. new: whether trained networks have not seen it yet, and may go
+    on with it.
     """
 
     title: str
@@ -28,6 +29,7 @@ class Lesson:
     side: int
     place: str | None = None
     caption: str = "{}"
+    new: bool = False
 
 
 LESSONS = {
@@ -43,11 +45,12 @@ LESSONS = {
         "photographs", 64, "imagenette2-160",
     ),
     "cifar10": Lesson(
-        "CIFAR-10", "Tiny photographs of ten kinds of animals and vehicles.", "photographs", 32, "cifar-10-batches-py"
+        "CIFAR-10", "Tiny photographs of ten kinds of animals and vehicles.", "photographs", 32, "cifar-10-batches-py",
+        new=True,
     ),
     "imagefolder": Lesson(
         "Your pictures", "The pictures in your folders `train` and `val`; the name of a folder in them is the answer.",
-        "photographs", 64, "train",
+        "photographs", 64, "train", new=True,
     ),
 }  # fmt: skip
 

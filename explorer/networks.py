@@ -63,6 +63,12 @@ def in_links() -> str:
     return mine.name if mine and mine.name in zoo() else ""
 
 
+def sent_content() -> bytes | None:
+    """The bytes of the network that every page shows, where it does not ship."""
+    mine = loading.brought()
+    return None if mine is None or mine.name in zoo() else mine.content
+
+
 def _content(name: str) -> bytes:
     """The bytes of a network by name. Raises CheckpointRefused, as for one of timm's without a connection."""
     if name in zoo():

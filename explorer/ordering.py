@@ -6,9 +6,10 @@ from typing import Any
 
 import streamlit as st
 
-from explorer import jobs, later, lessons, pace
+from explorer import jobs, later, lessons, loading, networks, pace, words
 from explorer.jobs import Busy
 from explorer.lessons import LESSONS, Contents, Unfit
+from lambda_core.checkpoints import CheckpointRefused
 from lambda_core.data import data_folder
 from lambda_core.training.config import RECIPES, Recipe
 
@@ -17,6 +18,7 @@ HALVES = {"both halves": {}, "content alone": {"position": False}, "position alo
 STAGES = {"digits": ["CLL", "LLL", "CCL"], "photographs": ["CCLL", "CLLL", "LLLL", "CCCL"]}
 PICTURES = (500, 1000, 2000, 4000, 8000)  # to choose from, as far as there are so many
 MAP = 16  # side of the first stage's maps
+FINETUNE = "finetune"  # the recipe for trained weights
 RATES = [0.0005, 0.001, 0.002, 0.005, 0.01]
 
 
@@ -39,19 +41,21 @@ def order() -> None:
     if len(names) == 1:
         st.caption(
             "To learn from photographs too, fetch Imagenette (99 MB) into a folder `data` and open this page again: "
-            "`python -m lambda_core.training.classify photographs --data data --download --dry-run`"
+            "`python -m lambda_core.training.classify photographs --data data --download --dry-run`. Or put pictures "
+            "of your own there, in `data/train/CLASS/` and `data/val/CLASS/` for each class."
         )
-    recipe = _chosen(name, there)
+    begin = _begin_from() if LESSONS[name].new else None
+    recipe = _chosen(name, there, begin)
     source = lessons.source(name, "train", folder)
     later.show(
-        repr((folder, recipe.model, recipe.data, recipe.size, sorted(recipe.overrides.items()))),
-        lambda: pace.measure(recipe, source, len(there.classes)),
+        repr((folder, begin and begin.key, recipe.model, recipe.data, recipe.size, sorted(recipe.overrides.items()))),
+        lambda: pace.measure(_settled(recipe, begin), source, len(there.classes)),
         lambda found: _time(found, recipe),
         "Measuring how long an epoch takes here",
         refusals=(ValueError,),  # DataBroken is one
     )
     if st.button("Train", type="primary", icon=":material/play_arrow:"):
-        _begin(name, recipe, folder)
+        _begin(name, recipe, folder, begin)
 
 
 def _time(found: pace.Pace, recipe: Recipe) -> None:
@@ -64,14 +68,41 @@ def _time(found: pace.Pace, recipe: Recipe) -> None:
     )
 
 
-def _begin(name: str, recipe: Recipe, folder: str) -> None:
-    """Start the run, as changes to the recipe of the lesson."""
-    plain = RECIPES[LESSONS[name].recipe]
-    fields = ["model", "data", "size", "overrides", "lr", "seed"] + ["pictures", "held_out"] * (name != "digits")
-    changes = {field: getattr(recipe, field) for field in fields}
-    settings = tuple(f"{field}={value}" for field, value in changes.items() if value != getattr(plain, field))
+def _begin_from() -> networks.Opened | None:
+    """The network that is open, where the run is to go on with its weights."""
+    found = networks.first()
     try:
-        job = jobs.create(LESSONS[name].recipe, recipe.epochs, settings, None if name == "digits" else folder)
+        found.checkpoint.preparation()
+    except CheckpointRefused:  # it sees no pictures as they are here
+        return None
+    if not loading.lambda_layers(found.checkpoint.model):
+        return None  # nothing of it could be watched
+    chosen = st.radio(
+        "It begins with", [False, True], key="begin_trained", horizontal=True,
+        format_func=lambda trained: f"what {words.escaped(found.name)} has learned" if trained else "random numbers",
+        help="The network that the other pages show: open another one there. It knows edges, textures and shapes "
+        "already, so fewer pictures and epochs do.",
+    )  # fmt: skip
+    return found if chosen else None
+
+
+def _settled(recipe: Recipe, begin: networks.Opened | None) -> Recipe:
+    """The recipe with the network and the image size that it takes from trained weights."""
+    if begin is None:
+        return recipe
+    checkpoint = begin.checkpoint
+    return recipe.settled(checkpoint.card["architecture"], checkpoint.preparation()["size"])
+
+
+def _begin(name: str, recipe: Recipe, folder: str, begin: networks.Opened | None) -> None:
+    """Start the run, as changes to the recipe of the lesson."""
+    of = FINETUNE if begin else LESSONS[name].recipe
+    fields = ["model", "data", "size", "overrides", "lr", "seed"] + ["pictures", "held_out"] * (name != "digits")
+    changes = {field: getattr(recipe, field) for field in [*fields, "precision", "keep"]}
+    settings = tuple(f"{field}={value}" for field, value in changes.items() if value != getattr(RECIPES[of], field))
+    weights = jobs.Begin(begin.name, networks.sent_content()) if begin else None
+    try:
+        job = jobs.create(of, recipe.epochs, settings, None if name == "digits" else folder, weights)
     except Busy as error:
         st.warning(f"{error}.")
     else:
@@ -79,14 +110,20 @@ def _begin(name: str, recipe: Recipe, folder: str) -> None:
         st.rerun()
 
 
-def _chosen(name: str, there: Contents) -> Recipe:
-    """The recipe of the lesson with what was chosen on the page."""
+def _chosen(name: str, there: Contents, begin: networks.Opened | None) -> Recipe:
+    """The recipe of the lesson, or that of trained weights, with what was chosen on the page."""
     lesson = LESSONS[name]
     plain = RECIPES[lesson.recipe]
     left, right = st.columns([2, 1], gap="large")
     with left:
         st.caption("The network")
-        model, overrides = _brought(lesson.side) or (plain.model, _network(name))
+        if begin:
+            plain = replace(RECIPES[FINETUNE], keep=plain.keep, precision=plain.precision, pictures=plain.pictures)
+            model, overrides, side = plain.model, plain.overrides, plain.size
+            _trained(begin)
+        else:
+            model, overrides = _brought(lesson.side) or (plain.model, _network(name))
+            side = lesson.side
     with right:
         st.caption("The training")
         most = 60 if lesson.recipe == "digits" else 30
@@ -107,9 +144,21 @@ def _chosen(name: str, there: Contents) -> Recipe:
             )
             seed = st.number_input("Seed", 0, 9999, 0, help="Another seed begins with other random weights.")
     return replace(
-        plain, model=model, overrides=overrides, data=name, size=lesson.side, epochs=epochs, lr=lr, seed=int(seed),
+        plain, model=model, overrides=overrides, data=name, size=side, epochs=epochs, lr=lr, seed=int(seed),
         pictures=pictures, held_out=min(plain.held_out or there.held_out, there.held_out),
     )  # fmt: skip
+
+
+def _trained(begin: networks.Opened) -> None:
+    """What a network that is trained on is."""
+    checkpoint = begin.checkpoint
+    count = sum(p.numel() for p in checkpoint.model.parameters())
+    layers, side = len(loading.lambda_layers(checkpoint.model)), checkpoint.preparation()["size"]
+    st.markdown(
+        f"**{words.escaped(begin.name)}**, {count / 1e6:.2g} M parameters, {layers} lambda layers, pictures of "
+        f"{side} × {side} pixels. All its weights learn on; a new last layer, which begins with random numbers, tells "
+        "your classes apart."
+    )
 
 
 def _network(name: str) -> dict[str, Any]:

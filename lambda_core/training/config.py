@@ -1,9 +1,11 @@
 """Recipes. Each states its command, how long it takes where, and the result to expect."""
 
 import ast
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
+from lambda_core.checkpoints.skeleton import as_tuples
 from lambda_core.data import DATASETS
 
 INIT = "init"  # for a model: the network of the checkpoint that a run begins from
@@ -65,6 +67,19 @@ class Recipe:
     def side(self, epoch: int) -> int:
         """The image side in force at an epoch, counted from 0."""
         return [side for first, side in ((0, self.size), *self.sizes) if first <= epoch][-1]
+
+    def settled(self, architecture: Mapping[str, Any], size: int) -> "Recipe":
+        """The recipe with what it leaves to a checkpoint: its architecture, the arguments of `build`, and its size.
+
+        Options of the recipe are laid over the network's; the number of classes is left to the data.
+        """
+        model, overrides = self.model, self.overrides
+        if model == INIT:
+            model = architecture["name"]
+            theirs = {name: as_tuples(value) for name, value in architecture.get("overrides", {}).items()}
+            theirs.pop("num_classes", None)
+            overrides = theirs | overrides
+        return replace(self, model=model, overrides=overrides, size=self.size or size)
 
     def at(self, epoch: int) -> "Recipe":
         """The recipe in force at an epoch, counted from 0: plainer pictures at the end."""

@@ -1,14 +1,11 @@
 """What a run begins from: a state that is there, the weights of a checkpoint, or random ones."""
 
 import sys
-from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from torch import nn
 
-from lambda_core.checkpoints import Checkpoint, load_checkpoint, skeleton
+from lambda_core.checkpoints import Checkpoint, load_checkpoint
 from lambda_core.models.head import Classifying
 from lambda_core.training.config import INIT, Recipe
 from lambda_core.training.loop import Run, read_state
@@ -43,16 +40,7 @@ def settled(recipe: Recipe, out: Path, init: str | None) -> tuple[Recipe, Checkp
             "this recipe takes its network and image size from a checkpoint: add --init lambda_resnet_mini or a file, "
             "or give both, as with --set model=lambda_resnet_mini --set size=128"
         )
-    if recipe.model == INIT:
-        recipe = replace(recipe, model=architecture["name"], overrides=_options(architecture) | recipe.overrides)
-    return replace(recipe, size=recipe.size or size), begin
-
-
-def _options(architecture: Mapping[str, Any]) -> dict[str, Any]:
-    """Those of a network but for the number of its classes, which is the data's."""
-    options = {name: skeleton.as_tuples(value) for name, value in architecture.get("overrides", {}).items()}
-    options.pop("num_classes", None)
-    return options
+    return recipe.settled(architecture, size), begin
 
 
 def begin(run: Run, init: str | None, weights: Checkpoint | None) -> None:

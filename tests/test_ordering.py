@@ -1,0 +1,68 @@
+"""The training page before a run that begins with trained weights."""
+
+import pytest
+from PIL import Image
+
+from explorer import jobs, networks, ordering
+from explorer.loading import Brought
+from lambda_core import build, load_checkpoint
+from lambda_core.checkpoints import Checkpoint
+from tests.test_classroom import PAGE, press, until
+from tests.test_pages import start
+
+
+def test_a_network_that_is_open_learns_pictures_of_ones_own(monkeypatch, whole, tmp_path):
+    """From the network that ships or from a file, whatever it is called: a file of a run is `state.pt` too."""
+    for number in range(60):
+        file = tmp_path / ("val" if number < 12 else "train") / f"kind {number % 3}" / f"{number}.png"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (40, 40), (4 * number, 0, 80 * (number % 3))).save(file)
+    monkeypatch.setenv("LAMBDA_DATA", str(tmp_path))
+    app = start(PAGE)
+    assert "begin_trained" not in [radio.key for radio in app.radio]  # of digits
+    app.radio(key="lesson").set_value("imagefolder").run()
+    assert "what lambda\\_resnet\\_mini has learned" in app.radio(key="begin_trained").options
+    app.session_state["checkpoint"] = Brought.of("state.pt", (whole / "state.pt").read_bytes())
+    app.run()
+    app.radio(key="begin_trained").set_value(True).run()
+    assert any("pictures of 32 × 32 pixels" in text.value for text in app.markdown)
+    app.slider(key="epochs_imagefolder").set_value(2).run()
+    press(app, "Train")
+    job = jobs.find(app.session_state["run"])
+    try:
+        until(lambda: job.state != "running")
+        assert job.state == "done", job.said
+        assert job.command[:6] == ["python", "-m", "lambda_core.training.classify", "finetune", "--epochs", "2"]
+        assert job.command[-4:] == ["--init", "state.pt", "--data", "DIR"]
+        found, begun = load_checkpoint(job.kept()[2]), load_checkpoint(whole / "state.pt")
+        assert (found.card["init"], len(found.classes)) == ("state.pt", 3)
+        assert found.card["architecture"]["overrides"]["layer"] == begun.card["architecture"]["overrides"]["layer"]
+        app.run()
+        assert not app.exception
+    finally:
+        jobs.discard(job)
+
+
+def test_a_network_that_ships_is_named_and_not_copied(monkeypatch, tmp_path):
+    class Ended:
+        stdin, returncode, poll = None, 0, staticmethod(lambda: 0)
+
+    started = []
+    monkeypatch.setattr(jobs.subprocess, "Popen", lambda command, **_: started.append(command) or Ended())
+    job = jobs.create("finetune", 2, (), str(tmp_path), jobs.Begin("lambda_resnet_mini"))
+    try:
+        assert started[0][started[0].index("--init") + 1] == "lambda_resnet_mini"
+        assert not (job.folder / "begin").exists()
+    finally:
+        jobs.discard(job)
+
+
+@pytest.mark.parametrize("name", ["plain", "grey", "bare"])
+def test_what_cannot_be_watched_or_trained_is_no_beginning(monkeypatch, name):
+    """Without a lambda layer, for pictures of one channel, without a word of how a picture is prepared."""
+    stages, channels = ("CCCC", 3) if name == "plain" else ("CCCL", 1 if name == "grey" else 3)
+    model = build("resnet26", stages=stages, in_chans=channels, num_classes=2)
+    preprocess = {} if name == "bare" else {"size": 64, "mean": [0.5] * 3, "std": [0.5] * 3}
+    opened = networks.Opened("mine.pt", "key", Checkpoint(model, (), preprocess, {}))
+    monkeypatch.setattr(ordering.networks, "first", lambda: opened)
+    assert ordering._begin_from() is None
