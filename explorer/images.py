@@ -16,15 +16,14 @@ from PIL import Image
 
 from explorer import words
 from lambda_core.data import square
-from lambda_core.pictures import as_rgb
+from lambda_core.pictures import FORMATS, READABLE, as_rgb
 
 MAX_BYTES = 30 * 2**20
 MAX_PIXELS = 50_000_000
 MAX_SIDE = 4096  # longer pictures are reduced once they are decoded
 FEW, LONG = 16, 3  # pixels of a picture with little to see, and the ratio of its sides where much of it is cut off
 
-FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF")
-READABLE = "choose a JPEG, PNG, WebP, GIF, BMP, TIFF or AVIF image"
+CHOOSE = f"choose a {READABLE} image"
 
 # How files begin that people take for pictures. HEIC names its brand after four bytes of length.
 UNREADABLE = (
@@ -111,7 +110,7 @@ def read_image(data: bytes, *, name: str = "image") -> Picture:
     header, so nothing large is ever decoded.
     """
     if not data:
-        raise ImageRefused(f"This file is empty; {READABLE}.")
+        raise ImageRefused(f"This file is empty; {CHOOSE}.")
     if len(data) > MAX_BYTES:
         megabytes = math.ceil(len(data) / 2**20)
         raise ImageRefused(f"This file has {megabytes} MB; choose an image of at most {MAX_BYTES // 2**20} MB.")
@@ -159,7 +158,7 @@ def _open(data: bytes) -> Image.Image:
     except Exception as error:  # parsers of headers raise what they like
         kind = next((kind for pattern, kind in UNREADABLE if pattern.match(data[:1024])), None)
         said = f"This is {kind}" if kind else "This is no image that can be read, or its beginning is damaged"
-        raise ImageRefused(f"{said}; {READABLE}.") from error
+        raise ImageRefused(f"{said}; {CHOOSE}.") from error
     if image.width * image.height > MAX_PIXELS:
         raise ImageRefused(_too_large(f"{image.width:,} × {image.height:,}"))
     return image

@@ -15,8 +15,6 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import Dataset, Subset
 
-from lambda_core.pictures import read_upright
-
 if TYPE_CHECKING:
     from torchvision.datasets import Imagenette
 
@@ -79,9 +77,9 @@ def imagefolder(split: str, folder: str | Path | None = None, *, download: bool 
             f"there is no {root / split}: --data must hold the folders train and val, each with a folder of pictures a "
             "class; a set of this kind cannot be downloaded"
         )
-    from torchvision.datasets import ImageFolder
+    from lambda_core.folders import Folders
 
-    return ImageFolder(root / split, loader=read_upright)
+    return Folders(root / split)
 
 
 def cifar10(split: str, folder: str | Path | None = None, *, download: bool = False) -> Dataset:

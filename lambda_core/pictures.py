@@ -5,6 +5,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps
 
+FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "AVIF")  # others, as EPS, are opened by programs outside
+READABLE = "JPEG, PNG, WebP, GIF, BMP, TIFF, PPM or AVIF"
+
 
 def as_rgb(image: Image.Image) -> Image.Image:
     """Deep greys brought to 8 bit, transparency laid on white; the rest as Pillow converts it."""
@@ -18,12 +21,12 @@ def as_rgb(image: Image.Image) -> Image.Image:
     return image.convert("RGB")
 
 
-def read_upright(path: str | Path, formats: tuple[str, ...] | None = None) -> Image.Image:
-    """The picture in a file as `as_rgb` gives it, turned the way its camera says. Raises what Pillow raises.
+def read_upright(path: str | Path) -> Image.Image:
+    """The picture in a file of FORMATS as `as_rgb` gives it, turned the way its camera says; of several, the first.
 
-    formats: those of Pillow's that it may be in, all where None.
+    Raises what Pillow raises.
     """
-    with Image.open(path, formats=formats) as image:
+    with Image.open(path, formats=FORMATS) as image:
         return as_rgb(ImageOps.exif_transpose(image))
 
 

@@ -17,11 +17,9 @@ from lambda_core.arguments import device as usable
 from lambda_core.arguments import writable
 from lambda_core.checkpoints import Checkpoint, CheckpointRefused, load_checkpoint
 from lambda_core.data import prepare
-from lambda_core.pictures import read_upright
+from lambda_core.pictures import READABLE, read_upright
 
 DEFAULT = "lambda_resnet_mini"
-FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF")  # others, as EPS, are opened by programs outside
-READABLE = "JPEG, PNG, WebP, GIF, BMP, TIFF or AVIF"
 
 
 class PictureRefused(ValueError):
@@ -31,7 +29,7 @@ class PictureRefused(ValueError):
 def read_picture(path: str | Path) -> Image.Image:
     """The picture in a file, turned the way its camera says. Raises PictureRefused, in one sentence."""
     try:
-        return read_upright(path, FORMATS)
+        return read_upright(path)
     except (FileNotFoundError, IsADirectoryError) as error:
         raise PictureRefused(f"there is no picture {str(path)!r}: give the path of an image file") from error
     except UnidentifiedImageError as error:

@@ -1,5 +1,7 @@
 """A folder of pictures is read for training and measuring as it is for a prediction."""
 
+import pickle
+
 import numpy as np
 import pytest
 import torch
@@ -7,6 +9,7 @@ from PIL import Image
 
 from lambda_core import data
 from lambda_core.predict import read_picture
+from lambda_core.training import classify
 
 
 def deep_grey():
@@ -67,3 +70,49 @@ def test_every_seed_that_a_recipe_may_have_draws(kept):
     for seed in (0, 18_446_745, 2**32 - 1):
         one, two = (data.Repeatable(source, data.train_transform(16), seed=seed)[0][0] for _ in range(2))
         assert torch.equal(one, two)
+
+
+def test_what_nobody_put_there_as_a_picture_counts_for_nothing(kept, capsys):
+    """Hidden folders are no classes, hidden files and those in hidden folders no pictures; others are named."""
+    val = kept / "val"
+    for place in (val / ".git", val / "__MACOSX", val / "a" / ".ipynb_checkpoints"):
+        place.mkdir()
+        colours().save(place / "not.png")
+    (val / "a" / "._plain.png").write_bytes(b"a resource fork")
+    (val / "a" / "notes.txt").write_text("not a picture")
+    source = data.imagefolder("val", kept)
+    assert source.classes == ["a"] and len(source) == 5
+    assert source.left_out == [str(val / "a" / "notes.txt")]
+    assert classify._left_out(source).startswith("1 files are left out")
+    (val / "a" / "notes.txt").unlink()
+    assert not classify._left_out(data.imagefolder("val", kept))
+
+
+def test_every_format_that_is_read_counts_as_a_picture(kept):
+    place = kept / "val" / "a"
+    for number, suffix in enumerate(("gif", "avif", "webp", "bmp", "ppm", "JPEG", "jfif")):
+        kind = {"JPEG": "JPEG", "jfif": "JPEG"}.get(suffix, suffix.upper())
+        colours().save(place / f"{number}.{suffix}", kind)
+    source = data.imagefolder("val", kept)
+    assert len(source) == 12 and not source.left_out
+    assert all(source[index][0].size in ((32, 24), (24, 32)) for index in range(12))
+
+
+def test_a_folder_that_another_program_would_open_is_damaged_not_run(kept):
+    colours().save(kept / "val" / "a" / "drawing.eps")
+    (kept / "val" / "a" / "drawing.eps").rename(kept / "val" / "a" / "drawing.png")
+    pictures = data.Repeatable(data.imagefolder("val", kept), lambda image: image)
+    with pytest.raises(data.DataBroken, match=r"drawing\.png cannot be decoded"):
+        list(map(pictures.__getitem__, range(len(pictures))))
+
+
+@pytest.mark.parametrize(("empty", "said"), [("val/b", "b holds no JPEG"), ("val", "must hold a folder of pictures")])
+def test_a_folder_without_pictures_is_named(tmp_path, empty, said):
+    (tmp_path / empty).mkdir(parents=True)
+    with pytest.raises(FileNotFoundError, match=said):
+        data.imagefolder("val", tmp_path)
+
+
+def test_a_folder_of_pictures_can_be_sent_to_a_process(kept):
+    source = pickle.loads(pickle.dumps(data.imagefolder("val", kept)))
+    assert len(source) == 5 and source[0][0].mode == "RGB"

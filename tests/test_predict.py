@@ -14,8 +14,8 @@ from PIL import Image
 from lambda_core import build, load_checkpoint, save_checkpoint
 from lambda_core.checkpoints import Checkpoint, CheckpointRefused
 from lambda_core.data import IMAGENETTE_CLASSES, prepare
-from lambda_core.pictures import as_rgb
-from lambda_core.predict import FORMATS, PictureRefused, main, predict, read_picture
+from lambda_core.pictures import FORMATS, as_rgb
+from lambda_core.predict import PictureRefused, main, predict, read_picture
 
 OVERRIDES = {"depths": (1, 1, 1, 1), "widths": (8, 8, 8, 8), "num_classes": 3, "scope": 3, "dim_k": 4}
 PREPROCESS = {"size": 32, "mean": [0.5, 0.5, 0.5], "std": [0.2, 0.2, 0.2]}

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch.utils.data import DataLoader, Subset
+from torch.utils.data import DataLoader, Dataset, Subset
 
 from lambda_core import data
 from lambda_core.allocator import keep_memory
@@ -68,6 +68,8 @@ def train(
     known = data.DATASETS[recipe.data]
     with accelerator.main_process_first():  # one process downloads
         source, held_out = (known.load(split, folder, download=download) for split in ("train", "val"))
+    for lines in filter(None, (_left_out(part) for part in (source, held_out))):
+        accelerator.print(lines, file=sys.stderr)
     classes = known.class_names(source)
     if odd := sorted(set(classes) ^ set(known.class_names(held_out))):
         raise ValueError(f"`train` and `val` must have the same classes, and one of them has no {odd[0]!r}")
@@ -147,6 +149,14 @@ def _finish(
     if run.epoch < recipe.epochs:
         return {"stopped": run.stop, "epoch": run.epoch, "step": run.step}
     return run.history[-1]
+
+
+def _left_out(source: Dataset) -> str:
+    """What there is to say of files in a folder that are not read; "" where all are."""
+    files: list[str] = getattr(source, "left_out", [])
+    if not files:
+        return ""
+    return f"{len(files):,} files are left out that are no pictures by their names: {files[0]} is the first"
 
 
 def _augmented(recipe: Recipe, epoch: int) -> Callable:
