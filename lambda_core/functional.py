@@ -86,15 +86,15 @@ def causal_content_lambdas(k: Tensor, v: Tensor, key_norm: str = "softmax", chun
     totals = k.logcumsumexp(1)  # L, (b, n, k, u)
     parts: list[Tensor] = []
     last = torch.empty(0)  # λc_n of the last n so far, u slices apart: (b, 1, k, v, u)
-    for start in range(0, k.shape[1], chunk):
-        here = slice(start, start + chunk)
-        exponents = k[:, None, here] - totals[:, here, None]  # (b, n, m, k, u)
+    before = totals[:, :0]  # L of that n
+    # split, not sliced: the gradient of each slice would be as long as the whole sequence
+    for keys, values, sums in zip(k.split(chunk, 1), v.split(chunk, 1), totals.split(chunk, 1), strict=True):
+        exponents = keys[:, None] - sums[:, :, None]  # (b, n, m, k, u)
         future = exponents.new_ones(exponents.shape[1:3], dtype=torch.bool).triu(1)[:, :, None, None]
-        lambdas = einsum("bnmku,bmvu->bnkvu", exponents.masked_fill(future, float("-inf")).exp(), v[:, here])
-        if start:
-            before = (totals[:, start - 1 : start] - totals[:, here]).exp()  # (b, n, k, u)
-            lambdas = lambdas + before[:, :, :, None] * last
-        last = lambdas[:, -1:]
+        lambdas = einsum("bnmku,bmvu->bnkvu", exponents.masked_fill(future, float("-inf")).exp(), values)
+        if parts:
+            lambdas = lambdas + (before - sums).exp()[:, :, :, None] * last
+        last, before = lambdas[:, -1:], sums[:, -1:]
         parts.append(lambdas.sum(-1))
     return torch.cat(parts, 1)
 

@@ -113,6 +113,20 @@ def test_causal_lambdas_are_those_of_a_triangular_mask(key_norm, b, n, u, chunk,
     torch.testing.assert_close(found.transpose(1, 2), expected, rtol=0, atol=1e-12)
 
 
+def test_the_gradient_of_a_causal_sequence_is_gathered_once():
+    """A slice of the sequence would have a gradient as long as all of it, so time would grow like n²."""
+    k, v = (torch.randn(1, 256, depth, 1, requires_grad=True) for depth in (2, 3))
+    waiting, seen = [causal_content_lambdas(k, v, chunk=32).grad_fn], set()
+    while waiting:
+        node = waiting.pop()
+        if node is None or node in seen:
+            continue
+        seen.add(node)
+        waiting += [after for after, _ in node.next_functions]
+    long = [node for node in seen if node.name() == "SliceBackward0" and node._saved_self_sym_sizes[1] > 32]
+    assert not long and sum(node.name() == "SplitBackward0" for node in seen) == 3
+
+
 def test_causal_lambdas_survive_keys_far_apart():
     k = torch.linspace(-400.0, 400.0, 70)[None, :, None, None].requires_grad_()
     for keys in (k, k.flip(1)):

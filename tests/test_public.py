@@ -2,6 +2,9 @@
 
 import subprocess
 import sys
+import tomllib
+from importlib import resources
+from pathlib import Path
 
 import pytest
 
@@ -27,6 +30,12 @@ def test_the_public_names() -> None:
 @pytest.mark.parametrize("name", PUBLIC)
 def test_public_names_explain_themselves(name: str) -> None:
     assert getattr(lambda_core, name).__doc__
+
+
+def test_its_types_are_shipped() -> None:
+    """Without this file, checkers of a program that uses the library take all of it for Any."""
+    packaged = tomllib.loads(Path("pyproject.toml").read_text())["tool"]["setuptools"]["package-data"]["lambda_core"]
+    assert "py.typed" in packaged and resources.files("lambda_core").joinpath("py.typed").is_file()
 
 
 def test_importing_the_library_loads_nothing_optional() -> None:

@@ -80,7 +80,8 @@ def test_gradients_flow_to_what_is_left():
     with cropped_scope(layer, 3):
         layer(x).sum().backward()
         inside = layer.embeddings.grad
-    assert x.grad is not None and inside is not None
+    assert x.grad.abs().sum() > 0
+    assert (inside[..., 1:4, 1:4] != 0).all()
     assert layer.embeddings.grad is None  # the trained table is not touched
 
 

@@ -161,8 +161,15 @@ def test_a_compiled_module_is_traced_under_its_own_names():
 def test_gradients_flow_through_taps():
     """What Captum does: a hook on a tap that sees activation and gradient."""
     module, x = layer(), torch.randn(1, 6, 4, 4)
-    kept = []
-    handle = module.content_output.register_forward_hook(lambda _m, _a, out: kept.append(out))
+    kept, grads = [], []
+
+    def hook(_module, _args, output):
+        kept.append(output)
+        output.register_hook(grads.append)
+
+    handle = module.content_output.register_forward_hook(hook)
     module(x).sum().backward()
     handle.remove()
-    assert kept[0].grad_fn is not None
+    assert kept[0].shape == (1, 2, 16, 4)
+    # the output is the sum of both halves, so that of each has the gradient of the output: ones, but for the layout
+    assert torch.equal(grads[0], torch.ones_like(kept[0]))

@@ -29,6 +29,7 @@ from lambda_core.checkpoints.from_lucidrains import from_lucidrains, is_lucidrai
 from lambda_core.checkpoints.from_timm import NETWORKS, TIMM_FILES, from_hub, from_timm, is_timm_layer
 from lambda_core.data import imagenet_classes
 from lambda_core.layers import LambdaLayer
+from lambda_core.replacing import replace_file
 
 ZOO = Path(__file__).with_name("zoo")
 IMAGENET_COUNT = 1000
@@ -114,13 +115,17 @@ def save_checkpoint(
     architecture: {"name": ..., "overrides": {...}}, the arguments of `build`. The file appears whole or not at all.
     Raises ValueError for anything else in `architecture`, for a `dtype` without fractions, for a place where no file
     can be, and for what could not be read back: another network than the model, another number of classes than it has
-    scores, a preprocess that prepares no picture.
+    scores, a preprocess that prepares no picture, a card that JSON cannot hold; OSError where the disk refuses.
     """
     if dtype not in STORED:
         raise ValueError(f"dtype must be float16, bfloat16, float32 or float64, not {dtype}")
     path = Path(path)
     if path.is_dir() or not path.parent.is_dir():
         raise ValueError(f"{str(path)!r} cannot be written: it must be a file in a folder that is there")
+    if not isinstance(architecture, Mapping) or not isinstance(architecture.get("name"), str):
+        raise ValueError(f"architecture must be {{'name': ..., 'overrides': {{...}}}}, not {architecture!r}")
+    if isinstance(classes, str):
+        raise ValueError(f"classes must be a list of names, not {classes!r}")
     if unknown := sorted(set(architecture) - {"name", "overrides"}):
         raise ValueError(f'architecture has "name" and "overrides"; {", ".join(unknown)} belongs into the overrides')
     state = plain(model.state_dict())  # without what torch.compile and DataParallel put before each name
@@ -137,10 +142,14 @@ def save_checkpoint(
         "preprocess": dict(preprocess or {}),
         "card": dict(card or {}),
     }
-    temporary = path.with_name(path.name + ".part")
-    # not save_file, whose files nobody but their owner can read
-    temporary.write_bytes(save_safetensors(weights, metadata={"format": "pt", "lambda_core": json.dumps(header)}))
-    temporary.replace(path)
+    try:
+        text = json.dumps(header)
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            f"card and preprocess are written as JSON, which has no place for one of them: {error}"
+        ) from None
+    content = save_safetensors(weights, metadata={"format": "pt", "lambda_core": text})
+    replace_file(path, lambda temporary: temporary.write_bytes(content))  # save_file's can be read by their owner alone
 
 
 def _narrowed(weight: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from copy import deepcopy
 from dataclasses import dataclass
+from difflib import get_close_matches
 from typing import Any, NamedTuple
 
 import torch
@@ -63,8 +64,15 @@ class Cost:
         return tuple(row.path for row in self.rows if not row.counted)
 
     def under(self, path: str) -> "Cost":
-        """The rows of one part of the network: `cost.under("stages.2.0")` is the first block of the third stage."""
-        return Cost(tuple(row for row in self.rows if f"{row.path}.".startswith(f"{path}.")), self.batch)
+        """The rows of one part of the network: `cost.under("stages.2.0")` is the first block of the third stage.
+
+        "" is the whole, as for `get_submodule`. Raises KeyError for a path under which nothing costs anything.
+        """
+        rows = tuple(row for row in self.rows if not path or f"{row.path}.".startswith(f"{path}."))
+        if not rows:
+            near = get_close_matches(path, [row.path for row in self.rows], 3, 0) or ["nothing"]
+            raise KeyError(f"there is no row under {path!r}; near it are {', '.join(near)}")
+        return Cost(rows, self.batch)
 
 
 class Call(NamedTuple):

@@ -116,4 +116,5 @@ def explain(q: Shape, v: Shape, table: Shape, size: Size, device: str = "cpu") -
         f"{name} {e.operations / 1e6:,.1f} M multiply-adds, {e.bytes / 2**20:,.1f} MiB, {e.seconds * 1e3:,.1f} ms"
         for name, e in sorted(estimates.items(), key=lambda item: item[1].seconds)
     )
-    return f"{chosen}: {why} on {device} for a {size[0]} x {size[1]} map ({each})."
+    stand_in = "" if device in CONSTANTS else ", which was not measured and is taken for a CPU,"
+    return f"{chosen}: {why} on {device}{stand_in} for a {size[0]} x {size[1]} map ({each})."

@@ -4,6 +4,7 @@ Letters, here and everywhere: b batch, h heads, k depth of queries and keys, v d
 n query positions, m context positions (here the same H x W grid, unless there is content alone).
 """
 
+import re
 from collections.abc import Iterable
 from typing import Any, ClassVar
 
@@ -79,6 +80,9 @@ class LambdaLayer(nn.Module):
         if dim_out % heads:
             raise ValueError(f"dim_out={dim_out} cannot be split over heads={heads}: it must be a multiple of heads")
         check_key_norm(key_norm)
+        for name, value in (("content", content), ("position", position)):
+            if not isinstance(value, bool):
+                raise ValueError(f"{name} must be True or False, not {value!r}")
         if not (content or position):
             raise ValueError("a lambda layer needs content=True or position=True; with neither its output is zero")
         if position_bias and not position:
@@ -92,7 +96,6 @@ class LambdaLayer(nn.Module):
         self.dim_k, self.heads, self.dim_u = dim_k, heads, dim_u
         self.dim_v = dim_out // heads
         self.scope, self.size, self.key_norm, self.stride, self.engine = scope, size, key_norm, stride, engine
-        self.content, self.position = content, position
 
         self.to_q = self.Projection(dim, heads * dim_k, 1, bias=False)
         self.to_k = self.Projection(dim_context, dim_k * dim_u, 1, bias=False) if content else None
@@ -101,6 +104,7 @@ class LambdaLayer(nn.Module):
         self.norm_v = self.Norm(self.dim_v * dim_u) if norm_qv else nn.Identity()
         self.embeddings = nn.Parameter(torch.empty(dim_k, dim_u, *entries)) if position else None
         self.position_bias = nn.Parameter(torch.zeros(dim_k)) if position_bias else None
+        self.content, self.position = content, position
         self.pool: nn.Module = nn.Identity()
         if stride > 1:
             self.pool = self.Pool(pool_size or stride, stride, (pool_size or 0) // 2, ceil_mode=pool_size is None)
@@ -124,10 +128,41 @@ class LambdaLayer(nn.Module):
         scope = f"size={self.size}" if self.scope is None else f"scope={self.scope}"
         return (
             f"{self.dim}, {self.dim_out}, dim_k={self.dim_k}, heads={self.heads}, dim_u={self.dim_u}, {scope}, "
-            f"key_norm={self.key_norm}, content={self.content}, position={self.position}, engine={self.engine}"
+            f"key_norm={self.key_norm}, content={self.content}, position={self.position}, stride={self.stride}, "
+            f"engine={self.engine}"
         )
 
+    def __repr__(self) -> str:
+        return re.sub(r"\n *\(\w+\): Tap\(\)", "", super().__repr__())  # they have no weights, and there are ten
+
+    @property
+    def content(self) -> bool:
+        """Whether the content half is on. Raises ValueError where one that was never made is switched on."""
+        return self._content
+
+    @content.setter
+    def content(self, on: bool) -> None:
+        if on and self.to_k is None:
+            raise ValueError("this lambda layer was made without its content half (content=False)")
+        self._content = on
+
+    @property
+    def position(self) -> bool:
+        """Whether the position half is on. Raises ValueError where one that was never made is switched on."""
+        return self._position
+
+    @position.setter
+    def position(self, on: bool) -> None:
+        if on and self.embeddings is None:
+            raise ValueError("this lambda layer was made without its position half (position=False)")
+        self._position = on
+
     def forward(self, x: Tensor, context: Tensor | None = None, mask: Tensor | None = None) -> Tensor:
+        """(b, dim, H, W), or (b, dim, n) -> (b, dim_out, H / stride, W / stride), rounded up.
+
+        context: where keys and values come from, x itself by default. mask: bool (b, H, W), False where the context
+        is left out.
+        """
         size = self._map_size(x)
         x = self.input(x)
         context = self._check_context(x if context is None else context, x)
@@ -152,16 +187,23 @@ class LambdaLayer(nn.Module):
         lambdas = convolution.position_lambdas(v, self._table().to(v.dtype), size)
         return lambdas if self.position_bias is None else lambdas + self.position_bias[:, None]
 
-    def explain_engine(self, batch: int, size: positions.Size | int, device: str = "cpu") -> str:
-        """One sentence: the engine that "auto" takes for `batch` inputs of size (H, W), or n, and why."""
+    def explain_engine(self, batch: int, size: positions.Size | int, device: torch.device | str = "cpu") -> str:
+        """One sentence: the engine that "auto" takes for `batch` inputs of size (H, W), or n, and why.
+
+        Raises ValueError for what is no size and no device.
+        """
         check_counts(batch=batch)
+        try:
+            kind = torch.device(device).type
+        except RuntimeError:
+            raise ValueError(f"device must be one that PyTorch knows, as 'cpu' or 'cuda:0', not {device!r}") from None
         size = self._checked_size(size)
         self._check_reach(size[-self.dims :])
         if not self.position:
             return "none: this layer has no position part."
         n = size[0] * size[1]
         q, v = (batch, self.heads, n, self.dim_k), (batch, n, self.dim_v, self.dim_u)
-        return engines.explain(q, v, self._table().shape, size, device)
+        return engines.explain(q, v, self._table().shape, size, kind)
 
     def _checked_size(self, size: Any) -> positions.Size:
         """(H, W) of a map, as it is given to `explain_engine`; ValueError for anything else."""
@@ -207,8 +249,9 @@ class LambdaLayer(nn.Module):
         return mask
 
     def _table(self) -> Tensor:
-        """The embeddings as engines take them: (k, u, R, C)."""
-        assert self.embeddings is not None
+        """The embeddings as engines take them: (k, u, R, C). ValueError for a layer that has none."""
+        if self.embeddings is None:
+            raise ValueError("this lambda layer was made without its position half (position=False)")
         return self.embeddings
 
     def _projections(self, x: Tensor, context: Tensor) -> tuple[Tensor, Tensor | None, Tensor]:

@@ -1,12 +1,13 @@
 """What can go wrong in a long run, said in one sentence, and writes that never leave half a file."""
 
 import errno
-import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from safetensors import SafetensorError
+
+from lambda_core.replacing import replace_file
 
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
@@ -33,17 +34,9 @@ def writing(path: Path, way_out: str = ANOTHER_OUT) -> Iterator[None]:
 
 
 def write_atomically(path: Path, write: Callable[[Path], object], way_out: str = ANOTHER_OUT) -> None:
-    """Call write(temporary path), flush to disk, rename: a reader sees the old file or the new one, never half.
+    """`replace_file` for what a run writes: write(temporary path), and all of it takes the place of the old file.
 
     Raises TrainingStopped where the disk is full or refuses; the old file stays as it was.
     """
-    temporary = path.with_name(path.name + ".part")
     with writing(path, way_out):
-        try:
-            write(temporary)
-            with open(temporary, "rb") as file:
-                os.fsync(file.fileno())
-            os.replace(temporary, path)
-        except (OSError, RuntimeError):
-            temporary.unlink(missing_ok=True)
-            raise
+        replace_file(path, write)
