@@ -160,7 +160,9 @@ def train_transform(
     from torchvision.transforms import v2
 
     crop = v2.RandomCrop(size, padding=pad) if pad else v2.RandomResizedCrop(size, scale=scale, antialias=True)
-    steps: list[Any] = [crop, *[v2.RandomHorizontalFlip()] * flip]
+    steps: list[Any] = [crop]
+    if flip:
+        steps.append(v2.RandomHorizontalFlip())
     if randaugment:
         steps.append(v2.RandAugment(*randaugment))
     return v2.Compose(steps)

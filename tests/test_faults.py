@@ -243,7 +243,7 @@ from lambda_core.training import classify, loop
 def fail(*_):
     raise RuntimeError("out of memory")
 
-loop.Run._train_step = fail
+loop.Run.train_step = fail
 classify.main(["digits", "--epochs", "1", "--out", sys.argv[1]])
 """
 
@@ -297,7 +297,7 @@ def test_train_and_val_must_have_the_same_classes(tmp_path):
             (tmp_path / split / name).mkdir(parents=True)
             for number in range(4):
                 Image.new("RGB", (32, 32), (40 * number, 0, 0)).save(tmp_path / split / name / f"{number}.png")
-    with pytest.raises(ValueError, match="same classes, and one of them has no 'bb'"):
+    with pytest.raises(ValueError, match=r"same classes, and `val` has no 'bb'"):
         classify.train(
             replace(TINY, data="imagefolder", batch=4, overrides={}), tmp_path / "out", tmp_path, device="cpu"
         )

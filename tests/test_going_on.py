@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from PIL import Image
 
 from lambda_core import load_checkpoint
 from lambda_core.training import classify
@@ -118,3 +119,20 @@ def test_what_a_lost_run_has_forked_does_not_hold_its_folder(tmp_path):
                 os.kill(child, 0)  # it lives
         finally:
             os.kill(child, signal.SIGKILL)
+
+
+def test_another_class_is_said_before_the_count_that_follows_from_it(tmp_path):
+    """Nobody typed num_classes."""
+
+    def place(names):
+        for split, name in ((split, name) for split in ("train", "val") for name in names):
+            file = tmp_path / split / name / "0.png"
+            file.parent.mkdir(parents=True, exist_ok=True)
+            Image.new("RGB", (32, 32)).save(file)
+        return tmp_path
+
+    few = replace(FIRST, data="imagefolder", overrides={**TINY.overrides}, batch=2)
+    few.overrides.pop("num_classes")
+    classify.train(few, tmp_path / "run", place("ab"), device="cpu")
+    with pytest.raises(TrainingStopped, match="begun with the classes a, b, not a, b, c"):
+        classify.train(few, tmp_path / "run", place("abc"), device="cpu")

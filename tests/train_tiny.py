@@ -20,7 +20,7 @@ DEVICE = "cpu" if torch.cuda.is_available() else None  # where there is no GPU, 
 out, folder, slow, changes = Path(sys.argv[1]), sys.argv[2], float(sys.argv[3]), json.loads(sys.argv[4])
 full_after = changes.pop("full_disk_after", None)
 workers = changes.pop("workers", 0)
-step, save = Run._train_step, Run.save
+step, save = Run.train_step, Run.save
 
 
 def slowly(run, *arguments):
@@ -37,7 +37,7 @@ def save_until_full(run):
     save(run)
 
 
-Run._train_step = slowly
+Run.train_step = slowly
 if full_after is not None:
     Run.save = save_until_full
 out.joinpath(f"rank{os.environ.get('RANK', 0)}").write_text(str(os.getpid()))

@@ -72,7 +72,8 @@ def train(
         accelerator.print(lines, file=sys.stderr)
     classes = known.class_names(source)
     if odd := sorted(set(classes) ^ set(known.class_names(held_out))):
-        raise ValueError(f"`train` and `val` must have the same classes, and one of them has no {odd[0]!r}")
+        lacks = "val" if odd[0] in classes else "train"
+        raise ValueError(f"`train` and `val` must have the same classes, and `{lacks}` has no {odd[0]!r}")
     source, held_out = data.some(source, recipe.pictures), data.some(held_out, recipe.held_out)
     overrides = {"num_classes": len(classes), **recipe.overrides}
     try:
@@ -127,7 +128,7 @@ def _finish(
                 if log:
                     for name, value in scores.items():
                         log(f"val/{name}", run.step, value)
-            names = ["last.safetensors", *[f"epoch_{run.epoch:03}.safetensors"] * bool(kept)]
+            names = ["last.safetensors", f"epoch_{run.epoch:03}.safetensors"] if kept else ["last.safetensors"]
             for file in [out / name for name in names] if accelerator.is_main_process else []:
                 with writing(file):
                     export(run, file, command, len(pictures), len(val))

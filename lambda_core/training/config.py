@@ -15,20 +15,32 @@ INIT = "init"  # for a model: the network of the checkpoint that a run begins fr
 class Recipe:
     """How to train one network.
 
-    model: a name in `lambda_core.models.FAMILY`, or "init" for the network of the checkpoint that a run begins from;
-    overrides: options of `build` for it. data: a name in `lambda_core.data.DATASETS`. pictures, held_out: train and
-    measure on so many of it, drawn at random, always the same ones; 0 for all. size: image side in pixels, at which the
-    network is always evaluated; 0 for that of the checkpoint that a run begins from. sizes: ((first epoch, side), ...):
-    training may start on small images and end on full ones. batch: images a step, over all processes and all
-    `accumulate` parts of a step. lr: the peak of one cycle, linear warm-up over `warmup` of the steps, then cosine to
-    zero. Augmentation: a random-resized crop of `scale` of the area, or a crop after `pad` pixels of zeros where
-    pad > 0; a mirror image half of the time if `flip`; `randaugment` = (operations, magnitude of 30); `mixup` and
-    `cutmix`: the alpha of their Beta distribution, 0 for none. The last `ending` epochs do without RandAugment, mixup
-    and cutmix. ema: decay of the averaged weights a step. clip: largest gradient norm, 0 for any. precision: float32 |
-    bfloat16 | float16. checkpoint_blocks: recompute blocks in the backward pass in place of storing them. validate: the
-    pictures held out are looked at after the first epoch, the last three, and every so many. keep: every so many epochs
-    the averaged weights stay in the folder, as epoch_NNN.safetensors; 0 keeps the last alone. expects: duration and
-    result, as measured or as published.
+    model, overrides: a name in `lambda_core.models.FAMILY`, or "init" for the network of the checkpoint that a run
+        begins from, and options of `build` that are laid over its own.
+    data: a name in `lambda_core.data.DATASETS`.
+    pictures, held_out: train and measure on so many of it, drawn at random, always the same ones; 0 for all.
+    size: image side in pixels, at which the network is always evaluated; 0 for that of the checkpoint.
+    sizes: ((first epoch, side), ...): training may start on small images and end on full ones.
+    epochs: each sees every picture once, but for those that make no whole step.
+    batch, accumulate: images a step, over all processes, and in how many parts one after another.
+    optimizer, lr, weight_decay, warmup: adamw or sgd (momentum 0.9, Nesterov); the peak of one cycle, linear warm-up
+        over `warmup` of the steps, then cosine to zero; decay of matrices and kernels alone.
+    label_smoothing: share of the target that is spread over all classes.
+    scale, pad: a random-resized crop of `scale` of the area, or a crop after `pad` pixels of zeros where pad > 0.
+    flip: a mirror image half of the time.
+    randaugment: (operations, magnitude of 30), or None.
+    mixup, cutmix: the alpha of their Beta distribution, 0 for none; with both, one of them at random a batch.
+    ending: so many epochs at the end do without RandAugment, mixup and cutmix.
+    ema: decay of the averaged weights a step.
+    clip: largest norm of the gradient, 0 for any.
+    precision: float32 | bfloat16 | float16, of autocast; weights are float32.
+    channels_last: maps lie in memory pixel by pixel, which convolutions on most machines prefer.
+    compile: torch.compile the network.
+    checkpoint_blocks: recompute blocks in the backward pass in place of storing them.
+    validate: the pictures held out are looked at after the first epoch, the last three, and every so many.
+    keep: the averaged weights of every so many epochs stay, as epoch_NNN.safetensors; 0 keeps the last alone.
+    seed: of the weights, the order, the augmentation, and of dropout, drop-path, mixup and cutmix.
+    expects: duration and result, as measured or as published.
     """
 
     model: str

@@ -213,11 +213,11 @@ class Run:
         if state is None:
             return False
         try:
+            if tuple(state["classes"]) != self.classes:
+                raise ValueError(f"it was begun with the classes {_few(state['classes'])}, not {_few(self.classes)}")
             self._check_recipe(state["recipe"])
             if init and (begun := state.get("init", Path(init).name)) != Path(init).name:
                 raise ValueError(f"it was begun from {begun}, not from --init {Path(init).name}")
-            if tuple(state["classes"]) != self.classes:
-                raise ValueError(f"it was begun with the classes {_few(state['classes'])}, not {_few(self.classes)}")
             self.model.load_state_dict(state["model"])
             self.average.load_state_dict(state["average"])
             self.optimizer.optimizer.load_state_dict(state["optimizer"])
@@ -290,7 +290,7 @@ class Run:
         )  # fmt: skip
         with served(loader) as parts:
             for number in range(steps):
-                losses.append(self._train_step(parts, total))
+                losses.append(self.train_step(parts, total))
                 bar.update()
                 # torchrun gives its processes 30 s, and ten steps on a CPU may take longer
                 often = self.accelerator.num_processes == 1 or self.device.type == "cpu"
@@ -334,7 +334,7 @@ class Run:
         self.stop = int(self.accelerator.gather(asked.view(1)).max().item())
         return bool(self.stop)
 
-    def _train_step(self, parts: Iterator, total: int) -> Tensor:
+    def train_step(self, parts: Iterator, total: int) -> Tensor:
         """One step of the optimizer, over `accumulate` parts of a batch. Returns the loss, still on the device."""
         recipe, accelerator = self.recipe, self.accelerator
         torch.manual_seed((recipe.seed * 1_000_003 + self.step) * 101 + accelerator.process_index)
@@ -373,7 +373,7 @@ class Run:
 
 def _few(names: Sequence[str]) -> str:
     """The first of many names."""
-    return ", ".join(names[:3]) + ", ..." * (len(names) > 3)
+    return ", ".join(names[:3] if len(names) <= 3 else [*names[:3], "..."])
 
 
 def _mix(recipe: Recipe, classes: int) -> Any:

@@ -30,7 +30,6 @@ def plan(run: Run, data: Repeatable, transform: Callable[[int], Callable], worke
     recipe = run.recipe
     left = range(min(run.epoch, recipe.epochs - 1), recipe.epochs)
     epochs, begun, gone = Counter(map(recipe.side, left)), run.begun, run.epoch >= recipe.epochs
-    run.begun = 0
     paces = []
     for side in sorted(epochs):
         data.transform = transform(next(epoch for epoch in left if recipe.side(epoch) == side))
@@ -92,10 +91,10 @@ def _seconds_a_step(run: Run, data: Repeatable, workers: int, total: int) -> flo
         )
     run.model.train()
     parts = iter(loader)
-    run._train_step(parts, total)
+    run.train_step(parts, total)
     started = time.perf_counter()
     for _ in range(count):
-        run._train_step(parts, total).item()
+        run.train_step(parts, total).item()
     return (time.perf_counter() - started) / count
 
 
@@ -110,11 +109,11 @@ def describe(found: dict[str, Any]) -> str:
         + f": {found['steps']:,} steps of {recipe['batch']}",
         ", ".join(f"{seconds:.2f} s a step at {side} px" for side, seconds, _ in found["paces"])
         + f": about {hours:.1f} h in all"
-        + ", as fast as the loader gives the pictures" * (found["loader_ratio"] < 1),
+        + (", as fast as the loader gives the pictures" if found["loader_ratio"] < 1 else ""),
         f"memory: {found['peak_bytes'] / 2**30:.1f} GiB at most so far",
         f"the loader alone gives {found['loader_images_per_second']:,.0f} pictures a second, the network takes "
         f"{found['model_images_per_second']:,.0f}: {found['loader_ratio']:.1f} times as many",
-        *[recipe["expects"]] * bool(recipe["expects"]),
+        recipe["expects"],
         "Nothing was written.",
     ]
-    return "\n".join(lines)
+    return "\n".join(filter(None, lines))
