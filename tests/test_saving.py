@@ -1,4 +1,4 @@
-"""Weights are written whole or not at all, and what could not be read back is refused before."""
+"""Weights are written whole or not at all, what could not be read back is refused, and where others put theirs."""
 
 import datetime
 import resource
@@ -7,8 +7,10 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 
 from lambda_core import build, load_checkpoint, save_checkpoint
+from lambda_core.checkpoints import CheckpointRefused, to_timm
 
 ARCHITECTURE = {"name": "lambda_resnet_micro", "overrides": {"num_classes": 2}}
 FULL = """
@@ -52,3 +54,22 @@ def test_a_disk_that_refuses_leaves_the_old_file_and_nothing_else(tmp_path: Path
     assert run.stdout.startswith("refused:")
     assert file.read_bytes() == before and list(tmp_path.iterdir()) == [file]
     assert load_checkpoint(file).classes == ("a", "b")
+
+
+def test_weights_beside_the_name_of_their_network_are_found(tmp_path: Path) -> None:
+    """As some training scripts leave them; the optimizer's numbers are no weights."""
+    model = build("lambda_resnet26t", num_classes=2).eval()
+    optimizer = torch.optim.AdamW(model.parameters())
+    sum(p.sum() for p in model.parameters()).backward()
+    optimizer.step()
+    file = tmp_path / "theirs.pt"
+    torch.save({"model": "lambda_resnet26t", "net": to_timm(model), "optimizer": optimizer.state_dict()}, file)
+    found = load_checkpoint(file).model
+    assert torch.equal(found.stages[0][0].reduce.weight, model.stages[0][0].reduce.weight)
+
+
+def test_weights_of_two_networks_are_refused_by_name(tmp_path: Path) -> None:
+    state = build("lambda_resnet_micro", num_classes=2).state_dict()
+    torch.save({"student": state, "teacher": state, "epoch": 3}, tmp_path / "two.pt")
+    with pytest.raises(CheckpointRefused, match=r"weights of 2 networks \(student, teacher\): save those of one"):
+        load_checkpoint(tmp_path / "two.pt")

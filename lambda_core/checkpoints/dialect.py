@@ -89,17 +89,27 @@ class Files(NamedTuple):
 
 def plain(content: Any) -> State:
     """The tensors of a state dict, whichever of the usual ways it is wrapped in. Empty if there are none."""
-    while isinstance(content, Mapping) and (name := next((n for n in NESTED if n in content), None)):
+    while isinstance(content, Mapping) and (
+        name := next((n for n in NESTED if isinstance(content.get(n), Mapping)), None)
+    ):
         content = content[name]
     if not isinstance(content, Mapping):
         return {}
-    nested = [value for value in content.values() if isinstance(value, Mapping) and any(map(is_weight, value.values()))]
-    if len(nested) == 1 and not any(map(is_weight, content.values())):  # under a name that nobody else uses
-        return plain(nested[0])
+    if len(names := networks(content)) == 1:  # under a name that nobody else uses
+        return plain(content[names[0]])
     state = {str(key): value for key, value in content.items() if is_weight(value)}
     while wrapper := _wrapper(network := {key: value for key, value in state.items() if not key.startswith(ASIDE)}):
         state = {key.removeprefix(wrapper): value for key, value in network.items()}
     return state
+
+
+def networks(content: Any) -> list[Any]:
+    """Under which names a file without weights of its own holds some: "student", "teacher"."""
+    if not isinstance(content, Mapping) or any(map(is_weight, content.values())):
+        return []
+    return [
+        name for name, value in content.items() if isinstance(value, Mapping) and any(map(is_weight, value.values()))
+    ]
 
 
 def _wrapper(state: State) -> str:

@@ -22,7 +22,7 @@ from safetensors.torch import save as save_safetensors
 from torch import nn
 
 from lambda_core.checkpoints import skeleton
-from lambda_core.checkpoints.dialect import State, plain
+from lambda_core.checkpoints.dialect import State, networks, plain
 from lambda_core.checkpoints.fit import CheckpointRefused, Mismatch, check_fit
 from lambda_core.checkpoints.from_d_li14 import D_LI14_FILES
 from lambda_core.checkpoints.from_lucidrains import from_lucidrains, is_lucidrains
@@ -303,6 +303,10 @@ def _read_state(content: Any) -> tuple[State, dict[str, Any]]:
     """Weights and header of a state dict from another project, recognised by its keys."""
     state = plain(content)
     if not state:
+        if len(names := networks(content)) > 1:
+            raise CheckpointRefused(
+                f"the file holds the weights of {len(names)} networks ({', '.join(map(str, names))}): save those of one alone"
+            )
         raise CheckpointRefused(
             "the file holds no weights: give a state dict, or what lambda_core.save_checkpoint writes"
         )
