@@ -89,10 +89,8 @@ class Files(NamedTuple):
 
 def plain(content: Any) -> State:
     """The tensors of a state dict, whichever of the usual ways it is wrapped in. Empty if there are none."""
-    while isinstance(content, Mapping) and (
-        name := next((n for n in NESTED if isinstance(content.get(n), Mapping)), None)
-    ):
-        content = content[name]
+    while isinstance(content, Mapping) and (inside := [n for n in NESTED if isinstance(content.get(n), Mapping)]):
+        content = content[inside[0]]
     if not isinstance(content, Mapping):
         return {}
     if len(names := networks(content)) == 1:  # under a name that nobody else uses

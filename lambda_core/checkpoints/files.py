@@ -304,9 +304,8 @@ def _read_state(content: Any) -> tuple[State, dict[str, Any]]:
     state = plain(content)
     if not state:
         if len(names := networks(content)) > 1:
-            raise CheckpointRefused(
-                f"the file holds the weights of {len(names)} networks ({', '.join(map(str, names))}): save those of one alone"
-            )
+            of = ", ".join(map(str, names))
+            raise CheckpointRefused(f"the file holds weights of {len(names)} networks ({of}): save those of one alone")
         raise CheckpointRefused(
             "the file holds no weights: give a state dict, or what lambda_core.save_checkpoint writes"
         )
