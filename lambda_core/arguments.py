@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 
 
-def device(text: str) -> str:
+def usable_device(text: str) -> str:
     """For argparse: a device that this machine has, which is asked before the work and not after."""
     try:
         torch.zeros(1, device=text).item()

@@ -13,8 +13,7 @@ from typing import Any
 import torch
 from PIL import Image, UnidentifiedImageError
 
-from lambda_core.arguments import device as usable
-from lambda_core.arguments import writable
+from lambda_core.arguments import usable_device, writable
 from lambda_core.checkpoints import Checkpoint, CheckpointRefused, load_checkpoint
 from lambda_core.data import prepare
 from lambda_core.pictures import READABLE, read_upright
@@ -101,7 +100,7 @@ def run(options: argparse.Namespace) -> int:
     results: list[dict[str, Any]] = []
     code = 0
     try:
-        usable(options.device)
+        usable_device(options.device)
     except argparse.ArgumentTypeError as error:
         return _refuse(str(error))
     try:

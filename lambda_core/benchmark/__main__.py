@@ -14,8 +14,7 @@ from typing import Any
 import torch
 
 from lambda_core.allocator import keep_memory
-from lambda_core.arguments import command, device_name, positive, writable
-from lambda_core.arguments import device as usable
+from lambda_core.arguments import command, device_name, positive, usable_device, writable
 from lambda_core.benchmark import engines, layers, models, report
 from lambda_core.benchmark.peers import PEERS, installed
 from lambda_core.benchmark.precision import PRECISIONS, prepare, versions
@@ -81,7 +80,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--threads", type=positive, help="CPU threads (default: as torch has it)")
     parser.add_argument("--batch", type=positive, help="examples (default: 8 for layers, 2 for global, 4 for models)")
     parser.add_argument("--repeats", type=positive, default=5)
-    parser.add_argument("--device", type=usable, default="cuda" if torch.cuda.is_available() else "cpu")
+    parser.add_argument("--device", type=usable_device, default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--precision", choices=PRECISIONS, default="float32", help="16 bits by autocast")
     parser.add_argument("--compile", action="store_true", help="also each under torch.compile, slow")
     parser.add_argument("--attention", action="store_true", help="layers, global: also self-attention over the map")

@@ -15,8 +15,7 @@ from typing import Any
 import torch
 
 from lambda_core.allocator import keep_memory
-from lambda_core.arguments import command, device_name, positive, writable
-from lambda_core.arguments import device as usable
+from lambda_core.arguments import command, device_name, positive, usable_device, writable
 from lambda_core.engines import ENGINES, proof
 from lambda_core.engines.auto import COSTS, MADE_FOR
 
@@ -117,7 +116,7 @@ def measure(device: torch.device, repeats: int = 5) -> dict[str, Any]:
 
 def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m lambda_core.engines.measure", description=__doc__)
-    parser.add_argument("--device", type=usable, default="cuda" if torch.cuda.is_available() else "cpu")
+    parser.add_argument("--device", type=usable_device, default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--repeats", type=positive, default=5)
     parser.add_argument("--json", type=writable, help="write here, beside what it holds on other devices (else print)")
     options = parser.parse_args(arguments)

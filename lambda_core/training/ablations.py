@@ -27,8 +27,7 @@ import torch
 
 from lambda_core import data
 from lambda_core.allocator import keep_memory
-from lambda_core.arguments import device as usable
-from lambda_core.arguments import positive
+from lambda_core.arguments import positive, usable_device
 from lambda_core.checkpoints import load_checkpoint
 from lambda_core.models import build
 from lambda_core.training.config import RECIPES, Recipe
@@ -242,7 +241,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--only", nargs="+", choices=ABLATIONS, default=list(ABLATIONS), metavar="NAME")
     parser.add_argument("--seeds", type=positive, default=1, help="networks of each kind, from as many seeds (1)")
     parser.add_argument("--out", type=Path, default=Path("runs/ablations"))
-    parser.add_argument("--device", type=usable, choices=["cpu", "cuda"])
+    parser.add_argument("--device", type=usable_device, choices=["cpu", "cuda"])
     parser.add_argument("--jobs", type=int, default=1, help="networks that are trained at a time, each in a process")
     parser.add_argument("--table", action="store_true", help="print the results as Markdown, and train nothing")
     options = parser.parse_args(arguments)

@@ -22,7 +22,7 @@ from torch.utils.data import DataLoader, Dataset, Subset
 
 from lambda_core import data
 from lambda_core.allocator import keep_memory
-from lambda_core.arguments import device as usable
+from lambda_core.arguments import usable_device
 from lambda_core.checkpoints import CheckpointRefused
 from lambda_core.models import build
 from lambda_core.training.alone import alone
@@ -215,7 +215,9 @@ def parser() -> argparse.ArgumentParser:
     found.add_argument("--compile", action="store_true", default=None, help="torch.compile the network")
     found.add_argument("--set", action="append", default=[], metavar="FIELD=VALUE", help="change a field of the recipe")
     found.add_argument("--workers", type=int, default=1, help="processes that load pictures")
-    found.add_argument("--device", type=usable, choices=["cpu", "cuda"], help="the best one there is, unless given")
+    found.add_argument(
+        "--device", type=usable_device, choices=["cpu", "cuda"], help="the best one there is, unless given"
+    )
     found.add_argument("--download", action="store_true", help="fetch the data set if it is missing")
     found.add_argument("--dry-run", action="store_true", help="say what will happen: steps, time, memory")
     return found

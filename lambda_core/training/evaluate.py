@@ -12,8 +12,7 @@ from torch.utils.data import DataLoader
 
 from lambda_core import data
 from lambda_core.allocator import keep_memory
-from lambda_core.arguments import device as usable
-from lambda_core.arguments import writable
+from lambda_core.arguments import usable_device, writable
 from lambda_core.training.held_out import held_out, opened
 from lambda_core.training.loop import evaluate
 
@@ -39,7 +38,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--data", help="folder of the data sets (else LAMBDA_DATA, else ./data)")
     parser.add_argument("--dataset", choices=data.DATASETS, help="the one on the card, unless given")
     parser.add_argument("--workers", type=int, default=1)
-    parser.add_argument("--device", type=usable, default="cpu")
+    parser.add_argument("--device", type=usable_device, default="cpu")
     parser.add_argument("--json", type=writable, help="also write the figures to this file")
     options = parser.parse_args(arguments)
     try:
