@@ -1,12 +1,17 @@
 """What commands have in common: arguments, and what their figures say of where they come from."""
 
 import argparse
+import json
 import os
 import platform
 import sys
 from pathlib import Path
+from typing import Any, NoReturn
 
 import torch
+
+WORKERS = "processes that load pictures (%(default)s); 0 loads them in this one"  # help of --workers
+DEVICE = "cpu, cuda or cuda:1 (%(default)s)"  # and of --device
 
 
 def usable_device(text: str) -> str:
@@ -27,6 +32,13 @@ def positive(text: str) -> int:
     return int(text)
 
 
+def whole(text: str) -> int:
+    """For argparse: a number of things, 0 or more."""
+    if not text.isascii() or not text.isdigit():
+        raise argparse.ArgumentTypeError(f"{text!r} is no count: take 0 or more")
+    return int(text)
+
+
 def writable(text: str) -> Path:
     """For argparse: a file that can be written, which is asked before the figures are measured and not after."""
     path = Path(text)
@@ -39,6 +51,38 @@ def writable(text: str) -> Path:
     if not os.access(path if path.exists() else path.parent, os.W_OK):
         raise argparse.ArgumentTypeError(f"{text!r} cannot be written: permission denied")
     return path
+
+
+def extendable(text: str) -> Path:
+    """For argparse: a file of figures that others are put beside, which is read before they are measured."""
+    path = writable(text)
+    try:
+        held(path)
+    except (OSError, ValueError):
+        raise argparse.ArgumentTypeError(
+            f"{text!r} holds no figures that others could stand beside: name another file"
+        ) from None
+    return path
+
+
+def held(path: Path) -> dict[str, Any]:
+    """What a file of figures holds already: nothing where there is none. ValueError for what is no object of JSON."""
+    found = json.loads(path.read_text()) if path.exists() else {}
+    if not isinstance(found, dict):
+        raise ValueError(f"{path} holds no object of JSON")
+    return found
+
+
+def refuse(reason: object) -> NoReturn:
+    """End a command over what it was given, as argparse does: one sentence, and status 2.
+
+    Status 1 is of a figure that does not come out, and of work that could not be done.
+    """
+    sentence = str(reason).strip().splitlines()[-1]
+    print(sentence, file=sys.stderr)
+    stopped = SystemExit(sentence)  # says why to callers in Python
+    stopped.code = 2
+    raise stopped
 
 
 def command(program: str, arguments: list[str] | None) -> str:

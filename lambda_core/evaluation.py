@@ -10,7 +10,6 @@ All of it follows from the network's answers and the labels; `report` puts it to
 import argparse
 import base64
 import json
-import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import date
 from importlib import resources
@@ -26,9 +25,10 @@ from tqdm import tqdm
 
 from lambda_core import data
 from lambda_core.allocator import keep_memory
-from lambda_core.arguments import positive, writable
-from lambda_core.checkpoints import Checkpoint, CheckpointRefused, fingerprint, zoo
+from lambda_core.arguments import DEVICE, WORKERS, extendable, held, positive, refuse, usable_device, whole
+from lambda_core.checkpoints import Checkpoint
 from lambda_core.data import subset
+from lambda_core.training.halves import weights_of
 from lambda_core.training.held_out import held_out, opened
 
 RESULTS = Path(__file__).with_name("results") / "predictions.json"
@@ -197,7 +197,7 @@ def run(model: nn.Module, x: Tensor) -> tuple[Tensor, Tensor]:
 def answers_of(model: nn.Module, x: Tensor) -> Answers:
     """The answers to inputs (b, 3, H, W)."""
     logits, features = run(model, x)
-    return Answers(logits.float().numpy(), features.float().numpy())
+    return Answers(logits.float().cpu().numpy(), features.float().cpu().numpy())
 
 
 def joined(parts: Sequence[Answers]) -> Answers:
@@ -206,9 +206,10 @@ def joined(parts: Sequence[Answers]) -> Answers:
 
 
 def normalized(checkpoint: Checkpoint, pictures: Tensor) -> Tensor:
-    """(b, 3, S, S) uint8 as the network takes them."""
+    """(b, 3, S, S) uint8 as the network takes them, where it is."""
     told = checkpoint.preparation()
-    return data.normalize(pictures, told["mean"], told["std"])
+    device = next(checkpoint.model.parameters()).device
+    return data.normalize(pictures.to(device), told["mean"], told["std"])
 
 
 def crops(picture: Image.Image) -> Iterator[Image.Image]:
@@ -230,13 +231,23 @@ def outside_pictures(size: int) -> Tensor:
     return torch.stack(found)
 
 
-def measure(checkpoint: Checkpoint, folder: str | Path | None = None, count: int | None = None) -> dict[str, Any]:
-    """The report of a checkpoint on `count` pictures of its validation set, drawn at random, else on all."""
+def measure(
+    checkpoint: Checkpoint, folder: str | Path | None = None, count: int | None = None, workers: int = 0
+) -> dict[str, Any]:
+    """The report of a checkpoint on `count` pictures of its validation set, drawn at random, else on all.
+
+    Raises ValueError for fewer than two.
+    """
     pictures: Dataset = held_out(checkpoint, folder)
     total = len(pictures)  # type: ignore[arg-type]
     indices = list(range(total)) if count is None else subset(total, count)
+    if len(indices) < 2:
+        raise ValueError(
+            f"half of the pictures give the class means, the others the mark: take 2 or more, not {len(indices)}"
+        )
     parts, labels = [], []
-    for batch, truth in tqdm(DataLoader(Subset(pictures, indices), 50), unit_scale=50, unit=" pictures"):
+    loader = DataLoader(Subset(pictures, indices), 50, num_workers=workers)
+    for batch, truth in tqdm(loader, unit_scale=50, unit=" pictures"):
         parts.append(answers_of(checkpoint.model, normalized(checkpoint, batch)))
         labels.append(truth.numpy())
     others = outside_pictures(int(checkpoint.preparation()["size"]))
@@ -253,16 +264,20 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("checkpoint", help="a network of the zoo, or a .safetensors or .pt file")
     parser.add_argument("--data", help="folder of the data sets (else LAMBDA_DATA, else ./data)")
     parser.add_argument("--count", type=positive, help="measure on this many pictures, drawn at random (else on all)")
+    parser.add_argument("--workers", type=whole, default=1, help=WORKERS)
+    parser.add_argument("--device", type=usable_device, default="cpu", help=DEVICE)
     parser.add_argument(
-        "--json", type=writable, help="write the figures to this file, beside those of other checkpoints"
+        "--json", type=extendable, metavar="FILE", help="write the figures there, beside those of other checkpoints"
     )
     options = parser.parse_args(arguments)
     try:
-        found = measure(opened(options.checkpoint), options.data, options.count)
+        loaded = opened(options.checkpoint, options.device)
+        weights = weights_of(options.checkpoint, loaded.model)
+        found = measure(loaded, options.data, options.count, options.workers)
     except ModuleNotFoundError as error:
-        sys.exit(f"the photographs of something else come with scikit-image: pip install scikit-image ({error})")
-    except (CheckpointRefused, data.DataMissing, ValueError) as error:
-        sys.exit(str(error))
+        refuse(f"the photographs of something else come with scikit-image: pip install scikit-image ({error})")
+    except (ValueError, OSError) as error:
+        refuse(error)
     strange = found["unfamiliar"]
     print(f"top-1 {found['top1']:.2f} % ± {found['standard_error']:.2f} of {found['images']:,} pictures")
     print(f"expected calibration error {100 * found['calibration']['ece']:.2f} %")
@@ -273,14 +288,12 @@ def main(arguments: list[str] | None = None) -> None:
         f"{strange['outside']} others"
     )
     if options.json:
-        path = zoo().get(options.checkpoint, Path(options.checkpoint))
-        before = json.loads(options.json.read_text()) if options.json.exists() else {}
         said = {
             "command": f"python -m lambda_core.evaluation {options.checkpoint} --data DIR",
             "date": date.today().isoformat(),
-            "weights": fingerprint(path),
+            "weights": weights,
         }
-        options.json.write_text(json.dumps(before | {options.checkpoint: said | found}, indent=1) + "\n")
+        options.json.write_text(json.dumps(held(options.json) | {options.checkpoint: said | found}, indent=1) + "\n")
 
 
 if __name__ == "__main__":

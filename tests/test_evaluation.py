@@ -137,8 +137,18 @@ def test_the_command_writes_what_it_measured(tmp_path, capsys):
 
 
 def test_without_data_the_command_says_what_is_missing(tmp_path):
-    with pytest.raises(SystemExit, match="imagenette2-160"):
+    with pytest.raises(SystemExit, match="imagenette2-160") as stopped:
         evaluation.main(["lambda_resnet_mini", "--data", str(tmp_path)])
+    assert stopped.value.code == 2
+
+
+def test_a_mark_needs_two_pictures(folder, monkeypatch):
+    command = ["lambda_resnet_mini", "--data", str(folder), "--workers", "0", "--count"]
+    evaluation.main([*command, "2"])
+    monkeypatch.setattr(evaluation, "answers_of", lambda *_: pytest.fail("measured"))
+    with pytest.raises(SystemExit, match="take 2 or more, not 1") as stopped:
+        evaluation.main([*command, "1"])
+    assert stopped.value.code == 2
 
 
 def test_figures_that_ship_belong_to_weights_that_ship():

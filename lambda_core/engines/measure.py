@@ -15,7 +15,7 @@ from typing import Any
 import torch
 
 from lambda_core.allocator import keep_memory
-from lambda_core.arguments import command, device_name, positive, usable_device, writable
+from lambda_core.arguments import DEVICE, command, device_name, extendable, held, positive, usable_device
 from lambda_core.engines import ENGINES, proof
 from lambda_core.engines.auto import COSTS, MADE_FOR
 
@@ -115,10 +115,20 @@ def measure(device: torch.device, repeats: int = 5) -> dict[str, Any]:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(prog="python -m lambda_core.engines.measure", description=__doc__)
-    parser.add_argument("--device", type=usable_device, default="cuda" if torch.cuda.is_available() else "cpu")
-    parser.add_argument("--repeats", type=positive, default=5)
-    parser.add_argument("--json", type=writable, help="write here, beside what it holds on other devices (else print)")
+    parser = argparse.ArgumentParser(
+        prog="python -m lambda_core.engines.measure",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    best = "cuda" if torch.cuda.is_available() else "cpu"
+    parser.add_argument("--device", type=usable_device, default=best, help=DEVICE)
+    parser.add_argument("--repeats", type=positive, default=5, help="runs, of which the fastest counts (%(default)s)")
+    parser.add_argument(
+        "--json",
+        type=extendable,
+        metavar="FILE",
+        help="write the figures there, beside what it holds on other devices (else print)",
+    )
     options = parser.parse_args(arguments)
     torch.manual_seed(0)
     torch.set_num_threads(1)
@@ -137,8 +147,7 @@ def main(arguments: list[str] | None = None) -> None:
     if options.json is None:
         print(json.dumps(found, indent=1))
         return
-    before = json.loads(options.json.read_text()) if options.json.exists() else {}
-    options.json.write_text(json.dumps(before | found, indent=1) + "\n")
+    options.json.write_text(json.dumps(held(options.json) | found, indent=1) + "\n")
 
 
 if __name__ == "__main__":

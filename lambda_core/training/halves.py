@@ -8,8 +8,8 @@ a network trained without that half would be (Bello 2021 trains those too, in it
 """
 
 import argparse
+import hashlib
 import json
-import sys
 from collections.abc import Collection, Mapping
 from datetime import date
 from pathlib import Path
@@ -21,7 +21,7 @@ from tqdm import tqdm
 
 from lambda_core import data
 from lambda_core.allocator import keep_memory
-from lambda_core.arguments import writable
+from lambda_core.arguments import DEVICE, WORKERS, refuse, usable_device, whole, writable
 from lambda_core.checkpoints import Checkpoint, fingerprint, zoo
 from lambda_core.switching import HALVES, everywhere, switched
 from lambda_core.training.held_out import held_out, opened
@@ -33,9 +33,10 @@ Off = Mapping[str, Collection[str]]
 def right_answers(checkpoint: Checkpoint, images: Tensor, labels: Tensor, off: Off) -> int:
     """How many of the pictures (b, 3, S, S) uint8 the network gets right with these halves switched off."""
     told = checkpoint.preparation()
-    x = data.normalize(images, told["mean"], told["std"])
+    device = next(checkpoint.model.parameters()).device
+    x = data.normalize(images.to(device), told["mean"], told["std"])
     with switched(checkpoint.model, off):
-        return int((checkpoint.model(x).argmax(1) == labels).sum())
+        return int((checkpoint.model(x).argmax(1) == labels.to(device)).sum())
 
 
 def variants(model: nn.Module) -> dict[str, Off]:
@@ -57,26 +58,45 @@ def measure(checkpoint: Checkpoint, folder: str | Path | None = None, workers: i
     return top1 | {"images": count, "size": int(checkpoint.preprocess["size"])}
 
 
+def weights_of(name: str, model: nn.Module) -> str:
+    """Names the weights that `opened` gave for a name, so that figures can be told from those of others.
+
+    The `fingerprint` of their file; of weights that a package fetched, as timm/NAME, that of their numbers.
+    """
+    file = zoo().get(name, Path(name))
+    if file.is_file():
+        return fingerprint(file)
+    digest = hashlib.sha256()
+    for key, tensor in sorted(model.state_dict().items()):
+        digest.update(key.encode() + tensor.cpu().double().numpy().tobytes())
+    return digest.hexdigest()[:16]
+
+
 def main(arguments: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(prog="python -m lambda_core.training.halves", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m lambda_core.training.halves",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument("checkpoint", help="a network of the zoo, or a .safetensors or .pt file")
     parser.add_argument("--data", help="folder of the data sets (else LAMBDA_DATA, else ./data)")
-    parser.add_argument("--workers", type=int, default=1)
-    parser.add_argument("--json", type=writable, help="also write the figures to this file")
+    parser.add_argument("--workers", type=whole, default=1, help=WORKERS)
+    parser.add_argument("--device", type=usable_device, default="cpu", help=DEVICE)
+    parser.add_argument("--json", type=writable, metavar="FILE", help="also write the figures to this file")
     options = parser.parse_args(arguments)
     try:
-        loaded = opened(options.checkpoint)
+        loaded = opened(options.checkpoint, options.device)
+        weights = weights_of(options.checkpoint, loaded.model)
         figures = measure(loaded, options.data, options.workers)
     except (ValueError, OSError) as error:
-        sys.exit(str(error).strip().splitlines()[-1])
+        refuse(error)
     print(json.dumps(figures))
     if options.json:
-        file = zoo().get(options.checkpoint, Path(options.checkpoint))
         report = {
             "command": f"python -m lambda_core.training.halves {options.checkpoint} --data DIR",
             "date": date.today().isoformat(),
             "checkpoint": options.checkpoint,
-            "weights": fingerprint(file),
+            "weights": weights,
             "top1": figures,
         }
         options.json.write_text(json.dumps(report, indent=2) + "\n")
