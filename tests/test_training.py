@@ -24,8 +24,6 @@ def test_missing_data_says_what_to_do(tmp_path):
         with pytest.raises(SystemExit, match="Imagenette is not in") as stopped:
             command.main(["lambda_resnet_mini", "--data", str(tmp_path)])
         assert "--download" not in str(stopped.value)
-    with pytest.raises(SystemExit, match="no checkpoint"):
-        evaluate.main(["nothing", "--data", str(tmp_path)])
 
 
 def test_the_run_leaves_a_checkpoint_that_measures_as_its_card_says(folder, whole, tmp_path):

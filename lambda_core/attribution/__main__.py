@@ -17,7 +17,7 @@ from functools import partial
 
 import torch
 
-from lambda_core.arguments import writable
+from lambda_core.arguments import positive, refuse, writable
 from lambda_core.attribution import METHODS, attribute, halves
 from lambda_core.attribution.heat import layer_path
 from lambda_core.checkpoints import CheckpointRefused, load_checkpoint
@@ -37,9 +37,15 @@ def seconds(work: Callable[[], object], repeats: int) -> float:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--checkpoint", default="lambda_resnet_mini", help="a network of the zoo, or a file")
-    parser.add_argument("--repeats", type=int, default=5)
+    parser = argparse.ArgumentParser(
+        prog="python -m lambda_core.attribution",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "--checkpoint", default="lambda_resnet_mini", help="a network of the zoo, or a file (%(default)s)"
+    )
+    parser.add_argument("--repeats", type=positive, default=5, help="runs of each method (%(default)s)")
     parser.add_argument("--json", type=writable, metavar="FILE", help="write the figures there too")
     options = parser.parse_args(arguments)
 
@@ -47,7 +53,7 @@ def main(arguments: list[str] | None = None) -> int:
         checkpoint = load_checkpoint(options.checkpoint)
         side = int(checkpoint.preparation()["size"])
     except CheckpointRefused as error:
-        sys.exit(str(error))
+        refuse(error)
     model = checkpoint.model
     x = torch.randn(1, 3, side, side, generator=torch.Generator().manual_seed(0))
     work: dict[str, Callable[[], object]] = {"prediction": torch.no_grad()(partial(model, x))}

@@ -5,14 +5,13 @@ Prints top-1 and top-5 accuracy and loss on the pictures held out, at the size o
 
 import argparse
 import json
-import sys
 from pathlib import Path
 
 from torch.utils.data import DataLoader
 
 from lambda_core import data
 from lambda_core.allocator import keep_memory
-from lambda_core.arguments import usable_device, writable
+from lambda_core.arguments import DEVICE, WORKERS, refuse, usable_device, whole, writable
 from lambda_core.training.held_out import held_out, opened
 from lambda_core.training.loop import evaluate
 
@@ -33,18 +32,22 @@ def measure(
 
 
 def main(arguments: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(prog="python -m lambda_core.training.evaluate", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m lambda_core.training.evaluate",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument("checkpoint", help="a network of the zoo, or a .safetensors or .pt file")
     parser.add_argument("--data", help="folder of the data sets (else LAMBDA_DATA, else ./data)")
     parser.add_argument("--dataset", choices=data.DATASETS, help="the one on the card, unless given")
-    parser.add_argument("--workers", type=int, default=1)
-    parser.add_argument("--device", type=usable_device, default="cpu")
-    parser.add_argument("--json", type=writable, help="also write the figures to this file")
+    parser.add_argument("--workers", type=whole, default=1, help=WORKERS)
+    parser.add_argument("--device", type=usable_device, default="cpu", help=DEVICE)
+    parser.add_argument("--json", type=writable, metavar="FILE", help="also write the figures to this file")
     options = parser.parse_args(arguments)
     try:
         figures = measure(options.checkpoint, options.data, options.workers, options.device, options.dataset)
     except (ValueError, OSError) as error:
-        sys.exit(str(error).strip().splitlines()[-1])
+        refuse(error)
     text = json.dumps(figures)
     print(text)
     if options.json:

@@ -18,7 +18,7 @@ from tempfile import TemporaryDirectory
 from safetensors import SafetensorError
 
 from lambda_core.allocator import keep_memory
-from lambda_core.arguments import writable
+from lambda_core.arguments import WORKERS, held, refuse, whole, writable
 from lambda_core.checkpoints import CheckpointRefused, load_checkpoint, save_checkpoint
 from lambda_core.checkpoints.files import ZOO
 from lambda_core.training.evaluate import measure
@@ -74,7 +74,7 @@ def history(place: Path) -> list[dict[str, float]]:
 def record(results: Path, name: str, file: Path, figures: dict[str, float]) -> None:
     """Add the network of a run to a results file, in place of what it said of the same name."""
     loaded = load_checkpoint(file)
-    content = json.loads(results.read_text()) if results.exists() else {}
+    content = held(results)
     others = [network for network in content.get("networks", ()) if network["name"] != name]
     run = {"seed": loaded.card["seed"], "top1": figures["top1"], "loss": figures["loss"]}
     network = {
@@ -105,23 +105,25 @@ def check(options: argparse.Namespace) -> None:
     if not log.is_file():
         raise CheckpointRefused(f"--results needs the history of the run, and there is no {log}")
     try:
-        before = json.loads(results.read_text()) if results.exists() else {}
+        held(results)
     except ValueError:
-        before = None
-    if not isinstance(before, dict):
-        raise CheckpointRefused(f"{results} holds no results: give --results another file")
+        raise CheckpointRefused(f"{results} holds no results: give --results another file") from None
 
 
 def main(arguments: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(prog="python -m lambda_core.training.publish", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m lambda_core.training.publish",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument("file", type=Path, help="the last.safetensors of a training run")
     parser.add_argument("name", help="in the zoo: letters, digits and underscores, a letter first")
     parser.add_argument("--data", help="folder of the data sets (else LAMBDA_DATA, else ./data)")
-    parser.add_argument("--note", default="", help="what the command on the card does not tell")
+    parser.add_argument("--note", metavar="TEXT", default="", help="what the command on the card does not tell")
     parser.add_argument("--replace", action="store_true", help="write over a network of that name")
-    parser.add_argument("--results", type=writable, help="a JSON file of results to add it to")
+    parser.add_argument("--results", type=writable, metavar="FILE", help="a JSON file of results to add it to")
     parser.add_argument("--results-only", action="store_true", help="leave the zoo as it is")
-    parser.add_argument("--workers", type=int, default=1)
+    parser.add_argument("--workers", type=whole, default=1, help=WORKERS)
     options = parser.parse_args(arguments)
     if options.results_only and not options.results:
         parser.error("--results-only needs --results FILE")
@@ -134,7 +136,9 @@ def main(arguments: list[str] | None = None) -> None:
         if options.results:
             record(options.results, options.name, options.file, figures)
         print(json.dumps(figures))
-    except (TrainingStopped, SafetensorError, ValueError, OSError) as error:
+    except (ValueError, OSError) as error:
+        refuse(error)
+    except (TrainingStopped, SafetensorError) as error:
         sys.exit(str(error).strip().splitlines()[-1])
 
 
