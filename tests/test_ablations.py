@@ -106,7 +106,7 @@ def test_what_is_missing_is_listed_seed_by_seed():
 def test_without_pictures_one_sentence(short):
     with pytest.raises(SystemExit, match="Imagenette") as stopped:
         ablations.main(["--data", str(short / "nothing"), "--only", "micro_ccll"])
-    assert "--download" not in str(stopped.value)  # which this command does not have
+    assert stopped.value.code == 2 and "--download" not in str(stopped.value)  # which this command does not have
 
 
 def test_only_runs_with_a_card_are_published(short):
@@ -114,6 +114,9 @@ def test_only_runs_with_a_card_are_published(short):
     files.save_checkpoint(file, build("lambda_resnet_mini"), architecture={"name": "lambda_resnet_mini"})
     with pytest.raises(SystemExit, match=r"bare\.safetensors"):
         publish.main([str(file), "new"])
+    with pytest.raises(SystemExit, match="there is no checkpoint") as stopped:
+        publish.main([str(short / "none.safetensors"), "new"])
+    assert stopped.value.code == 2
     assert not (short / "new.safetensors").exists()
 
 
@@ -251,4 +254,16 @@ def test_fewer_than_one_at_a_time_is_refused(capsys):
     with pytest.raises(SystemExit) as stopped:
         ablations.main(["--jobs", "0"])
     assert stopped.value.code == 2
-    assert "--jobs must be at least 1, not 0" in capsys.readouterr().err
+    assert "--jobs: '0' is no count: take 1 or more" in capsys.readouterr().err
+
+
+def test_what_has_been_trained_already_is_said(tmp_path, monkeypatch, capsys):
+    results(tmp_path, monkeypatch)
+    monkeypatch.setattr(ablations, "train", lambda *_: pytest.fail("trained again"))
+    ablations.main(["--only", "micro_l2"])
+    assert capsys.readouterr().out == "micro_l2 has been trained with 1 seed: --seeds N trains more\n"
+    ablations.main(["--only", "micro_l2", "micro_ccll", "micro_cccc", "--jobs", "2"])
+    assert capsys.readouterr().out.splitlines() == [
+        "micro_l2 has been trained with 1 seed: --seeds N trains more",
+        "micro_ccll, micro_cccc have been trained with 2 seeds: --seeds N trains more",
+    ]

@@ -19,11 +19,13 @@ def saved(path, seed, **changes):
     return model.state_dict()
 
 
-def test_every_weight_and_statistic_is_the_mean(tmp_path):
+def test_every_weight_and_statistic_is_the_mean(tmp_path, capsys):
     states = [saved(tmp_path / f"{seed}.safetensors", seed) for seed in range(3)]
     average.main(
         [*(str(tmp_path / f"{seed}.safetensors") for seed in range(3)), "--out", str(tmp_path / "mean.safetensors")]
     )
+    said = f"{tmp_path / 'mean.safetensors'} holds the mean of 3 networks, as safetensors, with the last one's card\n"
+    assert capsys.readouterr().out == said
     found = load_checkpoint(tmp_path / "mean.safetensors")
     for name, tensor in found.model.state_dict().items():
         if tensor.is_floating_point():

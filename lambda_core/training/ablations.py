@@ -25,9 +25,8 @@ from typing import Any
 
 import torch
 
-from lambda_core import data
 from lambda_core.allocator import keep_memory
-from lambda_core.arguments import positive, usable_device
+from lambda_core.arguments import positive, refuse, usable_device
 from lambda_core.checkpoints import load_checkpoint
 from lambda_core.models import build
 from lambda_core.training.config import RECIPES, Recipe
@@ -176,6 +175,16 @@ def missing(names: list[str], seeds: int, found: Mapping[str, Mapping[int, Any]]
         yield from ((seed, name) for name in names if seed not in found.get(name, {}))
 
 
+def nothing_left(names: list[str], found: Mapping[str, Mapping[int, Any]]) -> Iterator[str]:
+    """A line for the networks of each number of seeds, where all that were asked for have been trained."""
+    for seeds in sorted({len(found[name]) for name in names}):
+        which = [name for name in names if len(found[name]) == seeds]
+        have = "have" if len(which) > 1 else "has"
+        yield (
+            f"{', '.join(which)} {have} been trained with {seeds} seed{'s' if seeds > 1 else ''}: --seeds N trains more"
+        )
+
+
 def train(name: str, seed: int, out: Path, folder: str | None, device: str | None = None) -> dict[str, Any] | None:
     """One network; its figures, as evaluated on its file, or None if the run was asked to stop."""
     from lambda_core.training import classify
@@ -236,17 +245,26 @@ def _begin(threads: int) -> None:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(prog="python -m lambda_core.training.ablations", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m lambda_core.training.ablations",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument("--data", help="folder of the data sets (else LAMBDA_DATA, else ./data)")
-    parser.add_argument("--only", nargs="+", choices=ABLATIONS, default=list(ABLATIONS), metavar="NAME")
+    parser.add_argument(
+        "--only", nargs="+", choices=ABLATIONS, default=list(ABLATIONS), metavar="NAME",
+        help=f"train these alone, of {', '.join(ABLATIONS)}",
+    )  # fmt: skip
     parser.add_argument("--seeds", type=positive, default=1, help="networks of each kind, from as many seeds (1)")
-    parser.add_argument("--out", type=Path, default=Path("runs/ablations"))
-    parser.add_argument("--device", type=usable_device, choices=["cpu", "cuda"])
-    parser.add_argument("--jobs", type=int, default=1, help="networks that are trained at a time, each in a process")
+    parser.add_argument(
+        "--out", type=Path, default=Path("runs/ablations"), metavar="FOLDER", help="of the runs (%(default)s)"
+    )
+    parser.add_argument(
+        "--device", type=usable_device, choices=["cpu", "cuda"], help="the best one there is, unless given"
+    )
+    parser.add_argument("--jobs", type=positive, default=1, help="networks trained at a time, each in a process (1)")
     parser.add_argument("--table", action="store_true", help="print the results as Markdown, and train nothing")
     options = parser.parse_args(arguments)
-    if options.jobs < 1:
-        parser.error(f"--jobs must be at least 1, not {options.jobs}")
     if options.table:
         from lambda_core.training.ablation_table import markdown
 
@@ -255,7 +273,11 @@ def main(arguments: list[str] | None = None) -> None:
         return
     from lambda_core.training import classify
 
-    jobs = missing(options.only, options.seeds, trained())
+    before = trained()
+    jobs = list(missing(options.only, options.seeds, before))
+    if not jobs:
+        print("\n".join(nothing_left(options.only, before)))
+        return
     try:
         for name, row in each(jobs, options.jobs, train, options.out, options.data, options.device):
             if row is None:
@@ -263,7 +285,9 @@ def main(arguments: list[str] | None = None) -> None:
             found = trained()  # read again: another process may have added to it
             found.setdefault(name, {})[row["seed"]] = row
             write({of: dict(sorted(runs.items())) for of, runs in found.items()})
-    except (data.DataMissing, data.DataBroken, TrainingStopped, ValueError, OSError) as error:
+    except (ValueError, OSError) as error:
+        refuse(error)
+    except TrainingStopped as error:
         sys.exit(str(error).strip().splitlines()[-1])
 
 

@@ -9,14 +9,13 @@ soups"). Running statistics of batch norms are averaged as well.
 
 import argparse
 import json
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from lambda_core.arguments import writable
+from lambda_core.arguments import refuse, writable
 from lambda_core.checkpoints import Checkpoint, CheckpointRefused, save_checkpoint
 from lambda_core.training.held_out import opened
 
@@ -56,20 +55,29 @@ def main(arguments: list[str] | None = None) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("checkpoints", nargs="+", metavar="FILE", help="networks of the zoo, or files; two or more")
-    parser.add_argument("--out", type=writable, required=True, help="a .safetensors file, with the card of the last")
+    parser.add_argument(
+        "--out",
+        type=writable,
+        required=True,
+        metavar="FILE",
+        help="written as safetensors, whatever the name, with the card of the last",
+    )
     options = parser.parse_args(arguments)
     try:
         if len(options.checkpoints) < 2:
             raise CheckpointRefused("one network is its own mean: give two or more")
         found = average([opened(name) for name in options.checkpoints])
     except CheckpointRefused as error:
-        sys.exit(str(error))
+        refuse(error)
     card = {key: value for key, value in found.card.items() if key not in ("architecture", "metrics")}
     card["averaged"] = [Path(name).name for name in options.checkpoints]
     save_checkpoint(
         options.out, found.model, architecture=found.card["architecture"], classes=found.classes,
         preprocess=found.preprocess, card=card, dtype=torch.float32,
     )  # fmt: skip
+    print(
+        f"{options.out} holds the mean of {len(options.checkpoints)} networks, as safetensors, with the last one's card"
+    )
 
 
 if __name__ == "__main__":
