@@ -301,6 +301,38 @@ def test_throughput_beside_that_of_the_paper(monkeypatch, capsys):
 
 
 @pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        (["layers", "--stages", "CCLL"], "--stages is of models: layers does not read it"),
+        (["layers", "--peers"], "--peers is of models: layers does not read it"),
+        (["global", "--all"], "--all is of models: global does not read it"),
+        (["models", "--attention"], "--attention is of layers and global: models does not read it"),
+        (["models", "--all", "--stages", "CCLL"], "give one of the two"),
+    ],
+)
+def test_an_option_that_would_not_be_read_is_refused(monkeypatch, capsys, arguments, reason):
+    monkeypatch.setitem(command.WHAT, arguments[0], lambda *_: pytest.fail("measured"))
+    with pytest.raises(SystemExit) as stopped:
+        command.main([*arguments, "--device", "cpu"])
+    assert stopped.value.code == 2 and reason in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", peers.PEERS)
+def test_one_example_is_refused_where_the_peers_answers_to_it_are_wrong(tiny, monkeypatch, capsys, name):
+    """Where the comparison no longer ends so, PyTorch has mended its batch norm, and one example may be measured."""
+    for module in (layers, command):
+        monkeypatch.setattr(module, "installed", lambda: [name])
+    with pytest.raises(SystemExit) as stopped:
+        command.main(["layers", "--batch", "1", "--device", "cpu"])
+    assert stopped.value.code == 2
+    assert f"--batch 1: on a CPU PyTorch's batch norm gives the layers of {name} wrong" in capsys.readouterr().err
+    with pytest.raises(SystemExit, match=f"{name}: its gradient is off"):
+        layers.compare(64, 14, 1, 23, 1, CPU)
+    monkeypatch.setattr(command, "installed", list)
+    assert command._asked(["layers", "--batch", "1", "--device", "cpu"]).batch == 1
+
+
+@pytest.mark.parametrize(
     ("arguments", "stages"),
     [([], ["CCCC", "CCLL", "LLLL"]), (["--all"], list(models.ALL.values())), (["--stages", "CLLL"], ["CCCC", "CLLL"])],
 )

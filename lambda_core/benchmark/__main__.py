@@ -14,7 +14,7 @@ from typing import Any
 import torch
 
 from lambda_core.allocator import keep_memory
-from lambda_core.arguments import command, device_name, positive, usable_device, writable
+from lambda_core.arguments import DEVICE, command, device_name, positive, usable_device, writable
 from lambda_core.benchmark import engines, layers, models, report
 from lambda_core.benchmark.peers import PEERS, installed
 from lambda_core.benchmark.precision import PRECISIONS, prepare, versions
@@ -67,6 +67,7 @@ def _models(options: argparse.Namespace, device: torch.device) -> dict[str, Any]
 
 
 WHAT = {"layers": _layers, "global": _global, "models": _models}
+READ_BY = {"attention": ("layers", "global"), "peers": ("models",), "all": ("models",), "stages": ("models",)}
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -75,12 +76,15 @@ def _parser() -> argparse.ArgumentParser:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("what", choices=WHAT)
-    parser.add_argument("--json", type=writable, help="write the figures here")
+    parser.add_argument("what", choices=WHAT, help="what is measured, see above")
+    parser.add_argument("--json", type=writable, metavar="FILE", help="write the figures there")
     parser.add_argument("--threads", type=positive, help="CPU threads (default: as torch has it)")
     parser.add_argument("--batch", type=positive, help="examples (default: 8 for layers, 2 for global, 4 for models)")
-    parser.add_argument("--repeats", type=positive, default=5)
-    parser.add_argument("--device", type=usable_device, default="cuda" if torch.cuda.is_available() else "cpu")
+    parser.add_argument(
+        "--repeats", type=positive, default=5, help="timed runs of each, of which the fastest counts (%(default)s)"
+    )
+    best = "cuda" if torch.cuda.is_available() else "cpu"
+    parser.add_argument("--device", type=usable_device, default=best, help=DEVICE)
     parser.add_argument("--precision", choices=PRECISIONS, default="float32", help="16 bits by autocast")
     parser.add_argument("--compile", action="store_true", help="also each under torch.compile, slow")
     parser.add_argument("--attention", action="store_true", help="layers, global: also self-attention over the map")
@@ -92,8 +96,26 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _asked(arguments: list[str] | None) -> argparse.Namespace:
+    """The options, where what is measured reads all that are given and can be proved right with them."""
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    for name, readers in READ_BY.items():
+        if getattr(options, name) and options.what not in readers:
+            parser.error(f"--{name} is of {' and '.join(readers)}: {options.what} does not read it")
+    if options.stages and options.all:
+        parser.error("--stages names the networks, and --all takes all of them: give one of the two")
+    alone = options.batch == 1 and torch.device(options.device).type == "cpu"
+    if alone and options.what != "models" and installed():
+        parser.error(
+            f"--batch 1: on a CPU PyTorch's batch norm gives the layers of {' and '.join(installed())} wrong gradients "
+            "for one example, and no time is taken of a wrong answer: take 2 or more"
+        )
+    return options
+
+
 def main(arguments: list[str] | None = None) -> None:
-    options = _parser().parse_args(arguments)
+    options = _asked(arguments)
     if options.threads:
         torch.set_num_threads(options.threads)
     device = torch.device(options.device)
