@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from lambda_core.arguments import device_name, usable_device, writable
+from lambda_core.arguments import DEVICE, device_name, usable_device, writable
 from lambda_core.benchmark.precision import full_float32
 from lambda_core.engines import ENGINES
 from lambda_core.engines.proof import PARTS, TOLERANCES, answers, error
@@ -167,8 +167,9 @@ def main(arguments: list[str] | None = None) -> None:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--device", type=usable_device, default="cuda" if torch.cuda.is_available() else "cpu")
-    parser.add_argument("--json", type=writable, help="write the figures here")
+    best = "cuda" if torch.cuda.is_available() else "cpu"
+    parser.add_argument("--device", type=usable_device, default=best, help=DEVICE)
+    parser.add_argument("--json", type=writable, metavar="FILE", help="write the figures here")
     options = parser.parse_args(arguments)
     device = torch.device(options.device)
     report = {

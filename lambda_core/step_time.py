@@ -74,9 +74,11 @@ def measured(kind: str) -> dict[str, Any]:
 
 def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(
-        prog="python -m lambda_core.step_time", description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+        prog="python -m lambda_core.step_time",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--json", type=writable, help="write here (else print)")
+    parser.add_argument("--json", type=writable, metavar="FILE", help="write the figures there (else print)")
     options = parser.parse_args(arguments)
     torch.set_num_threads(1)
     found = {

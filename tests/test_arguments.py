@@ -1,17 +1,21 @@
 """Commands that take long ask first: whether they can write what they find, and whether the file tells enough."""
 
+import argparse
+import json
 import re
 from argparse import ArgumentTypeError
 
 import pytest
+import torch
 
-from lambda_core import build, data, evaluation, save_checkpoint
+from lambda_core import build, check, data, evaluation, load_checkpoint, predict, save_checkpoint, step_time
 from lambda_core.arguments import writable
 from lambda_core.attribution import __main__ as attribution
 from lambda_core.benchmark import __main__ as benchmark
+from lambda_core.checkpoints import fingerprint, zoo
 from lambda_core.engines import measure
 from lambda_core.tables import __main__ as tables
-from lambda_core.training import evaluate, halves
+from lambda_core.training import ablations, average, classify, evaluate, halves, publish
 
 MEASURES = {
     "evaluation": evaluation.main,
@@ -24,6 +28,12 @@ COMMANDS = {name: (main, ["lambda_resnet_mini"]) for name, main in MEASURES.item
     "benchmark": (benchmark.main, ["models"]),
     "engines.measure": (measure.main, []),
 }
+MODULES = {
+    "check": check, "evaluation": evaluation, "predict": predict, "step_time": step_time, "attribution": attribution,
+    "benchmark": benchmark, "engines.measure": measure, "tables": tables,
+    **{f"training.{each.__name__.rpartition('.')[2]}": each
+       for each in (ablations, average, classify, evaluate, halves, publish)},
+}  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -33,6 +43,7 @@ COMMANDS = {name: (main, ["lambda_resnet_mini"]) for name, main in MEASURES.item
         (benchmark.main, "--repeats"),
         (measure.main, "--repeats"),
         (benchmark.main, "--batch"),
+        (attribution.main, "--repeats"),
     ],
 )
 @pytest.mark.parametrize("text", ["0", "-3", "two", "1.5"])
@@ -70,3 +81,98 @@ def test_weights_that_do_not_say_how_a_picture_is_prepared(name, folder, tmp_pat
     monkeypatch.setenv("LAMBDA_DATA", str(folder))
     with pytest.raises(SystemExit, match="does not say how a picture is prepared"):
         MEASURES[name]([str(file)])
+
+
+@pytest.mark.parametrize("name", [*MEASURES, "training.average", "predict"])
+def test_a_checkpoint_that_is_not_there_has_one_status(name, tmp_path, capsys):
+    """2, as of any argument that cannot be used: 1 would say that a figure is wrong."""
+    arguments = {
+        "training.average": ["nothing", "nothing", "--out", str(tmp_path / "mean.safetensors")],
+        "predict": ["picture.jpg", "--checkpoint", "nothing"],
+    }
+    main = MEASURES.get(name) or MODULES[name].main
+    with pytest.raises(SystemExit) as stopped:
+        main(arguments.get(name, ["nothing"]))
+    assert stopped.value.code == 2
+    out, err = capsys.readouterr()
+    assert not out and err.startswith("there is no checkpoint 'nothing'") and err.count("\n") == 1
+
+
+@pytest.mark.parametrize("name", ["evaluation", "training.evaluate", "training.halves", "training.publish"])
+@pytest.mark.parametrize("text", ["-1", "two"])
+def test_what_is_no_number_of_workers_is_said(name, text, capsys):
+    with pytest.raises(SystemExit) as stopped:
+        MODULES[name].main([*["lambda_resnet_mini", "new"][: 1 + (name == "training.publish")], "--workers", text])
+    assert stopped.value.code == 2
+    assert f"argument --workers: {text!r} is no count: take 0 or more" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["evaluation", "engines.measure"])
+@pytest.mark.parametrize("content", [b"no JSON", b"[]", b"", b"\xff"])
+def test_a_file_without_figures_is_refused_before_any_are_measured(name, content, tmp_path, monkeypatch, capsys):
+    main, arguments = COMMANDS[name]
+    monkeypatch.setattr(MODULES[name], "measure", lambda *_: pytest.fail("measured"))
+    file = tmp_path / "found.json"
+    file.write_bytes(content)
+    with pytest.raises(SystemExit) as stopped:
+        main([*arguments, "--json", str(file)])
+    assert stopped.value.code == 2
+    assert "found.json' holds no figures that others could stand beside: name another" in capsys.readouterr().err
+    assert file.read_bytes() == content
+
+
+@pytest.mark.parametrize("module", [evaluation, halves])
+def test_figures_name_weights_that_are_no_file_here(module, tmp_path, monkeypatch):
+    """As of timm/NAME, which a package fetches: by their numbers."""
+    loaded, file = load_checkpoint("micro_ccll"), tmp_path / "found.json"
+    monkeypatch.setattr(module, "opened", lambda name, device: loaded)
+    report = {"top1": 1.0, "standard_error": 0.1, "images": 2, "calibration": {"ece": 0.1}}
+    strange = {"auroc": {}, "score": "energy", "mark": 0.0, "refused_inside": 0.0, "refused_outside": 0.0, "outside": 9}
+    monkeypatch.setattr(module, "measure", lambda *_: report | {"unfamiliar": strange})
+
+    def named(name):
+        file.unlink(missing_ok=True)
+        module.main([name, "--json", str(file)])
+        found = json.loads(file.read_text())
+        return found.get(name, found)["weights"]
+
+    before = named("timm/lambda_resnet26t.c1_in1k")
+    assert re.fullmatch("[0-9a-f]{16}", before) and named("timm/lambda_resnet26t.c1_in1k") == before
+    with torch.no_grad():
+        next(loaded.model.parameters()).view(-1)[0] += 1
+    assert named("timm/lambda_resnet26t.c1_in1k") != before
+    assert named("micro_ccll") == fingerprint(zoo()["micro_ccll"])
+
+
+@pytest.mark.parametrize("module", [evaluation, halves])
+def test_the_network_is_measured_on_the_device_that_is_named(module, monkeypatch):
+    asked = []
+    monkeypatch.setattr(module, "usable_device", str)  # this machine may have none but a CPU
+
+    def opened(name, device):
+        asked.append(device)
+        raise ValueError("enough")
+
+    monkeypatch.setattr(module, "opened", opened)
+    for arguments in ([], ["--device", "cuda:1"]):
+        with pytest.raises(SystemExit, match="enough"):
+            module.main(["lambda_resnet_mini", *arguments])
+    assert asked == ["cpu", "cuda:1"]
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_every_option_is_described_and_the_text_keeps_its_lines(name, monkeypatch):
+    asked = []
+
+    def parse(parser, arguments=None, namespace=None):
+        asked.append(parser)
+        raise SystemExit
+
+    monkeypatch.setattr(argparse.ArgumentParser, "parse_args", parse)
+    with pytest.raises(SystemExit):
+        MODULES[name].main([])
+    (parser,) = asked
+    assert parser.prog == f"python -m lambda_core.{name}"
+    assert not [action.dest for action in parser._actions if not action.help]
+    assert {action.metavar for action in parser._actions if action.dest == "json"} <= {"FILE"}
+    assert parser.description in parser.format_help()

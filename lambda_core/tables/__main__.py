@@ -102,10 +102,14 @@ def derivation(table: str, row: str | None) -> str:
 
 def main(arguments: list[str] | None = None) -> None:
     tables = published()["tables"]
-    parser = argparse.ArgumentParser(prog="python -m lambda_core.tables", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m lambda_core.tables",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument("--table", choices=tables, help="this one alone")
     parser.add_argument("--derive", metavar="ROW", help="with --table: every term behind the figures of one row")
-    parser.add_argument("--json", type=writable, help="also write the figures to this file")
+    parser.add_argument("--json", type=writable, metavar="FILE", help="also write the figures to this file")
     options = parser.parse_args(arguments)
     if options.derive is not None:
         if options.table not in RECIPES:

@@ -22,7 +22,7 @@ from torch.utils.data import DataLoader, Dataset, Subset
 
 from lambda_core import data
 from lambda_core.allocator import keep_memory
-from lambda_core.arguments import usable_device
+from lambda_core.arguments import WORKERS, usable_device
 from lambda_core.checkpoints import CheckpointRefused
 from lambda_core.models import build
 from lambda_core.training.alone import alone
@@ -209,12 +209,12 @@ def parser() -> argparse.ArgumentParser:
         help="start from these weights, a name of the zoo or a file; a narrower network is widened, and other classes "
         "get a new classifier",
     )
-    found.add_argument("--epochs", type=int)
-    found.add_argument("--precision", choices=["float32", "bfloat16", "float16"])
+    found.add_argument("--epochs", type=int, help="in place of the recipe's")
+    found.add_argument("--precision", choices=["float32", "bfloat16", "float16"], help="in place of the recipe's")
     found.add_argument("--seed", type=int, help=f"0 to {SEEDS - 1:,}; other weights, order and augmentation for each")
     found.add_argument("--compile", action="store_true", default=None, help="torch.compile the network")
     found.add_argument("--set", action="append", default=[], metavar="FIELD=VALUE", help="change a field of the recipe")
-    found.add_argument("--workers", type=int, default=1, help="processes that load pictures")
+    found.add_argument("--workers", type=int, default=1, help=WORKERS)
     found.add_argument(
         "--device", type=usable_device, choices=["cpu", "cuda"], help="the best one there is, unless given"
     )
