@@ -22,8 +22,7 @@ from torch.utils.data import DataLoader, Dataset, Subset
 
 from lambda_core import data
 from lambda_core.allocator import keep_memory
-from lambda_core.arguments import WORKERS, usable_device
-from lambda_core.checkpoints import CheckpointRefused
+from lambda_core.arguments import WORKERS, refuse, usable_device, whole
 from lambda_core.models import build
 from lambda_core.training.alone import alone
 from lambda_core.training.card import export, exported
@@ -214,7 +213,7 @@ def parser() -> argparse.ArgumentParser:
     found.add_argument("--seed", type=int, help=f"0 to {SEEDS - 1:,}; other weights, order and augmentation for each")
     found.add_argument("--compile", action="store_true", default=None, help="torch.compile the network")
     found.add_argument("--set", action="append", default=[], metavar="FIELD=VALUE", help="change a field of the recipe")
-    found.add_argument("--workers", type=int, default=1, help=WORKERS)
+    found.add_argument("--workers", type=whole, default=1, help=WORKERS)
     found.add_argument(
         "--device", type=usable_device, choices=["cpu", "cuda"], help="the best one there is, unless given"
     )
@@ -244,9 +243,11 @@ def main(arguments: list[str] | None = None) -> None:
             dry=options.dry_run,
         )
     except data.DataNotFetched as error:
-        sys.exit(str(error) if options.download else f"{error}, or add --download to fetch it")
-    except (CheckpointRefused, TrainingStopped, ValueError, OSError) as error:
-        sys.exit(str(error).strip().splitlines()[-1])
+        refuse(str(error) if options.download else f"{error}, or add --download to fetch it")
+    except (ValueError, OSError) as error:
+        refuse(error)
+    except TrainingStopped as error:
+        sys.exit(str(error))
     except RuntimeError as error:
         if not any(word in str(error) for word in ("gloo", "NCCL")):
             raise
