@@ -47,6 +47,12 @@ def test_a_layer_prints_its_weights_and_options_alone():
     assert "stride=2" in repr(LambdaLayer1d(16, stride=2, size=9, scope=None))
 
 
+def test_a_context_without_a_position_is_refused():
+    layer = LambdaLayer(16, position=False)
+    with pytest.raises(ValueError, match=r"must have a position to see, and its shape is \(2, 16, 0, 4\)"):
+        layer(torch.randn(2, 16, 4, 4), torch.randn(2, 16, 0, 4))
+
+
 @pytest.mark.parametrize("device", ["cuda", "cuda:0", torch.device("cuda", 1)])
 def test_the_engine_is_explained_for_a_kind_of_device(device):
     layer = LambdaLayer(128)

@@ -231,6 +231,8 @@ class LambdaLayer(nn.Module):
             axes = "H, W" if self.dims == 2 else "n"
             batch = x.shape[0]
             raise ValueError(f"the context must be ({batch}, {self.dim_context}, {axes}), not {tuple(context.shape)}")
+        if 0 in context.shape[2:]:
+            raise ValueError(f"the context must have a position to see, and its shape is {tuple(context.shape)}")
         if self._same_grid() and context.shape[2:] != x.shape[2:]:
             raise ValueError(
                 f"the context is {tuple(context.shape[2:])} and the queries {tuple(x.shape[2:])}: between two grids no "
