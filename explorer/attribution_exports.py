@@ -33,12 +33,10 @@ print(f"content {{shares.content.sum():+.3f}}, position {{shares.position.sum():
 {exports.libraries(picture)}
 from lambda_core import load_checkpoint
 from lambda_core.attribution import {used}
-from lambda_core.data import prepare
+from lambda_core.data import prepare{exports.readers(picture)}
 
-checkpoint = load_checkpoint({network!r})
+{exports.opening(network, picture)}
 model, target = checkpoint.model, {target}
-picture = {picture}
-x = prepare(picture, checkpoint.preprocess)  # (1, 3, H, W)
 
 maps = {{
 {calls}}}
@@ -63,4 +61,6 @@ def downloads(question: Question, selection: Selection, found: Mapping[str, np.n
         target=question.target, layer=question.layer, methods=list(found),
         lambdas=places.has_lambdas(),
     )  # fmt: skip
-    exporting.popover(f"attributions_{question.target}", partial(_figure, question, found), found, program, "Maps")
+    sent = exporting.brought(selection, question.picture)
+    figure = partial(_figure, question, found)
+    exporting.popover(f"attributions_{question.target}", figure, found, program, sent, "Maps")

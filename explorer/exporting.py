@@ -10,21 +10,27 @@ from PIL import Image
 from explorer import exports, images, loading
 from explorer.loading import Traced
 from explorer.state import Selection
-from lambda_core.data import square
+from lambda_core.data import framing, square
 
 
 def seen(picture: images.Picture) -> Image.Image:
-    """What the network sees of a picture, in its size."""
+    """What the network takes of a picture, in its size."""
     preprocess = loading.checkpoint().preprocess
-    return square(picture.image, int(preprocess["size"]), preprocess.get("crop", 1.0))
+    return square(picture.image, int(preprocess["size"]), **framing(preprocess))
+
+
+def brought(selection: Selection, picture: images.Picture) -> images.Picture | None:
+    """The picture, where it is none of the gallery: a program needs it as a file."""
+    return None if selection.image in images.GALLERY else picture
 
 
 def popover(
-    name: str, figure: Callable[[str], bytes], arrays: Mapping[str, np.ndarray], program: str, what: str = "Tensors"
-) -> None:
-    """Figure as PNG or SVG, `arrays` as NPZ, and a program; made when they are asked for.
+    name: str, figure: Callable[[str], bytes], arrays: Mapping[str, np.ndarray], program: str,
+    sent: images.Picture | None, what: str = "Tensors",
+) -> None:  # fmt: skip
+    """Figure as PNG or SVG, `arrays` as NPZ, a program and the picture that it reads; made when they are asked for.
 
-    name: of the files. figure: makes it, of the kind "png" or "svg". what: the arrays are called.
+    name: of the files. figure: makes it, of the kind "png" or "svg". sent: see `brought`. what: the arrays are called.
     """
     files: dict[str, tuple[Callable[[], bytes] | str, str]] = {
         f"Figure, {kind.upper()}": (partial(figure, kind), kind) for kind in ("png", "svg")
@@ -35,6 +41,11 @@ def popover(
             st.download_button(
                 label, content, f"{name}.{ending}", key=f"export_{ending}", on_click="ignore", width="stretch"
             )
+        if sent:
+            st.download_button(
+                "Picture, PNG", partial(images.png_bytes, sent.image), images.FILE, key="export_picture",
+                on_click="ignore", width="stretch",
+            )  # fmt: skip
         st.code(program, language="python", height=240)
 
 
@@ -71,4 +82,5 @@ def downloads(selection: Selection, picture: images.Picture, traced: Traced, vie
     step = view or selection.step
     program = _snippet(selection, traced, step)
     name = f"lambda_{selection.layer.replace('.', '_')}_{selection.row + 1}_{selection.column + 1}"
-    popover(name, partial(_figure, selection, picture, traced, step), traced.tensors, program)
+    figure = partial(_figure, selection, picture, traced, step)
+    popover(name, figure, traced.tensors, program, brought(selection, picture))

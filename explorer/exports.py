@@ -5,6 +5,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from explorer.images import FILE
+
 
 def npz(tensors: Mapping[str, np.ndarray]) -> bytes:
     """The traced tensors of a layer, by name, without the batch axis."""
@@ -18,14 +20,20 @@ def opening(network: str, picture: str) -> str:
 
     network: a name of the zoo or a file. picture: Python that gives a PIL image, see `images.expression`.
     """
+    note = f"  # the export has this file too, as “Picture, PNG”: save it as {FILE}" * (FILE in picture)
     return f"""checkpoint = load_checkpoint({network!r})
-picture = {picture}
+picture = {picture}{note}
 x = prepare(picture, checkpoint.preprocess)  # (1, 3, H, W)"""
 
 
 def libraries(picture: str) -> str:
-    """The imports that `picture` needs."""
-    return "from PIL import Image\n" + ("from skimage import data\n" if "data." in picture else "")
+    """The imports that `picture` needs from elsewhere."""
+    return "from PIL import Image\nfrom skimage import data\n" if "data." in picture else ""
+
+
+def readers(picture: str) -> str:
+    """The imports that `picture` needs from lambda_core, on lines of their own, after others of lambda_core."""
+    return "\nfrom lambda_core.pictures import read_upright" if "read_upright" in picture else ""
 
 
 def snippet(*, network: str, picture: str, layer: str, width: int, row: int, column: int, head: int) -> str:
@@ -38,7 +46,7 @@ def snippet(*, network: str, picture: str, layer: str, width: int, row: int, col
 import torch
 {libraries(picture)}
 from lambda_core import load_checkpoint, trace
-from lambda_core.data import prepare
+from lambda_core.data import prepare{readers(picture)}
 
 {opening(network, picture)}
 
@@ -67,7 +75,7 @@ def halves_snippet(*, network: str, picture: str, layer: str, width: int, row: i
 import torch
 {libraries(picture)}
 from lambda_core import load_checkpoint, trace
-from lambda_core.data import prepare
+from lambda_core.data import prepare{readers(picture)}
 from lambda_core.switching import everywhere, switched
 
 {opening(network, picture)}

@@ -21,6 +21,7 @@ from lambda_core.pictures import FORMATS, READABLE, as_rgb
 MAX_BYTES = 30 * 2**20
 MAX_PIXELS = 50_000_000
 MAX_SIDE = 4096  # longer pictures are reduced once they are decoded
+FILE = "picture.png"  # what a picture that a visitor brought is exported as
 FEW, LONG = 16, 3  # pixels of a picture with little to see, and the ratio of its sides where much of it is cut off
 
 CHOOSE = f"choose a {READABLE} image"
@@ -96,10 +97,14 @@ def gallery_picture(name: str) -> Picture:
 
 
 def expression(name: str) -> str:
-    """Python that gives this picture as a PIL image, after `from skimage import data` and `from PIL import Image`."""
+    """Python that gives this picture as a PIL image, after the imports of `exports.libraries` and `exports.readers`.
+
+    A picture that a visitor brought is read from FILE, which is exported beside the program: as it is shown, also where
+    it came from a camera or was reduced, and there is no other file of it.
+    """
     if name in GALLERY:
         return f"Image.fromarray({GALLERY[name].array})"
-    return 'Image.open("picture.jpg")'
+    return f'read_upright("{FILE}")'
 
 
 def read_image(data: bytes, *, name: str = "image") -> Picture:
@@ -146,6 +151,13 @@ def jpeg_bytes(image: Image.Image, side: int = 512, crop: float = 1.0) -> bytes:
     """The same crop as a JPEG of side × side pixels, for the canvas."""
     buffer = BytesIO()
     square(image, side, crop).save(buffer, "JPEG", quality=90)
+    return buffer.getvalue()
+
+
+def png_bytes(image: Image.Image) -> bytes:
+    """The whole picture, pixel by pixel, for a program that reads it again."""
+    buffer = BytesIO()
+    image.save(buffer, "PNG")
     return buffer.getvalue()
 
 

@@ -16,11 +16,11 @@ def snippet(*, network: str, picture: str, layer: str, n: str, head: int, scope:
     """
     return f'''"""The footprint of one pixel of a lambda layer under a scope r, by autograd. Needs lambda_core."""
 
-{exports.libraries(picture)}
 import torch
+{exports.libraries(picture)}
 from lambda_core import load_checkpoint
 from lambda_core.data import prepare
-from lambda_core.footprint import footprints
+from lambda_core.footprint import footprints{exports.readers(picture)}
 from lambda_core.surgery import cropped_scope
 
 {exports.opening(network, picture)}
@@ -56,4 +56,5 @@ def downloads(selection: Selection, picture: images.Picture, traced: Traced, fou
         scope=selection.scope or scopes(traced.layer)[0] or 1, part=part,
     )  # fmt: skip
     name = f"scope_{selection.layer.replace('.', '_')}_{selection.row + 1}_{selection.column + 1}_r{selection.scope}"
-    exporting.popover(name, partial(_figure, selection, picture, traced, found), found.tensors, program)
+    figure = partial(_figure, selection, picture, traced, found)
+    exporting.popover(name, figure, found.tensors, program, exporting.brought(selection, picture))

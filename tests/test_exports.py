@@ -2,14 +2,17 @@
 
 import ast
 import io
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
-from explorer import cell_figure, exports, images, plots, state
+from explorer import attribution_exports, cell_figure, exports, images, plots, scope_exports, state
 from lambda_core import LambdaLayer, load_checkpoint, trace
 from lambda_core.data import prepare, square
+from tests.test_pages import start
 
 LAYER = "stages.2.0.mix"
 
@@ -53,8 +56,60 @@ def test_the_snippet_prints_the_output_of_the_layer_and_has_every_tensor_of_the_
     assert all(np.array_equal(named["tensors"][name].numpy(), tensors[name]) for name in tensors)
 
 
-def test_the_snippet_for_an_upload_opens_a_file():
-    assert "picture.jpg" in images.expression("upload")
+def sent(kind):
+    """A file that is easily read in another way than it is shown: turned, see-through, or of deep greys."""
+    rng, buffer = np.random.default_rng(0), io.BytesIO()
+    pixels = rng.integers(0, 255, (90, 60, 4), np.uint8)
+    if kind == "turned":
+        exif = Image.Exif()
+        exif[images.ORIENTATION_TAG] = 6
+        Image.fromarray(pixels[..., :3]).save(buffer, "JPEG", exif=exif)
+    elif kind == "see-through":
+        Image.fromarray(pixels).save(buffer, "PNG")
+    else:
+        Image.fromarray(rng.integers(0, 65536, (90, 60), np.uint16)).save(buffer, "PNG")
+    return images.read_image(buffer.getvalue())
+
+
+@pytest.mark.parametrize("kind", ["turned", "see-through", "deep"])
+def test_a_program_for_a_picture_of_ones_own_takes_what_is_shown(kind, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    shown = sent(kind).image
+    (tmp_path / images.FILE).write_bytes(images.png_bytes(shown))
+    picture, layer = images.expression("upload"), {"layer": LAYER, "network": "lambda_resnet_mini"}
+    programs = [
+        write(picture=picture, width=16, row=0, column=0, head=0, **layer)
+        for write in (exports.snippet, exports.halves_snippet)
+    ]
+    programs.append(scope_exports.snippet(picture=picture, n="0", head=0, scope=3, part="both", **layer))
+    programs.append(attribution_exports.snippet(picture=picture, target=1, methods=["saliency"], **layer))
+    checkpoint = load_checkpoint("lambda_resnet_mini")
+    expected = prepare(shown, checkpoint.preprocess)
+    for program in programs:
+        named: dict = {}
+        exec(program, named)
+        assert torch.equal(named["x"].detach(), expected)
+        assert "“Picture, PNG”: save it as picture.png" in program
+
+
+def test_the_picture_that_a_program_reads_is_exported_with_it():
+    """A frozen frame, or a picture of a data set, is no file that anybody has."""
+    app = start("../pages/lambda_layer.py")
+    assert "export_picture" not in downloads(app)
+    for name in ("upload", "camera"):
+        app.session_state["pictures"] = {name: sent("turned")}
+        app.session_state["selection"] = replace(app.session_state["selection"], image=name)
+        for page in ("lambda_layer", "content_position", "scope", "attributions"):
+            app.query_params.clear()  # as the menu of the pages does
+            app.switch_page(f"../pages/{page}.py").run()
+            assert not app.exception and "export_picture" in downloads(app), page
+
+
+def downloads(app):
+    return " ".join(button.proto.id for button in app.get("download_button"))
+
+
+def test_the_snippet_opens_any_file():
     ast.parse(exports.snippet(network="a'b", picture="x", layer="l", width=4, row=0, column=0, head=0))
 
 
