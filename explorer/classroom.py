@@ -125,23 +125,29 @@ def _discard(job: Job) -> None:
     _leave()
 
 
-def _epoch(kept: dict[int, Path]) -> int:
+def _choose_epoch(job: Job, last: int) -> None:
+    """Keep the choice, for the slider forgets it when its page is left; who chooses the last follows the run."""
+    epoch = st.session_state["epoch_shown"]
+    st.session_state["epoch_chosen"] = (job.token, None if epoch == last else epoch)
+
+
+def _epoch(job: Job, kept: dict[int, Path]) -> int:
     """The epoch to look at: the last one, unless another was chosen."""
     epochs = list(kept)
-    follow = st.session_state.get("epoch_shown") in (None, st.session_state.get("epoch_last"))
-    if follow or st.session_state["epoch_shown"] not in epochs:
-        st.session_state["epoch_shown"] = epochs[-1]
-    st.session_state["epoch_last"] = epochs[-1]
+    run, chosen = st.session_state.get("epoch_chosen", ("", None))
+    epoch = chosen if run == job.token and chosen in epochs else epochs[-1]
     if len(epochs) > 1:
-        st.select_slider("After epoch", epochs, key="epoch_shown")
-    return st.session_state["epoch_shown"]
+        if st.session_state.get("epoch_shown") != epoch:
+            st.session_state["epoch_shown"] = epoch
+        st.select_slider("After epoch", epochs, key="epoch_shown", on_change=_choose_epoch, args=(job, epochs[-1]))
+    return epoch
 
 
 def _network(job: Job, kept: dict[int, Path]) -> None:
     """The network after a chosen epoch: its answer, its kernels, its lambdas, and the ways on."""
     left, right = st.columns([1, 2], gap="large")
     with left:
-        epoch = _epoch(kept)
+        epoch = _epoch(job, kept)
         layers = forming.layers(job.token, kept[epoch])
         layer = st.selectbox("Lambda layer", layers, format_func=lambda layer: layer.title)
         number = int(st.number_input("A picture held out, by number", 1, counts(job)[1], 1))
@@ -173,7 +179,11 @@ def _ways_on(job: Job, file: Path, epoch: int, picture: images.Picture) -> None:
         with st.popover("The command", icon=":material/terminal:"):
             st.caption("The same run, without the explorer:")
             st.code(shlex.join(job.command), language="bash", wrap_lines=True)
+    meanwhile = (
+        " The training goes on meanwhile, and pauses by itself when nobody has looked at this page for a quarter of an "
+        "hour."
+    )
     st.caption(
-        "Stepping through it makes it the network of every page: predictions, attributions and all others. The "
-        "training goes on meanwhile, and pauses by itself when nobody has looked at this page for a quarter of an hour."
+        "Stepping through it makes it the network of every page: predictions, attributions and all others."
+        + meanwhile * (job.state == "running")
     )

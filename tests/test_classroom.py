@@ -75,6 +75,30 @@ def test_its_page_shows_it_and_takes_it_along(done):
     assert app.session_state["selection"].image == "upload"
 
 
+def test_who_comes_back_sees_the_last_epoch_or_the_one_chosen(done, monkeypatch):
+    kept = done.kept()
+    monkeypatch.setattr(jobs.Job, "kept", lambda job: {1: kept[1]})
+    app = start(PAGE, run=done.token)
+    monkeypatch.setattr(jobs.Job, "kept", lambda job: kept)
+    app.run()
+    for epoch in (2, 1, 2):
+        if app.select_slider(key="epoch_shown").value != epoch:
+            app.select_slider(key="epoch_shown").set_value(epoch).run()
+        app.switch_page("../pages/memory.py").run()
+        app.switch_page(PAGE).run()
+        assert not app.exception
+        assert app.select_slider(key="epoch_shown").value == epoch
+
+
+def test_only_a_run_that_is_under_way_goes_on_meanwhile(done, monkeypatch):
+    def told():
+        return " ".join(caption.value for caption in start(PAGE, run=done.token).caption)
+
+    assert "every page" in told() and "goes on meanwhile" not in told()
+    monkeypatch.setattr(jobs.Job, "state", "running")
+    assert "goes on meanwhile" in told()
+
+
 def press(app, label):
     next(button for button in app.button if button.label == label).click().run()
     assert not app.exception
