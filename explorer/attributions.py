@@ -3,10 +3,9 @@
 import base64
 import threading
 import time
-from collections import Counter, OrderedDict
+from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
 from io import BytesIO
 from typing import Any
 
@@ -148,15 +147,7 @@ def softmax(values: np.ndarray) -> np.ndarray:
 
 def class_name(target: int) -> str:
     """A class as people call it, and no other; what a click and a link say."""
-    return _names(loading.checkpoint().classes).get(target, f"class {target}")
-
-
-@lru_cache(maxsize=8)
-def _names(classes: tuple[str, ...]) -> dict[int, str]:
-    """What a checkpoint says, in plain words. Classes that are then called alike get a number."""
-    plain = [words.plain(name, 40) for name in classes]
-    alike = Counter(plain)
-    return {i: f"{name} ({i})" if alike[name] > 1 else name for i, name in enumerate(plain) if name}
+    return words.class_name(loading.checkpoint().classes, target)
 
 
 def part(progress: Progress, done: int, count: int) -> Progress:

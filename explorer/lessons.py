@@ -125,7 +125,7 @@ def held_out(name: str, number: int, folder: str) -> images.Picture:
         raise Unfit("This picture is damaged and cannot be shown: take another number.") from error
     picture.thumbnail((LARGEST, LARGEST))
     key = hashlib.blake2b(picture.tobytes(), digest_size=12).hexdigest()
-    answer = words.plain(contents(name, folder).classes[label])
+    answer = words.class_name(contents(name, folder).classes, label)
     return images.Picture(picture, LESSONS[name].caption.format(answer), None, key)
 
 

@@ -103,7 +103,7 @@ def _answers(names: Sequence[str], *columns: np.ndarray) -> list[tuple[str, floa
     chosen = [*np.argsort(-columns[0])[:SHOWN], *(column.argmax() for column in columns[1:])]
     before, here, everywhere = columns
     return [
-        (names[i] if i < len(names) else f"class {i + 1}", float(before[i]), float(here[i]), float(everywhere[i]))
+        (words.class_name(names, i), float(before[i]), float(here[i]), float(everywhere[i]))
         for i in dict.fromkeys(map(int, chosen))
     ]
 

@@ -94,7 +94,7 @@ def table(picture: images.Picture) -> None:
 def answers(picture: images.Picture, off: Off) -> None:
     """The classes that the whole network finds likeliest, and the switched one, before and after."""
     before, after = halves.answer(picture), halves.answer(picture, off)
-    names = loading.checkpoint().classes or tuple(f"class {i + 1}" for i in range(len(before)))
+    names = words.class_names(loading.checkpoint().classes, len(before))
     wanted = list(dict.fromkeys([*before.argsort()[::-1][:SHOWN], *after.argsort()[::-1][:SHOWN]]))
     now, then = names[after.argmax()], names[before.argmax()]
     if not off:

@@ -33,6 +33,11 @@ def imagenet_classes() -> tuple[str, ...]:
     return tuple(get_model_weights("resnet50").DEFAULT.meta["categories"])
 
 
+def class_name(classes: Sequence[str], index: int) -> str:
+    """A class by its number, which counts from 0: its name, or "class 3" where it has none."""
+    return (classes[index] if index < len(classes) else "") or f"class {index}"
+
+
 class DataMissing(FileNotFoundError):
     """A data set is not where it was looked for; the message says what is missing and how to get it."""
 

@@ -15,7 +15,7 @@ from PIL import Image, UnidentifiedImageError
 
 from lambda_core.arguments import usable_device, writable
 from lambda_core.checkpoints import Checkpoint, CheckpointRefused, load_checkpoint
-from lambda_core.data import prepare
+from lambda_core.data import class_name, prepare
 from lambda_core.pictures import READABLE, read_upright
 
 DEFAULT = "lambda_resnet_mini"
@@ -54,9 +54,8 @@ def predict(checkpoint: Checkpoint, image: Image.Image, top: int = 5) -> list[di
     if not scores.isfinite().all():
         raise CheckpointRefused("the network's scores are not numbers: its weights are damaged, or do not belong to it")
     probabilities, indices = scores.softmax(0).topk(min(top, len(scores)))
-    names = dict(enumerate(checkpoint.classes))
     return [
-        {"class": names.get(index, f"class {index}"), "index": index, "probability": probability}
+        {"class": class_name(checkpoint.classes, index), "index": index, "probability": probability}
         for index, probability in zip(indices.tolist(), probabilities.tolist(), strict=True)
     ]
 

@@ -26,4 +26,18 @@ def test_plain_words_stay_as_they_are():
 def test_what_a_network_knows_is_a_sentence():
     assert words.knows(()) == ""
     assert "10 kinds of things, such as 0, 1 and 2, and" in words.knows([str(n) for n in range(10)])
-    assert "such as cat and dog, and" in words.knows(["cat", "dog"]) and "such as cat, and" in words.knows(["cat"])
+    assert "such as cat and dog, and" in words.knows(["cat", "dog"])
+    assert words.knows(["cup"]) == "It knows only one kind of thing, cup, so that is its answer whatever it sees."
+
+
+def test_classes_without_a_name_count_from_zero():
+    assert words.class_names((), 2) == ("class 0", "class 1")
+    assert words.class_names(("cat", "", "<>"), 4) == ("cat", "class 1", "class 2", "class 3")
+
+
+def test_long_names_are_cut_with_a_sign_and_told_apart():
+    long = [f"a name that a taxonomist would be proud of, number {number}" for number in range(3)]
+    shown = words.class_names((*long, "x" * 40), 4)
+    assert shown[1] == "a name that a taxonomist would be proud… (1)" and shown[3] == "x" * 40
+    assert len(set(shown)) == 4
+    assert all(name in words.knows(long) for name in shown[:3])
