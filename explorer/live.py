@@ -13,7 +13,7 @@ import numpy as np
 import streamlit as st
 from PIL import Image
 
-from explorer import images, loading, look, measured, networks, places, sidebar, state, verdict
+from explorer import images, loading, look, measured, networks, places, sidebar, state, verdict, words
 from explorer.components.camera import camera
 from explorer.look import OVERLAYS, PINNED
 from lambda_core.data import prepare
@@ -65,8 +65,8 @@ def answer(picture: Image.Image, asked: Wish, number: int) -> dict[str, Any]:
             overlay=asked.overlay, row=chosen.row, column=chosen.column, head=asked.head,
         )  # fmt: skip
     likely = softmax(seen.answers.logits)[0]
-    names = network.classes or [f"class {i}" for i in range(len(likely))]
-    top = [{"name": names[i][:60], "p": float(likely[i])} for i in np.argsort(-likely)[:TOP]]
+    order = map(int, np.argsort(-likely)[:TOP])
+    top: list[dict[str, Any]] = [{"name": words.class_name(network.classes, i), "p": float(likely[i])} for i in order]
     return {
         "number": number,
         "top": top,
@@ -80,17 +80,18 @@ def answer(picture: Image.Image, asked: Wish, number: int) -> dict[str, Any]:
 
 
 def _heat(heat: np.ndarray, asked: Wish, likeliest: str) -> dict[str, Any]:
-    """A map for the browser, in 255 levels from -limit to limit."""
-    limit = float(np.abs(heat).max()) or 1.0
+    """A map for the browser, in 255 levels from -limit to limit; Grad-CAM in the unit that Attributions has."""
+    most = float(np.abs(heat).max()) or 1.0
+    limit = most / (float(np.abs(heat).mean()) or 1.0) if asked.overlay == "gradcam" else most
     title = {
-        "gradcam": f"what speaks for {likeliest}",
+        "gradcam": f"what speaks for {likeliest}, × the mean size",
         "content": f"content weights of the pinned pixel, head {asked.head + 1}",
         "position": f"position weights of the pinned pixel, head {asked.head + 1}",
         "sum": f"content and position weights of the pinned pixel, head {asked.head + 1}",
     }[asked.overlay]
     return {
         "height": heat.shape[0], "width": heat.shape[1], "limit": limit,
-        "data": np.rint(heat.ravel() * (127 / limit)).astype(int).tolist(),
+        "data": np.rint(heat.ravel() * (127 / most)).astype(int).tolist(),
         "hue": OVERLAYS[asked.overlay][1], "signed": asked.overlay != "gradcam", "title": title,
     }  # fmt: skip
 

@@ -137,6 +137,14 @@ def test_a_frame_is_answered_and_forgotten():
     json.dumps(answer)
 
 
+def test_gradcam_has_the_unit_of_attributions():
+    heat = np.array([[1.0, 3.0], [0.0, 0.0]])
+    found = live._heat(heat, live.Wish("gradcam"), "cup")
+    assert found["limit"] == 3 and found["title"] == "what speaks for cup, × the mean size"
+    assert found["data"] == [42, 127, 0, 0]
+    assert live._heat(heat / 2, live.Wish("sum"), "cup")["limit"] == 1.5
+
+
 def test_a_pixel_that_was_clicked_is_pinned():
     assert after({"number": 1, "jpeg": None, "row": 2, "column": 5})["selection"].pinned
     middle = after({"number": 1, "jpeg": None, "row": 8, "column": 8})["selection"]
