@@ -13,6 +13,7 @@ from explorer.loading import HOME, Brought
 from lambda_core.checkpoints import Checkpoint, CheckpointRefused, fingerprint, load_checkpoint, save_checkpoint, zoo
 
 NONE = "none"
+REFUSED = ("refused_first", "refused_second")  # where the session keeps why a network was not opened
 ROWS = 400  # of the table of keys that do not fit
 
 

@@ -35,6 +35,8 @@ def existing(*, needs_layer: bool = True) -> Selection:
 
     needs_layer: a page that shows lambda layers ends here, with a sentence and a way on, for a network without one.
     """
+    if state.opened():
+        _forget_messages()
     name = state.take_network()
     sentences = [] if name is None else networks.linked(name)
     selection = replace(state.current(), network=networks.in_links())
@@ -75,8 +77,8 @@ def _without_layer(selection: Selection) -> None:
 
 
 def _forget_messages() -> None:
-    """What was said of the picture or the network that came last: a choice after it is the next thing."""
-    for message in ("picture_message", "network_message"):
+    """What was said of the picture or the network that came last: a choice or a page after it is the next thing."""
+    for message in ("picture_message", "network_message", *networks.REFUSED):
         st.session_state.pop(message, None)
 
 

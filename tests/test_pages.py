@@ -142,6 +142,14 @@ def test_a_broken_picture_gets_a_sentence_and_the_old_one_stays():
     assert app.session_state["selection"].image == "coffee"
 
 
+def test_what_was_said_of_a_picture_goes_with_the_page():
+    app = start(STEPS)
+    app.file_uploader(key="upload").upload("mine.png", b"no picture at all", "image/png").run()
+    assert "text file" in said(app)
+    app.switch_page("../pages/scope.py").run()
+    assert not app.exception and "text file" not in said(app)
+
+
 class Bomb:
     def __reduce__(self):
         return os.system, ("touch SHOULD_NOT_EXIST",)
