@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from explorer import cells
 from explorer.theme import PALETTE
 
 MOST_LISTED = 20
@@ -17,20 +18,6 @@ def _layout(scheme: str, height: int, **more: Any) -> dict[str, Any]:
         "paper_bgcolor": "rgba(0,0,0,0)", "plot_bgcolor": "rgba(0,0,0,0)",
         "font": {"family": "Source Sans, sans-serif", "size": 13, "color": ink["ink-soft"]}, **more,
     }  # fmt: skip
-
-
-def _light(red: float, green: float, blue: float) -> float:
-    """Relative luminance of sRGB in 0..255, as WCAG has it."""
-    linear = [c / 3294.6 if c <= 10.31 else ((c / 255 + 0.055) / 1.055) ** 2.4 for c in (red, green, blue)]
-    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
-
-
-def letters(share: float, scheme: str) -> str:
-    """The ink that reads best on `share` of the way from the plate to the colour of an answer: "ink" or "page"."""
-    rgb = {name: [int(colour[i : i + 2], 16) for i in (1, 3, 5)] for name, colour in PALETTE[scheme].items()}
-    under = _light(*(a + share * (b - a) for a, b in zip(rgb["zero"], rgb["output"], strict=True))) + 0.05
-    contrast = {name: (_light(*rgb[name]) + 0.05) / under for name in ("ink", "page")}
-    return max(contrast, key=lambda name: max(contrast[name], 1 / contrast[name]))
 
 
 def confusion(counts: Sequence[Sequence[int]], names: Sequence[str], scheme: str) -> Any:
@@ -46,13 +33,13 @@ def confusion(counts: Sequence[Sequence[int]], names: Sequence[str], scheme: str
         for row, label in zip(table, names, strict=True)
     ]
     shown = np.minimum(shares, limit)
-    inks = np.array([[letters(share / limit, scheme) for share in row] for row in shown])
+    inks = np.array([[cells.letters(share / limit, scheme) for share in row] for row in shown])
     figure = go.Figure()
     for number, name in enumerate(np.unique(inks)):  # a heat map has one colour for all its letters
         mine = inks == name
         figure.add_heatmap(
             z=np.where(mine, shown, np.nan), x=list(names), y=list(names), zmin=0, zmax=limit, xgap=1, ygap=1,
-            colorscale=[[0, ink["zero"]], [1, ink["output"]]], customdata=said, hoverongaps=False,
+            colorscale=cells.scale(scheme), customdata=said, hoverongaps=False,
             hovertemplate="%{customdata}<extra></extra>", showscale=number == 0, textfont={"color": ink[name]},
             text=np.where(mine & (table > 0), table.astype(str), ""), texttemplate="%{text}",
             colorbar={
