@@ -6,7 +6,7 @@ import streamlit as st
 import torch
 from torch.utils.data import Dataset
 
-from explorer import ablated, halves, loading
+from explorer import ablated, halves, loading, measured, networks, words
 from explorer.halves import Off
 from lambda_core import data
 from lambda_core.data import subset
@@ -49,6 +49,8 @@ def _measured() -> dict[Off, Counts]:
 def _why_not() -> str | None:
     """Why nothing can be measured, and what to do about it; None where the pictures seem to be there."""
     loaded = loading.checkpoint()
+    if reason := measured.unfit(networks.first()):
+        return f"It cannot be measured here: {reason}."
     if loaded.card.get("recipe", {}).get("data", "imagenette") not in data.DATASETS:
         return "The card of this network names no data set that is known here, so its accuracy cannot be measured."
     if tuple(loaded.classes) == data.IMAGENETTE_CLASSES:
@@ -65,8 +67,11 @@ def _begin(off: Off, count: int) -> None:
     """Take `count` pictures for a measurement, which `_work` then does, or note why there are none."""
     try:
         pictures = held_out(loading.checkpoint())
-    except (data.DataMissing, ValueError) as error:
-        st.session_state["halves_message"] = str(error)
+    except (data.DataMissing, data.DataBroken):
+        st.session_state["halves_message"] = measured.to_bring(networks.first())
+        return
+    except ValueError as error:
+        st.session_state["halves_message"] = f"It cannot be measured here: {words.escaped(str(error))}."
         return
     st.session_state.pop("halves_message", None)
     indices = subset(len(pictures), count)
@@ -79,8 +84,8 @@ def _work() -> None:
     if job is None or job.network != loading.network_key():
         st.session_state.pop(JOB, None)
         st.rerun()
-    measured = _measured()
-    counts = {variant: measured.get(variant, (0, 0)) for variant in (WHOLE, job.off)}
+    counted = _measured()
+    counts = {variant: counted.get(variant, (0, 0)) for variant in (WHOLE, job.off)}
     begin = min(seen for _, seen in counts.values())
     end = min(begin + BATCH, len(job.indices))
     if begin < end:
@@ -90,7 +95,7 @@ def _work() -> None:
             if seen < end:
                 with loading.LOCK:
                     right += right_answers(loading.checkpoint(), images, labels, halves.grouped(variant))
-                measured[variant] = right, end
+                counted[variant] = right, end
     with st.container(horizontal=True, vertical_alignment="center"):
         st.button("Cancel", key="measure_cancel", on_click=st.session_state.pop, args=(JOB, None))
         st.progress(end / len(job.indices), f"{end} of {len(job.indices)} photographs")
@@ -165,9 +170,10 @@ def _trained(network: ablated.Network | None) -> str:
 
 
 def show(off: Off) -> None:
-    """Two columns: what can be measured here, and what others measured."""
+    """Two columns: what can be measured here, and what others measured, on the photographs of Imagenette."""
     row = st.container(horizontal=True, gap="large")
     with row.container(width=590):
         _here(off)
-    with row.container(width=480):
-        _elsewhere()
+    if tuple(loading.checkpoint().classes) == data.IMAGENETTE_CLASSES:
+        with row.container(width=480):
+            _elsewhere()

@@ -65,10 +65,32 @@ def mark(network: Opened) -> dict[str, Any] | None:
     return found and found["unfamiliar"]
 
 
+def _kind(network: Opened) -> data.DataSet:
+    name = network.checkpoint.card.get("recipe", {}).get("data", "imagenette")
+    return data.DATASETS[name if name in data.DATASETS else "imagenette"]
+
+
 def data_set(network: Opened) -> str:
     """The name of the validation set."""
-    name = network.checkpoint.card.get("recipe", {}).get("data", "imagenette")
-    return data.DATASETS[name].title if name in data.DATASETS else "Imagenette at 160 px"
+    return _kind(network).title
+
+
+def unfit(network: Opened) -> str | None:
+    """Why no photographs could measure a network, as the rest of a sentence; None where its classes are the set's."""
+    kind, classes = _kind(network), tuple(network.checkpoint.classes)
+    if kind.classes in (None, classes):
+        return None
+    if not classes:
+        return f"its classes have no names, so its answers cannot be compared with those of {kind.title}"
+    return f"it tells other classes apart than those of {kind.title}"
+
+
+def to_bring(network: Opened) -> str:
+    """What to do where the photographs are missing, in Markdown."""
+    return (
+        f"To measure a network here, bring the validation photographs of {data_set(network)}: put the set into a "
+        "folder `data`, or start the app with `LAMBDA_DATA` set to its folder."
+    )
 
 
 def pictures(network: Opened) -> Any:

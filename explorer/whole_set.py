@@ -1,5 +1,6 @@
 """Networks on their validation set: measured on request, batch by batch, or shown as they were measured beforehand."""
 
+import math
 from io import BytesIO
 from typing import Any
 
@@ -44,7 +45,7 @@ def _table(known: list[tuple[Opened, dict[str, Any]]]) -> None:
         {
             "Network": network.name[:60],
             "Right answers (top-1)": measured.accuracy(found),
-            "Loss": round(found["loss"], 3),
+            "Loss: surprise (nats)": round(found["loss"], 3),
             "Calibration error": f"{100 * found['calibration']['ece']:.1f} %",
             "Photographs": f"{found['images']:,}",
             "Measured": found.get("date", "here, now"),
@@ -53,10 +54,12 @@ def _table(known: list[tuple[Opened, dict[str, Any]]]) -> None:
     ]
     numbers = {name: st.column_config.Column(alignment="right") for name in rows[0] if name not in WORDS}
     st.dataframe(rows, hide_index=True, width="content", column_config=numbers)
+    classes = len(known[0][1]["confusion"])
     commands = [f"`{found['command']}`" for _, found in known if "command" in found]
     st.caption(
-        "± is one standard error. Calibration error: how far, on average, the network’s certainty lies from its "
-        "share of right answers (Guo et al. 2017, 15 bins)."
+        "± is one standard error. Loss: how surprised the network is by the right answer, on average; 0 would be sure "
+        f"of it every time, {math.log(classes):.2f} is a guess among {classes:,} classes. Calibration error: how far, "
+        "on average, the network’s certainty lies from its share of right answers (Guo et al. 2017, 15 bins)."
         + (f" Measured with {', '.join(commands)}." * bool(commands))
     )
 
@@ -64,16 +67,17 @@ def _table(known: list[tuple[Opened, dict[str, Any]]]) -> None:
 def _measure(networks: list[Opened]) -> None:
     total = []
     for network in networks:
+        which = "It" if len(networks) == 1 else words.escaped(network.name[:60])
+        if reason := measured.unfit(network):
+            st.markdown(f"{which} cannot be measured here: {reason}.")
+            return
         try:
             total.append(len(measured.pictures(network)))
         except (data.DataMissing, data.DataBroken):
-            st.markdown(
-                f"To measure a network here, bring the validation photographs of {measured.data_set(network)}: put "
-                "the set into a folder `data`, or start the app with `LAMBDA_DATA` set to its folder."
-            )
+            st.markdown(measured.to_bring(network))
             return
         except (ValueError, KeyError) as error:
-            st.markdown(f"It cannot be measured here: {error}.")
+            st.markdown(f"{which} cannot be measured here: {words.escaped(str(error))}.")
             return
     counts = [count for count in COUNTS if count < min(total)] + [min(total)]
     with st.container(horizontal=True, vertical_alignment="bottom"):
@@ -92,7 +96,7 @@ def _measure(networks: list[Opened]) -> None:
 
 def _diagrams(network: Opened, found: dict[str, Any]) -> None:
     options: dict[str, Any] = {"width": "stretch", "config": {"displayModeBar": False}, "theme": None}
-    names, hues = network.checkpoint.classes, theme.scheme()
+    names, hues = words.class_names(network.checkpoint.classes, len(found["confusion"])), theme.scheme()
     left, right = st.columns([3, 2], gap="large")
     with left:
         st.markdown("**What is taken for what**")
@@ -118,7 +122,7 @@ def _hardest(network: Opened, found: dict[str, Any]) -> None:
     except (data.DataMissing, data.DataBroken, ValueError, KeyError):
         st.markdown("They are shown where the data set is.")
         return
-    names = network.checkpoint.classes
+    names = words.class_names(network.checkpoint.classes, len(found["confusion"]))
     with st.container(horizontal=True, gap="medium", key="hardest"):
         for entry in found["hardest"][:SHOWN]:
             index = entry["index"]
@@ -145,4 +149,5 @@ def _take(network: Opened, index: int) -> None:
     image, label = measured.pictures(network).source[index]
     buffer = BytesIO()
     image.convert("RGB").save(buffer, "JPEG", quality=95)
-    sidebar.keep("upload", images.read_image(buffer.getvalue(), name=network.checkpoint.classes[label]))
+    title = words.class_name(network.checkpoint.classes, label)
+    sidebar.keep("upload", images.read_image(buffer.getvalue(), name=title))

@@ -257,6 +257,15 @@ def test_accuracy_is_measured_on_the_photographs_that_are_there(folder, monkeypa
     assert not any(button.key == "measure_cancel" for button in app.button)
 
 
+def test_data_that_go_away_get_a_sentence_for_the_page(folder, monkeypatch, tmp_path):
+    monkeypatch.setenv("LAMBDA_DATA", str(folder))
+    app = start(PAGE)
+    monkeypatch.setattr(accuracy, "_why_not", lambda: None)
+    monkeypatch.setenv("LAMBDA_DATA", str(tmp_path))
+    press(app, "measure")
+    assert "bring the validation photographs of Imagenette" in said(app) and "--data" not in said(app)
+
+
 def accuracies(app):
     return next(text.value for text in app.markdown if "standard error" in text.value)
 
