@@ -1,5 +1,6 @@
 """What networks answer on one picture: the likeliest classes, and whether it looks like any of them."""
 
+import math
 from collections.abc import Mapping
 from html import escape
 from pathlib import Path
@@ -8,17 +9,23 @@ from typing import Any
 
 import numpy as np
 import streamlit as st
-from PIL import Image
+from PIL import Image, ImageOps
 
-from explorer import images, loading, measured, shelf, theme
+from explorer import exporting, images, loading, measured, shelf, theme, words
 from explorer.bars import percent
 from explorer.networks import Opened
 from lambda_core.checkpoints import Checkpoint
-from lambda_core.data import prepare, square
+from lambda_core.data import prepare
 from lambda_core.evaluation import Answers, answers_of, familiarity, softmax
 
 STYLE = Path(__file__).parent / "assets" / "predictions.css"
 TOP = 5
+MEANINGS = {  # of the scores that may say whether a picture looks like any class
+    "likeness": "how close what the network sees in it comes to the average picture of the nearest class; 1 is most",
+    "largest logit": "the highest score that the network gives to a class",
+    "energy": "the scores that the network gives to all classes, taken together",
+}
+WIDE = 260  # pixels of the picture on the page
 
 
 @st.cache_data(max_entries=64, show_spinner=False)
@@ -51,26 +58,50 @@ def unlike(answers: Answers, found: Mapping[str, Any] | None, classes: int) -> s
     )
 
 
-def bars(names: tuple[str, ...], probabilities: np.ndarray) -> str:
+def placed(score: float, mark: Mapping[str, Any]) -> str:
+    """What the score is, and on which side of the mark it lies, for those who never heard of either."""
+    name, least = mark["score"], mark["mark"]
+    side, so = ("below", "hardly") if score < least else ("above", "it may")
+    return (
+        f"Does the picture look like any of the classes at all? Its {name} is {score:.2f}, {side} the mark of "
+        f"{least:.2f}: {so}. {name.capitalize()} is {MEANINGS[name]}."
+    )
+
+
+def trust(mark: Mapping[str, Any]) -> str:
+    """How far the mark can be trusted, in Markdown."""
+    return (
+        f"How far can the mark be trusted? Below it lie {100 * mark['refused_inside']:.0f} % of validation pictures, "
+        f"which all show a class, and {100 * mark['refused_outside']:.0f} % of {mark['outside']} crops of photographs "
+        f"of other things. In {100 * mark['auroc'][mark['score']]:.0f} % of all pairs of one and the other, the one "
+        f"that shows a class has the higher {mark['score']}; a coin would be right in 50 %. This share is called AUROC."
+    )
+
+
+def bars(classes: tuple[str, ...], probabilities: np.ndarray) -> str:
     """The likeliest classes as HTML; names are a file's words, so they are escaped."""
-    rows = []
-    for i in np.argsort(-probabilities)[:TOP]:
-        name = names[i] if i < len(names) else f"class {i}"
-        rows.append(
-            f"<li><span>{escape(name[:80])}</span><span>{percent(float(probabilities[i]))}</span>"
-            f'<i style="--share:{probabilities[i]:.4f}"></i></li>'
-        )
+    rows = [
+        f"<li><span>{escape(words.class_name(classes, i))}</span><span>{percent(float(probabilities[i]))}</span>"
+        f'<i style="--share:{probabilities[i]:.4f}"></i></li>'
+        for i in map(int, np.argsort(-probabilities)[:TOP])
+    ]
     return f'<ol class="topk">{"".join(rows)}</ol>'
+
+
+def enlarged(seen: Image.Image) -> Image.Image:
+    """Its pixels as squares that no browser has to blur: at least twice as many as there is room for."""
+    return ImageOps.scale(seen, math.ceil(2 * WIDE / seen.width), Image.Resampling.NEAREST)
 
 
 def show(picture: images.Picture, networks: list[Opened]) -> None:
     """The picture, and beside it the answer of each network."""
     st.html(STYLE)
     with st.container(horizontal=True, gap="large"):
-        size = int(networks[0].checkpoint.preprocess["size"])
-        with st.container(width=260):
-            st.image(square(picture.image, max(size, 260)), width=260)
-            st.caption(f"{picture.title}, as the network takes it: {size}\u00a0×\u00a0{size}\u00a0px")
+        seen = exporting.seen(picture)
+        with st.container(width=WIDE):
+            st.image(enlarged(seen), width=WIDE)
+            which = "the network" if len(networks) == 1 else "the first network"
+            st.caption(f"{picture.title}, as {which} takes it: {seen.width}\u00a0×\u00a0{seen.height}\u00a0px")
         for network in networks:
             with st.container(width=380, gap="small"):
                 _column(picture, network)
@@ -89,15 +120,9 @@ def _column(picture: images.Picture, network: Opened) -> None:
         st.warning(sentence, icon=":material/help:")
     if mark:
         score = float(familiarity(answers, mark)[0])
-        side = "below" if score < mark["mark"] else "above"
-        st.caption(
-            f"Answered in {took:.0f} ms. {mark['score'].capitalize()} {score:.2f}, {side} the mark of "
-            f"{mark['mark']:.2f}. Below it lie {100 * mark['refused_inside']:.0f} % of validation photographs, and "
-            f"{100 * mark['refused_outside']:.0f} % of {mark['outside']} crops of photographs of other things "
-            f"(AUROC {mark['auroc'][mark['score']]:.2f}; chance is 0.5)."
-        )
+        st.caption(f"Answered in {took:.0f} ms. {placed(score, mark)}", help=trust(mark))
     else:
+        how = "." if measured.unfit(network) else ": measure it below."
         st.caption(
-            f"Answered in {took:.0f} ms. Whether a picture looks like any class is not known for this network: "
-            "measure it below."
+            f"Answered in {took:.0f} ms. Whether a picture looks like any class is not known for this network{how}"
         )

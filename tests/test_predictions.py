@@ -11,13 +11,25 @@ import torch
 from safetensors.torch import load_file, save_file
 from streamlit.testing.v1 import AppTest
 
-from explorer import answer_plots, card, images, measured, navigation, networks, verdict, whole_set
+from explorer import (
+    answer_plots,
+    card,
+    cells,
+    exporting,
+    images,
+    loading,
+    measured,
+    navigation,
+    networks,
+    verdict,
+    whole_set,
+)
 from explorer.networks import Opened
 from explorer.theme import PALETTE
 from lambda_core import build, load_checkpoint, save_checkpoint
 from lambda_core.checkpoints import Checkpoint, read_checkpoint
-from lambda_core.data import IMAGENETTE_CLASSES, prepare
-from lambda_core.evaluation import Answers
+from lambda_core.data import IMAGENETTE_CLASSES, normalize, prepare
+from lambda_core.evaluation import SCORES, Answers
 from tests import imagenette
 
 APP = str(navigation.PAGES.parent / "explorer" / "main.py")
@@ -74,6 +86,59 @@ def test_a_picture_below_the_mark_looks_like_nothing():
     assert "none of the 2 classes" in verdict.unlike(answers, mark, 2)
     assert verdict.unlike(answers, {**mark, "mark": 1.2}, 2) is None
     assert verdict.unlike(answers, None, 2) is None
+
+
+def test_the_picture_is_what_the_network_takes_pixel_by_pixel(monkeypatch):
+    preprocess = {"size": 16, "mean": [0.5] * 3, "std": [0.5] * 3, "crop": 0.8, "interpolation": "nearest"}
+    monkeypatch.setattr(loading, "checkpoint", lambda: Checkpoint(torch.nn.Identity(), (), preprocess))
+    picture = images.gallery_picture("cat")
+    seen = exporting.seen(picture)
+    pixels = torch.from_numpy(np.array(seen)).permute(2, 0, 1)
+    assert torch.equal(normalize(pixels, [0.5] * 3, [0.5] * 3)[None], prepare(picture.image, preprocess))
+    wide = verdict.enlarged(seen)
+    times = wide.width // 16
+    assert wide.size == (16 * times, 16 * times) and wide.width >= 2 * verdict.WIDE
+    assert np.array_equal(np.array(wide), np.array(seen).repeat(times, 0).repeat(times, 1))
+
+
+def test_the_mark_is_told_in_plain_words():
+    mark = {
+        "score": "likeness", "mark": 0.7, "auroc": {"likeness": 0.837}, "refused_inside": 0.05, "refused_outside": 0.4,
+        "outside": 90,
+    }  # fmt: skip
+    told = verdict.placed(0.72, mark)
+    assert "likeness is 0.72, above the mark of 0.70: it may. Likeness is how close" in told
+    assert "below the mark of 0.70: hardly." in verdict.placed(0.69, mark)
+    assert "84 % of all pairs" in verdict.trust(mark) and "a coin would be right in 50 %" in verdict.trust(mark)
+    assert verdict.MEANINGS.keys() == SCORES.keys()
+
+
+def test_why_a_network_was_not_opened_is_said_until_something_else_is_done():
+    app = start()
+    send(app, "first", b"half a file")
+    assert "Not opened" in shown(app)
+    app.button(key="pick_cat").click().run()
+    assert "Not opened" not in shown(app)
+    send(app, "second", b"half a file, too")
+    assert "Not opened" in shown(app)
+    for page in ("../pages/scope.py", HERE):
+        app.switch_page(page).run()
+        assert not app.exception and "Not opened" not in shown(app)
+
+
+def test_what_no_photographs_can_measure_is_not_offered(tmp_path, monkeypatch):
+    """Three classes of its own, or ten without names: Imagenette's photographs say nothing of them."""
+    monkeypatch.setenv("LAMBDA_DATA", str(tmp_path))
+    app = start()
+    send(app, "first", small(tmp_path / "mine.safetensors"))
+    assert "It cannot be measured here: it tells other classes apart than those of Imagenette" in shown(app)
+    assert "measure it below" not in shown(app) and "LAMBDA_DATA" not in shown(app)
+    app.switch_page("../pages/content_position.py").run()
+    assert not app.exception and "It cannot be measured here: it tells other" in shown(app)
+    assert not any(button.key == "measure" for button in app.button)
+    assert "Zeroed is not the same" not in shown(app)
+    nameless = Opened("mine", "mine", Checkpoint(torch.nn.Identity()))
+    assert "its classes have no names" in measured.unfit(nameless)
 
 
 def test_a_file_becomes_the_network_of_every_page_and_the_list_brings_the_old_one_back(tmp_path):
@@ -179,7 +244,9 @@ def test_what_is_measured_here_is_kept_for_these_weights(tmp_path, monkeypatch):
     assert not app.exception
     row = app.dataframe[0].value.iloc[0]
     assert row["Photographs"] == "20" and "±" in row["Right answers (top-1)"]
-    assert "Below it lie" in shown(app)
+    assert "Does the picture look like any of the classes at all?" in shown(app)
+    assert any("AUROC" in caption.proto.help for caption in app.caption)
+    assert "Loss: surprise (nats)" in row and "a guess among 10 classes" in shown(app)
     hard = next(button for button in app.button if (button.key or "").startswith("hard_"))
     hard.click().run()
     assert not app.exception and app.session_state["selection"].image == "upload"
@@ -298,8 +365,24 @@ def test_figures_show_the_numbers(scheme):
     }  # fmt: skip
 
 
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_numbers_can_be_read_on_every_colour_of_a_cell(scheme):
+    """The colours of the scale are those that the inks were chosen for; more is never less of the colour."""
+    shares = np.linspace(0, 1, 301)
+    ways = [cells.way(share, scheme) for share in shares]
+    assert ways[0] == 0 and ways[-1] == 1 and np.all(np.diff(ways) > 0)
+    assert min(cells.contrast(cells.letters(share, scheme), cells.way(share, scheme), scheme) for share in shares) > 4.8
+    at, colours = zip(*cells.scale(scheme), strict=True)
+    channels = np.array([[int(c) for c in colour[4:-1].split(",")] for colour in colours])
+    for share, way in zip(shares, ways, strict=True):
+        upper = np.searchsorted(at, share, "right").clip(1, 3)
+        part = (share - at[upper - 1]) / ((at[upper] - at[upper - 1]) or 1)
+        drawn = channels[upper - 1] + part * (channels[upper] - channels[upper - 1])
+        np.testing.assert_allclose(drawn, cells._mixed(way, scheme), atol=1)
+
+
 def test_numbers_on_a_colour_are_in_the_ink_that_reads_best():
-    inks = {scheme: [answer_plots.letters(share, scheme) for share in (0, 0.3, 1)] for scheme in ("light", "dark")}
+    inks = {scheme: [cells.letters(share, scheme) for share in (0, 0.3, 1)] for scheme in ("light", "dark")}
     assert inks == {"light": ["ink"] * 3, "dark": ["ink", "ink", "page"]}
     dark = answer_plots.confusion([[18, 2], [1, 39]], ["a", "b"], "dark")
     assert {trace.textfont.color: "".join(np.ravel(trace.text)) for trace in dark.data} == {
