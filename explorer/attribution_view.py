@@ -52,7 +52,7 @@ def methods() -> list[str]:
     st.session_state.setdefault("attribution_methods", STARTS)
     chosen = st.pills(
         "Methods", offered, selection_mode="multi", key="attribution_methods",
-        format_func=lambda name: METHODS[name].title,
+        format_func=lambda name: METHODS[name].title, persist_state="session",
     )  # fmt: skip
     for reason in filter(None, possible.values()):
         st.caption(f"{reason}.")

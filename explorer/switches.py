@@ -84,7 +84,7 @@ def table(picture: images.Picture) -> None:
             for half in HALVES:
                 if half in of_layer:
                     st.session_state.setdefault(_key(path, half), True)
-                    st.toggle(half.capitalize(), key=_key(path, half), width=98)
+                    st.toggle(half.capitalize(), key=_key(path, half), width=98, persist_state="session")
                 else:
                     st.caption(f"no {half}", width=98)
             st.html(bars.size_bars(of_layer, most, theme.scheme()), width=180)

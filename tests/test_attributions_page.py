@@ -77,6 +77,16 @@ def test_another_layer_changes_only_the_methods_that_look_at_one(monkeypatch):
     assert {path for _, path, _ in asked} == {layer}
 
 
+def test_methods_stay_chosen_while_another_page_is_open(monkeypatch):
+    fast(monkeypatch)
+    app = start(PAGE)
+    app.button_group(key="attribution_methods").set_value(CHEAP[1:]).run()
+    app.switch_page("../pages/predictions.py").run()
+    app.switch_page(PAGE).run()
+    assert not app.exception
+    assert app.button_group(key="attribution_methods").value == CHEAP[1:]
+
+
 def test_a_class_that_is_not_there_is_explained(monkeypatch):
     fast(monkeypatch)
     app = start(target="unicorn")

@@ -207,6 +207,16 @@ def test_switches_are_in_the_address():
     assert "off" not in app.query_params
 
 
+def test_switches_stay_while_another_page_is_open():
+    app = start(PAGE)
+    press(app, "preset_Content only")
+    app.switch_page("../pages/scope.py").run()
+    app.query_params.clear()  # the menu's links carry none
+    app.switch_page(PAGE).run()
+    assert not app.exception and "position off everywhere" in answer_of(app)
+    assert app.query_params["off"] == "1p-2p-3p-4p"
+
+
 def test_switched_words():
     everywhere = frozenset((path, "content") for path in built_halves(loaded_model()))
     assert halves.said(frozenset()) == "whole"
