@@ -2,15 +2,18 @@
 
 from collections.abc import Callable, Mapping
 from functools import partial
+from typing import Any
 
 import numpy as np
 import streamlit as st
 from PIL import Image
 
-from explorer import exports, images, loading
+from explorer import cell_program, exports, images, loading
 from explorer.loading import Traced
 from explorer.state import Selection
 from lambda_core.data import framing, square
+
+FIRST_TABLE = 4  # the first step whose numbers open
 
 
 def seen(picture: images.Picture) -> Image.Image:
@@ -49,13 +52,18 @@ def popover(
         st.code(program, language="python", height=240)
 
 
+def _cell(selection: Selection, step: int | str) -> str:
+    """The matrix whose cell is open, as the canvas has it: in the steps that have a table."""
+    return selection.cell if isinstance(step, int) and step >= FIRST_TABLE else ""
+
+
 def _figure(selection: Selection, picture: images.Picture, traced: Traced, step: int | str, kind: str) -> bytes:
     from explorer import cell_figure, plots  # matplotlib takes half a second to import: only who exports waits for it
 
-    if selection.cell and step != "halves":
+    if cell := _cell(selection, step):
         figure = cell_figure.cell_figure(
             traced.tensors, traced.layer, seen(picture), row=selection.row, column=selection.column,
-            cell=selection.cell, head=selection.head, key=selection.key, value=selection.value,
+            cell=cell, head=selection.head, key=selection.key, value=selection.value,
         )  # fmt: skip
     else:
         figure = plots.step_figure(
@@ -65,13 +73,23 @@ def _figure(selection: Selection, picture: images.Picture, traced: Traced, step:
 
 
 def _snippet(selection: Selection, traced: Traced, step: int | str) -> str:
-    write = exports.halves_snippet if step == "halves" else exports.snippet
-    return write(
-        network=loading.network_name(),
-        picture=images.expression(selection.image),
-        layer=selection.layer, width=traced.layer["width"],
-        row=selection.row, column=selection.column, head=selection.head,
-    )  # fmt: skip
+    where: dict[str, Any] = {
+        "network": loading.network_name(), "picture": images.expression(selection.image), "layer": selection.layer,
+        "width": traced.layer["width"], "row": selection.row, "column": selection.column, "head": selection.head,
+    }  # fmt: skip
+    if cell := _cell(selection, step):
+        return cell_program.snippet(**where, cell=cell, key=selection.key, value=selection.value)
+    return exports.halves_snippet(**where) if step == "halves" else exports.snippet(**where)
+
+
+def file_name(selection: Selection, step: int | str) -> str:
+    """Of an export, without its ending: layer, pixel, and what of it, so that no two views have one name."""
+    parts = ["lambda", selection.layer.replace(".", "_"), str(selection.row + 1), str(selection.column + 1)]
+    parts.append(str(step) if isinstance(step, str) else f"step{step}")
+    if cell := _cell(selection, step):
+        row = selection.head if cell == "output" else selection.key
+        parts += [cell, str(row + 1), str(selection.value + 1)]
+    return "_".join(parts)
 
 
 def downloads(selection: Selection, picture: images.Picture, traced: Traced, view: str = "") -> None:
@@ -81,6 +99,5 @@ def downloads(selection: Selection, picture: images.Picture, traced: Traced, vie
     """
     step = view or selection.step
     program = _snippet(selection, traced, step)
-    name = f"lambda_{selection.layer.replace('.', '_')}_{selection.row + 1}_{selection.column + 1}"
     figure = partial(_figure, selection, picture, traced, step)
-    popover(name, figure, traced.tensors, program, brought(selection, picture))
+    popover(file_name(selection, step), figure, traced.tensors, program, brought(selection, picture))

@@ -9,7 +9,18 @@ import pytest
 import torch
 from PIL import Image
 
-from explorer import attribution_exports, cell_figure, exports, images, plots, scope_exports, state
+from explorer import (
+    attribution_exports,
+    cell_figure,
+    cell_program,
+    exporting,
+    exports,
+    images,
+    plots,
+    scope_exports,
+    state,
+)
+from explorer.state import Selection
 from lambda_core import LambdaLayer, load_checkpoint, trace
 from lambda_core.data import prepare, square
 from tests.test_pages import start
@@ -155,6 +166,37 @@ def test_an_open_cell_has_a_figure_of_its_sum(traced, cell):
     figure = cell_figure.cell_figure(tensors, info, photo, **where)
     assert f"{expected:.4g}"[:5] in figure.get_suptitle()
     assert plots.save(figure, "png").startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize("cell", state.CELLS)
+def test_the_program_of_an_open_cell_prints_its_number_and_its_products(traced, capsys, cell):
+    tensors, info, _ = traced
+    where = {"head": 1, "cell": cell, "key": 2, "value": 4}
+    program = cell_program.snippet(
+        network="lambda_resnet_mini", picture=images.expression("cat"), layer=LAYER, width=info["width"], row=3,
+        column=5, **where,
+    )  # fmt: skip
+    exec(program, {})
+    number, *products = capsys.readouterr().out.splitlines()
+    weights, values, constant = cell_figure.terms(tensors, info, 3 * info["width"] + 5, **where)
+    title, _, shown = number.partition(" = ")
+    assert title == {"output": "y[2, 5]", "lambda": "λ[3, 5]"}.get(cell, title)
+    assert float(shown) == pytest.approx(float((weights * values).sum()) + constant, abs=1e-3)
+    largest = np.sort(np.abs(weights * values).ravel())[::-1]
+    assert [abs(float(line.rpartition("= ")[2])) for line in products] == pytest.approx(largest[:6], abs=1e-3)
+
+
+def test_exports_of_different_views_have_different_names():
+    views = [Selection(layer=LAYER, step=step) for step in range(9)]
+    views += [Selection(layer=LAYER, step=step, cell=cell) for step in (6, 7) for cell in state.CELLS]
+    views += [
+        Selection(layer=LAYER, step=6, cell="lambda", key=1),
+        Selection(layer=LAYER, step=6, cell="output", head=1),
+    ]
+    names = [exporting.file_name(view, view.step) for view in views] + [exporting.file_name(views[0], "halves")]
+    assert len(set(names)) == len(names)
+    open_cell = Selection(layer=LAYER, row=3, column=3, step=6, cell="lambda", key=2, value=4)
+    assert exporting.file_name(open_cell, 6) == "lambda_stages_2_0_mix_4_4_step6_lambda_3_5"
 
 
 def test_a_position_bias_is_part_of_a_cell():

@@ -183,3 +183,10 @@ def test_the_form_shows_the_numbers_of_the_layer():
     app = start(STEPS, row=1, column=1)
     captions = " ".join(caption.value for caption in app.caption)
     assert "y of head 1" in captions
+
+
+def test_the_program_of_an_open_cell_is_about_that_cell():
+    app = start(STEPS, step=6, cell="lambda", key=3, value=5, row=4, column=4)
+    assert any('print("λ[3, 5] ="' in code.value for code in app.code)
+    app = start(STEPS, step=2, cell="lambda")  # where the page opens no cell
+    assert any("y.tolist()" in code.value for code in app.code)
