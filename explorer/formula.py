@@ -1,13 +1,14 @@
 """The equations of a lambda layer beside their tensors and the code that computes them, on any page."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 from explorer.components.formula import formula
 from explorer.source import LETTERS, excerpt
 from lambda_core.engines import ENGINES, attention, einsum
 from lambda_core.functional import lambda_layer
+from lambda_core.switching import HALVES
 
 MEANING = {
     "b": "batch: pictures at once",
@@ -115,12 +116,36 @@ def _packed(equation: Equation) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def show(name: str, layer: Mapping[str, Any] | None = None) -> None:
-    """A section, closed at first, that opens at the equation `name`. layer: see `sizes`; without one, no sizes."""
+def built(layer: Mapping[str, Any]) -> tuple[str, ...]:
+    """The halves that a layer has, from `loading.describe`."""
+    return tuple(half for half in HALVES if layer[half])
+
+
+def equations(halves: Collection[str]) -> dict[str, Equation]:
+    """Those of a layer with these halves, by name: nothing of E where there is none, nothing of K̄ without content."""
+    if "position" in halves:
+        return {name: equation for name, equation in EQUATIONS.items() if name != "content" or "content" in halves}
+    output = replace(
+        EQUATIONS["output"], code=(lambda_layer,),
+        says="The query sums k away. There is no position half here: λ is the content lambda, for every n the same.",
+    )  # fmt: skip
+    return {"content": EQUATIONS["content"], "output": output} if "content" in halves else {}
+
+
+def show(name: str, layer: Mapping[str, Any] | None = None, halves: Collection[str] = HALVES) -> None:
+    """A section, closed at first, that opens at the equation `name`, or at the first where `name` is none of these.
+
+    layer: see `sizes`; without one, no sizes. halves: those of the layer, or of the lambda layers of a network; where
+    there are none, there is nothing to show.
+    """
+    offered = equations(built(layer) if layer else halves)
+    if not offered:
+        return
     formula(
         {
-            "open": name, "meaning": MEANING, "letters": LETTERS, "sizes": sizes(layer) if layer else None,
-            "equations": {key: _packed(equation) for key, equation in EQUATIONS.items()},
+            "open": name if name in offered else next(iter(offered)), "meaning": MEANING, "letters": LETTERS,
+            "sizes": sizes(layer) if layer else None,
+            "equations": {key: _packed(equation) for key, equation in offered.items()},
         },
         key="formula",
     )  # fmt: skip

@@ -7,6 +7,8 @@ import streamlit as st
 from explorer import loading, state
 from explorer.loading import LayerInfo
 from explorer.state import Selection
+from lambda_core.switching import HALVES
+from lambda_core.switching import halves as built_halves
 
 PILLS = 8  # more than these are a list to open
 
@@ -14,6 +16,12 @@ PILLS = 8  # more than these are a list to open
 def has_lambdas() -> bool:
     """Whether this session's network has a lambda layer."""
     return bool(loading.lambda_layers(loading.checkpoint().model))
+
+
+def halves() -> tuple[str, ...]:
+    """The halves that some lambda layer of this session's network has; none for a network without lambda layers."""
+    there = {half for names in built_halves(loading.checkpoint().model).values() for half in names}
+    return tuple(half for half in HALVES if half in there)
 
 
 def places() -> list[LayerInfo]:

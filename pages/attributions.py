@@ -39,7 +39,7 @@ attribution_checks.halves(question)
 
 st.subheader("Can a map be trusted?")
 attribution_checks.checks(question, list(found))
-formula.show("output")
+formula.show("output", halves=places.halves())
 
 sidebar.controls(selection)
 with st.sidebar:

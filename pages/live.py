@@ -91,6 +91,6 @@ st.caption(
     "Frames go to this app's own server and nowhere else. Each is answered and forgotten; "
     "only a frame that you freeze is kept, for as long as this page is open in your browser."
 )
-formula.show("attention", layer)
+formula.show("attention", layer, places.halves())
 sidebar.controls(selection)
 state.write_url(state.current())

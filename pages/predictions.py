@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from explorer import card, formula, networks, sidebar, state, verdict, whole_set
+from explorer import card, formula, networks, places, sidebar, state, verdict, whole_set
 
 PAGE = {
     "title": "Predictions", "group": "Inspect", "order": 1,
@@ -31,6 +31,6 @@ st.subheader("On the validation set")
 on_the_set()
 st.subheader("Model card")
 card.show(shown)
-formula.show("output")
+formula.show("output", halves=places.halves())
 sidebar.controls(selection)
 state.write_url(selection)

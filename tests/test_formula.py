@@ -1,6 +1,7 @@
 """The equations of the explorer: what they say is what the code shown beside them computes."""
 
 import inspect
+import json
 
 import pytest
 import torch
@@ -14,6 +15,8 @@ from explorer.source import LETTERS, excerpt
 from lambda_core import positions
 from lambda_core.engines import ENGINES, attention, einsum
 from lambda_core.functional import lambda_layer, normalize_keys
+from lambda_core.switching import HALVES
+from tests.test_pages import start
 
 SIZE, SIZES = (3, 4), {"b": 2, "h": 3, "k": 5, "v": 7, "u": 2, "n": 12, "m": 12}
 ONE_LINE = [name for name, equation in EQUATIONS.items() if equation.line]
@@ -115,3 +118,31 @@ def test_every_letter_has_a_meaning_and_the_component_is_one_module():
     js = assets()["js"]
     assert js.count("export default") == 1
     assert "import " not in js.replace("lambda_core import", "")
+
+
+def test_a_layer_without_a_half_has_no_equation_of_it():
+    assert formula.equations(HALVES) == EQUATIONS
+    assert "content" not in formula.equations(["position"]) and "position" in formula.equations(["position"])
+    assert formula.equations(()) == {}
+    of_content = formula.equations(["content"])
+    assert of_content and not any(symbol == "kernels" for one in of_content.values() for symbol, _ in one.tensors)
+    for equation in of_content.values():
+        assert any(f'"{equation.subscripts}"' in excerpt(function).text for function in equation.code)
+
+
+def offered(app):
+    """The section's equations, and the one that it opens at; None where the page has no section."""
+    drawn = [json.loads(one.proto.json) for one in app.get("bidi_component") if one.proto.component_name == "formula"]
+    return (set(drawn[0]["equations"]), drawn[0]["open"]) if drawn else None
+
+
+@pytest.mark.parametrize("page", ["scope", "live", "attributions", "predictions", "lambda_layer", "content_position"])
+def test_pages_show_equations_that_the_network_has(page):
+    names, opened = offered(start(f"../pages/{page}.py", network="micro_content", step=5))
+    assert names == {"content", "output"} and opened in names
+
+
+@pytest.mark.parametrize("page", ["live", "attributions", "predictions"])
+def test_a_network_without_lambda_layers_has_no_equations_of_them(page):
+    assert offered(start(f"../pages/{page}.py", network="resnet_small")) is None
+    assert offered(start(f"../pages/{page}.py")) is not None

@@ -50,7 +50,7 @@ export function createFormula(parent) {
     if (text === app.text) return;
     app.text = text;
     app.data = data;
-    if (data.open !== app.asked) app.name = app.asked = data.open; // the page asks for another one
+    if (data.open !== app.asked || !data.equations[app.name]) app.name = app.asked = data.open; // the page asks for another one
     draw();
   };
 
