@@ -26,46 +26,61 @@ def _button(question: Question, job: Job, label: str) -> Any:
     return None
 
 
+def _halves_heading(built: tuple[str, ...]) -> str:
+    """Heading and question, for the halves that the lambda layers have; the label of the button that answers it."""
+    if len(built) > 1:
+        st.subheader("Content or position?")
+        st.markdown(
+            "Each lambda layer adds two halves: what is in the picture (λᶜ) and where it lies (λᵖ). "
+            "How much of the logit came through each?"
+        )
+        return "Split the logit over the halves"
+    st.subheader("Layer by layer")
+    st.markdown(
+        f"The lambda layers of this network have one half, {built[0]} ({plots.SIGNS[built[0]]}). "
+        "How much of the logit came through each layer?"
+    )
+    return "Split the logit over the layers"
+
+
 def halves(question: Question) -> None:
     """How much of the logit came through λᶜ and λᵖ of each layer."""
-    if not places.has_lambdas():
+    built = places.halves()
+    if not built:
         st.caption("This network has no lambda layer, so there are no halves to split its answer over.")
         return
-    st.subheader("Content or position?")
-    st.markdown(
-        "Each lambda layer adds two halves: what is in the picture (λᶜ) and where it lies (λᵖ). "
-        "How much of the logit came through each?"
-    )
-    result = _button(question, HALVES, "Split the logit over the halves")
+    result = _button(question, HALVES, _halves_heading(built))
     if result is None:
         return
     titles = {info.path: info.title for info in loading.lambda_layers(loading.checkpoint().model)}
     shares = {titles[path]: found for path, found in result.value.items()}
     left, right = st.columns([3, 2], gap="large")
     left.plotly_chart(
-        plots.halves_figure(shares, theme.scheme()), config={"displayModeBar": False}, key="attribution_halves_plot"
-    )
+        plots.halves_figure(shares, theme.scheme(), built),
+        config={"displayModeBar": False}, key="attribution_halves_plot",
+    )  # fmt: skip
     here = result.value[question.layer]
     with right:
-        tiles = [
-            Tile(
-                f"Through {symbol}",
-                f"{titles[question.layer]}, {name}",
-                attributions.number(float(values.sum()), sign=True),
-                name,
-                values.numpy(),
-            )
-            for symbol, name, values in (("λᶜ", "content", here.content), ("λᵖ", "position", here.position))
-        ]
+        tiles = []
+        for half in built:
+            values = getattr(here, half)
+            size = attributions.number(float(values.sum()), sign=True)
+            where = f"{titles[question.layer]}, {half}"
+            tiles.append(Tile(f"Through {plots.SIGNS[half]}", where, size, half, values.numpy()))
         heat_maps(loading.jpeg(question.picture, SIDE), question.picture.title, tiles, key="attribution_halves_maps")
-    table = plots.halves_table(shares)
+    table = plots.halves_table(shares, built)
     columns = {name: st.column_config.NumberColumn(format="%+.3f") for name in table[0] if name != "Layer"}
     st.dataframe(table, hide_index=True, column_config=columns)
-    worst = max(abs(row["error"]) for row in table)
-    st.caption(
-        "λᶜ and λᵖ: integrated gradients along the straight path from zero to the layer's outputs, which must sum to "
-        f"the logit minus the logit without the layer; the largest error here is {worst:.3f}. "
-        "Without λᶜ, λᵖ: how the logit changes when that half alone is set to zero."
+    st.caption(_halves_caption(built, max(abs(row["error"]) for row in table)))
+
+
+def _halves_caption(built: tuple[str, ...], worst: float) -> str:
+    """What the numbers are, and how exact."""
+    signs = [plots.SIGNS[half] for half in built]
+    return (
+        f"{' and '.join(signs)}: integrated gradients along the straight path from zero to the layer's outputs, which "
+        f"must sum to the logit minus the logit without the layer; the largest error here is {worst:.3f}. "
+        f"Without {', '.join(signs)}: how the logit changes when that half alone is set to zero."
     )
 
 

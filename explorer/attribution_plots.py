@@ -1,7 +1,7 @@
 """Attributions as figures: plotly where people explore, matplotlib for paper and slides. No streamlit."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -9,8 +9,10 @@ from PIL import Image
 
 from explorer.theme import PALETTE
 from lambda_core.attribution import Curve, Halves
+from lambda_core.switching import HALVES
 
 HEIGHT = 300
+SIGNS = {"content": "λᶜ", "position": "λᵖ"}
 
 
 def _figure(scheme: str, x: str, y: str, **options: Any) -> Any:
@@ -63,12 +65,13 @@ def cascade_figure(names: Sequence[str], similarity: np.ndarray, scheme: str) ->
     return figure
 
 
-def halves_figure(shares: Mapping[str, Halves], scheme: str) -> Any:
-    """The two shares of each layer as bars, and their sum beside logit - silent as a mark."""
+def halves_figure(shares: Mapping[str, Halves], scheme: str, built: Collection[str] = HALVES) -> Any:
+    """The share of each half, of those that are `built`, as bars, and their sum beside logit - silent as a mark."""
     ink = PALETTE[scheme]
     titles = list(shares)
     figure = _figure(scheme, "", "logits", barmode="relative", bargap=0.45)
-    for half, name in (("content", "through λᶜ, content"), ("position", "through λᵖ, position")):
+    for half in (half for half in HALVES if half in built):
+        name = f"through {SIGNS[half]}, {half}"
         values = [float(getattr(found, half).sum()) for found in shares.values()]
         figure.add_bar(
             x=titles, y=values, name=name, marker={"color": ink[half]}, hovertemplate="%{y:+.3f}<extra></extra>"
@@ -81,24 +84,19 @@ def halves_figure(shares: Mapping[str, Halves], scheme: str) -> Any:
     return figure
 
 
-def halves_table(shares: Mapping[str, Halves]) -> list[dict[str, Any]]:
-    """A row a layer: shares, their sum, what it should be, the error, and the logit without either half.
+def halves_table(shares: Mapping[str, Halves], built: Collection[str] = HALVES) -> list[dict[str, Any]]:
+    """A row a layer: shares, their sum, what it should be, the error, and the logit without either half of `built`.
 
     To the three places that are printed, sum and error being those of the numbers printed: who adds them up finds them.
     """
-    rows = []
+    rows, there = [], [half for half in HALVES if half in built]
     for title, found in shares.items():
-        content, position = (round(float(half.sum()), 3) for half in (found.content, found.position))
-        whole = round(found.logit - found.silent, 3)
-        numbers = {
-            "λᶜ": content,
-            "λᵖ": position,
-            "λᶜ + λᵖ": content + position,
-            "logit − logit without the layer": whole,
-            "error": content + position - whole,
-            "without λᶜ": found.without_content - found.logit,
-            "without λᵖ": found.without_position - found.logit,
-        }
+        numbers = {SIGNS[half]: round(float(getattr(found, half).sum()), 3) for half in there}
+        total, whole = sum(numbers.values()), round(found.logit - found.silent, 3)
+        if len(there) > 1:
+            numbers[" + ".join(SIGNS[half] for half in there)] = total
+        numbers |= {"logit − logit without the layer": whole, "error": total - whole}
+        numbers |= {f"without {SIGNS[half]}": getattr(found, f"without_{half}") - found.logit for half in there}
         rows.append({"Layer": title, **{name: round(value, 3) or 0.0 for name, value in numbers.items()}})  # not -0.0
     return rows
 

@@ -15,9 +15,14 @@ def _pair(rows: Sequence[tuple[float, str, str]], ink: Mapping[str, str]) -> str
     )
 
 
+def sized(size: float, digits: int = 1) -> str:
+    """A size with so many decimals, or with two figures where these would leave hardly anything: 7.7, 0.0046."""
+    return f"{size:.{digits}f}" if not size or size >= 10**-digits else f"{size:#.2g}"
+
+
 def size_bars(sizes: Mapping[str, float], most: float, scheme: str = "light") -> str:
     """A bar for each half of one layer, `most` being the full width."""
-    rows = [(size / (most or 1), f"{size:.1f}", half) for half, size in sizes.items()]
+    rows = [(size / (most or 1), sized(size), half) for half, size in sizes.items()]
     return f'<div class="bars"><div class="pair">{_pair(rows, PALETTE[scheme])}</div></div>'
 
 

@@ -4,7 +4,7 @@ from html import escape
 
 import streamlit as st
 
-from explorer import accuracy, bars, halves, images, loading, state, theme, tour, words
+from explorer import accuracy, bars, halves, images, loading, places, state, theme, tour, words
 from explorer.halves import Off
 from lambda_core.switching import HALVES
 
@@ -63,6 +63,20 @@ def _write_url(off: Off) -> None:
             st.query_params.pop(OFF)
 
 
+def presets() -> dict[str, tuple[str, ...]]:
+    """The halves that stay on, by name: of a network with one half, all on and all off."""
+    there = set(places.halves())
+    return {name: on for name, on in PRESETS.items() if set(on) <= there}
+
+
+def about() -> str:
+    """What switching a half off means for this network."""
+    off = "A half that is off gives zeros; all weights stay as they were trained. Watch what the network then makes of "
+    if len(places.halves()) > 1:
+        return f"{off}the picture: how much does it rely on what there is, how much on where it lies?"
+    return f"{off}the picture. Its lambda layers have one half each: a layer without it passes nothing on."
+
+
 def _preset(on: tuple[str, ...]) -> None:
     for path, names in halves.there().items():
         for half in names:
@@ -72,7 +86,7 @@ def _preset(on: tuple[str, ...]) -> None:
 def table(picture: images.Picture) -> None:
     """A row a layer: a switch for each half, and how large the half's output is on this picture."""
     with st.container(horizontal=True, gap="small"):
-        for name, on in PRESETS.items():
+        for name, on in presets().items():
             st.button(name, key=f"preset_{name}", on_click=_preset, args=(on,))
     sizes = halves.sizes(picture)
     most = max((size for of_layer in sizes.values() for size in of_layer.values()), default=1.0)
@@ -88,7 +102,8 @@ def table(picture: images.Picture) -> None:
                 else:
                     st.caption(f"no {half}", width=98)
             st.html(bars.size_bars(of_layer, most, theme.scheme()), width=180)
-    st.caption("Bars: size (root mean square) of what each half gives on this picture, content above position.")
+    order = ", content above position" if len(places.halves()) > 1 else ""
+    st.caption(f"Bars: size (root mean square) of what each half gives on this picture{order}.")
 
 
 def answers(picture: images.Picture, off: Off) -> None:

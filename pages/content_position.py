@@ -18,10 +18,7 @@ halves.links(selection, traced)
 formula.show("content", traced.layer)
 
 st.subheader("Switch a half off")
-st.markdown(
-    "A half that is off gives zeros; all weights stay as they were trained. Watch what the network then makes of the "
-    "picture: how much does it rely on what there is, how much on where it lies?"
-)
+st.markdown(switches.about())
 switches.arrive()
 switches.show(picture)
 sidebar.controls(selection)

@@ -338,3 +338,29 @@ def test_the_program_runs(capsys):
     exec(compile(program, "maps.py", "exec"), {})
     said = capsys.readouterr().out
     assert len(re.findall("hottest at row", said)) == 2 and "position" in said
+
+
+@pytest.mark.parametrize(("network", "half"), [("micro_content", "content"), ("micro_position", "position")])
+def test_a_network_with_one_half_has_nothing_of_the_other(monkeypatch, network, half):
+    fast(monkeypatch)
+    split = Halves(torch.ones(8, 8), torch.zeros(8, 8), 2.0, 1.0, 1.5, 1.2)
+    monkeypatch.setitem(
+        attributions.WORK, "halves",
+        lambda *_: {info.path: split for info in loading.lambda_layers(load_checkpoint(network).model)},
+    )  # fmt: skip
+    app = start(PAGE, network=network)
+    assert "two halves" not in " ".join(text.value for text in app.markdown)
+    assert app.button(key="attribution_halves").label == "Split the logit over the layers"
+    app.button(key="attribution_halves").click().run()
+    assert not app.exception
+    sign, other = ("λᶜ", "λᵖ") if half == "content" else ("λᵖ", "λᶜ")
+    columns = list(app.dataframe[0].value.columns)
+    assert sign in columns and not any(other in name for name in columns)
+    assert not any(other in caption.value for caption in app.caption)
+
+
+def test_the_table_of_one_half_adds_up():
+    split = Halves(torch.full((2, 2), 0.25), torch.zeros(2, 2), 2.0, 1.0, 1.5, 1.2)
+    row = attribution_plots.halves_table({"Stage 3": split}, ["content"])[0]
+    assert (row["λᶜ"], row["error"], row["without λᶜ"]) == (1.0, 0.0, -0.5)
+    assert len(attribution_plots.halves_figure({"Stage 3": split}, "light", ["content"]).data) == 2

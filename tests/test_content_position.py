@@ -86,7 +86,7 @@ def test_the_browser_agrees_with_pytorch(name, modules):
         np.testing.assert_allclose(found["share"][half], shares[half].ravel(), atol=1e-5)
     assert not found["boxes"] and not found["misses"]
     assert all(scale > 0 for row in found["scales"].values() for scale in row.values())
-    for text in found["texts"]:
+    for text in [*found["texts"], *found["tips"], *found["legends"]]:
         assert text.strip() and not re.search(r"undefined|NaN|null|\[object|Infinity", text), text
 
 
@@ -104,6 +104,32 @@ def test_a_layer_with_one_half_says_so(modules):
         found = in_the_browser(name, tensors, settings, modules)
         assert any(f"without the {missing}" in text for text in found["texts"])
         assert found["tasks"] in (["halves_drag", "halves_heads"], ["halves_drag"])
+        assert any("It is read with" in text for text in found["texts"])
+        assert not any("Both are read" in text or "share of" in text for text in found["texts"])
+        assert not any(missing.split()[0] in text for text in found["tips"])
+
+
+def test_the_einsum_lines_name_the_axes_that_the_tensors_have(modules):
+    for name, axes in (("plain", ("mk", "nmk")), ("intra_depth", ("mku", "nmku"))):
+        _, tensors, settings, _ = with_outputs(name)
+        found = in_the_browser(name, tensors, settings, modules)
+        lines = next(re.sub("<[^>]*>", "", text) for text in found["texts"] if "einsum" in text)
+        assert all(f'einsum("nhk,{of}->nhm"' in lines for of in axes)
+
+
+def test_numbers_of_a_layer_with_small_weights_are_not_zero(modules):
+    _, tensors, settings, _ = with_outputs("plain")
+    small = ("v", "content_lambda", "content_output", "position_output", "output")
+    found = in_the_browser("small", {n: t * 1e-4 if n in small else t for n, t in tensors.items()}, settings, modules)
+    shown = [re.sub("<[^>]*>", " ", text) for text in (found["texts"][0], found["legends"][0], found["legends"][-1])]
+    sizes = re.search(r"size of.*?here (.*?) largest", shown[0])[1].split()
+    ends = re.findall(r"(−\S+)\s+0\s+(\S+)", shown[1])
+    assert len(ends) == 7 and len(sizes) == 2
+    for text in [*sizes, *(end for both in ends for end in both), shown[2].split()[-1]]:
+        assert re.search("[1-9]", text), text
+    assert re.search(r"content −?0\.0+[1-9]|content .*10⁻", found["tips"][2])
+    assert bars.sized(0.0046) == "0.0046" and bars.sized(7.70) == "7.7" and bars.sized(0.0) == "0.0"
+    assert "0.0046" in bars.size_bars({"content": 0.0046}, 0.0046)
 
 
 def test_the_component_is_whole_and_local(tmp_path):
@@ -176,7 +202,9 @@ def test_a_network_with_one_half_works(tmp_path, monkeypatch):
     app.file_uploader(key="network_file").upload("one.safetensors", content, "application/octet-stream").run()
     assert not app.exception and "your network" in said(app)
     assert not any(toggle.key.endswith("_position") for toggle in app.toggle)
-    press(app, "preset_Position only")
+    presets = [button.key for button in app.button if button.key and button.key.startswith("preset_")]
+    assert presets == ["preset_Content only", "preset_Neither"]
+    press(app, "preset_Neither")
     assert "content off everywhere" in answer_of(app)
     assert "<b>" not in answer_of(app).replace("<b>Still", "").replace("<b>&lt;", "").replace("<b>!", "").replace(
         "<b>c", ""

@@ -6,11 +6,12 @@ import { HALVES, createHalves, createHalvesCheck } from "./halves_canvas/halves.
 import { layoutHalves, hitHalves, nearestPosition } from "./halves_canvas/layout.js";
 import { buildTasks } from "./halves_canvas/tasks.js";
 import { tipText } from "./halves_canvas/draw.js";
+import { checkHtml } from "./lambda_canvas/panels.js";
 import * as words from "./halves_canvas/words.js";
 
 const bytes = new Uint8Array(readFileSync(process.argv[2])), { header, start } = readHeader(bytes);
 const tensors = readTensors(bytes, header, start), model = buildModel(header.layer, tensors), live = createHalves(model, tensors);
-const pixels = [], texts = [], boxes = [], misses = [], state = { head: model.heads - 1, scale: "own", hover: null, dragging: false }, app = { model, live, state };
+const pixels = [], texts = [], tips = [], boxes = [], misses = [], state = { head: model.heads - 1, scale: "own", hover: null, dragging: false }, app = { model, live, state };
 live.move(0);
 live.hold();
 const content = [];
@@ -20,7 +21,7 @@ for (let n = 0; n < model.N; n++) {
   pixels.push({ content: half("content"), position: half("position"), output: [...live.output] });
   content.push(live.change("content"));
   texts.push(words.sharesHtml(app));
-  for (const kind of ["share", "weights", "lambda", "output"]) texts.push(tipText({ ...app, state: { ...state, hover: { kind, row: 0, col: n % model.V, position: n } } }));
+  for (const kind of ["share", "weights", "lambda", "output"]) tips.push(tipText({ ...app, state: { ...state, hover: { kind, row: 0, col: n % model.V, position: n } } }));
 }
 const tasks = buildTasks(model, live.share);
 texts.push(words.headlineOf(model), words.aboutHtml(model, tasks), words.formulaHtml(model), words.kickHtml(model.layer), words.choices(app).scale);
@@ -38,7 +39,10 @@ for (const width of [340, 372, 560, 720, 980, 1152, 1440]) for (const room of [4
   }
   if (nearestPosition(layout, model, -50, -50) !== 0 || nearestPosition(layout, model, 1e5, 1e5) !== model.N - 1) misses.push([width, "outside"]);
 }
+const css = Array(256).fill("#000"), palette = { map: { content: { css }, position: { css }, output: { css } } };
+const legends = ["own", "one"].map((scale) => words.scalesHtml({ ...app, palette, state: { ...state, scale } }));
 const check = createHalvesCheck(model, tensors);
 while (!check.run(50));
+legends.push(checkHtml(check.result));
 const share = { content: [...live.share.content], position: [...live.share.position], whole: live.share.whole };
-console.log(JSON.stringify({ pixels, texts, boxes, misses, share, content, scales: live.scales, tasks: tasks.map((task) => task.id), check: check.result }));
+console.log(JSON.stringify({ pixels, texts, tips, legends, boxes, misses, share, content, scales: live.scales, tasks: tasks.map((task) => task.id), check: check.result }));

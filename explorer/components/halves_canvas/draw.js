@@ -6,12 +6,12 @@ import { cellBox, windowBox, outline, drawPixelRing, drawWindowFrame } from "../
 import { drawLabel } from "../lambda_canvas/lettering.js";
 import { drawAxisParts } from "../lambda_canvas/axis_marks.js";
 import { litAxes } from "./axes.js";
-import { number } from "../lambda_canvas/symbols.js";
+import { sized } from "../lambda_canvas/symbols.js";
 
 const S = (symbol, parts) => ({ symbol, parts });
 const LAMBDA = { content: "contentLambda", position: "positionLambda" }, WEIGHTED = { content: "keys", position: "kernels" }, SCRIPT = { content: "c", position: "p" };
 export const percent = (share) => `${(100 * share).toFixed(share < 0.0995 ? 1 : 0)} %`;
-const built = (model, half) => (half === "content" ? model.hasContent : model.hasPosition);
+export const built = (model, half) => (half === "content" ? model.hasContent : model.hasPosition);
 
 // The scale of a row of the view: its own for each half, or one for both.
 export function scaleOf({ live, state }, row, half) {
@@ -77,30 +77,31 @@ function drawColumn(app, half) {
   const label = (box, runs, style) => drawLabel(ctx, palette, { x: box.x, y: box.y - 9, runs, ...style }), right = (box, text, style) => label({ x: box.x + box.w, y: box.y }, [text], { align: "right", ...style });
   const stamp = half === "content" ? `${themeKey}${state.scale}` : `${themeKey}${state.scale}${live.version}`, narrow = !layout.wide;
   label(boxes.lambda, [S(LAMBDA[half]), half]);
-  const moved = live.moved ? `${narrow ? "Δ" : "changed by"} ${number(live.change(half))}` : "";
+  const moved = live.moved ? `${narrow ? "Δ" : "changed by"} ${sized(live.change(half))}` : "";
   right(boxes.lambda, built(model, half) ? moved : "not built", { faint: true });
   drawMatrix(app, boxes.lambda, { name: `${half} lambda`, data: lambda, rows: K, cols: V, ramp: half, scale: scaleOf(app, "lambda", half), stamp });
   label(boxes.weights, [S("query"), "· ", S(WEIGHTED[half]), `head ${state.head + 1}`]); // on the left: at the right it reads on into "share of"
   drawOnPhoto(app, boxes.weights, { name: `${half} weights`, ramp: palette.photo[half], data: weights, offset: state.head * N, scale: scaleOf(app, "weights", half), stamp: `${themeKey}${state.scale}${live.version}h${state.head}` });
   label(boxes.share, ["share of ", S("output")]);
-  right(boxes.share, percent(live.share[half][live.n]), { tensor: half, bold: true });
+  if (built(model, half)) right(boxes.share, percent(live.share[half][live.n]), { tensor: half, bold: true });
   drawOnPhoto(app, boxes.share, { name: `${half} share`, ramp: palette.photo[half], data: live.share[half], offset: 0, scale: 1, stamp: themeKey });
   label(boxes.output, [S("output", { tensor: half, sup: SCRIPT[half], sub: "n" })]);
   if (boxes.w > 240) right(boxes.output, `${heads} ${heads > 1 ? "heads" : "head"} × ${V} values`, { faint: true });
   drawMatrix(app, boxes.output, { name: `${half} output`, data: output, rows: heads, cols: V, ramp: half, scale: scaleOf(app, "output", half), stamp: `${themeKey}${state.scale}${live.version}` });
-  headFrame(app, boxes.output);
+  if (built(model, half)) headFrame(app, boxes.output);
   if (half === "position" && model.windowed) drawWindowFrame(ctx, palette, windowBox(model, boxes.weights, live.n), true);
 }
 
 function drawSum(app) {
   const { ctx, palette, model, live, layout, themeKey, state } = app, { V, heads } = model, box = layout.sum, middle = box.y + box.h / 2;
-  drawLabel(ctx, palette, { x: box.x, y: box.y - 9, runs: [S("output"), "= ", S("output", { tensor: "content", sup: "c", sub: "n" }), "+ ", S("output", { tensor: "position", sup: "p", sub: "n" })] });
+  const there = HALVES.filter((half) => built(model, half)), terms = there.flatMap((half, i) => [i ? "+ " : "= ", S("output", { tensor: half, sup: SCRIPT[half], sub: "n" })]);
+  drawLabel(ctx, palette, { x: box.x, y: box.y - 9, runs: [S("output"), ...terms] });
   drawMatrix(app, box, { name: "sum", data: live.output, rows: heads, cols: V, ramp: "output", scale: scaleOf(app, "output", "sum"), stamp: `${themeKey}${state.scale}${live.version}` });
   headFrame(app, box);
   if (!layout.wide || layout.gap < 24) return;
   const { content, position } = layout;
-  arrow(ctx, palette.colour.content, content.output.x + content.output.w + 5, box.x - 6, middle);
-  arrow(ctx, palette.colour.position, position.output.x - 5, box.x + box.w + 6, middle);
+  if (model.hasContent) arrow(ctx, palette.colour.content, content.output.x + content.output.w + 5, box.x - 6, middle);
+  if (model.hasPosition) arrow(ctx, palette.colour.position, position.output.x - 5, box.x + box.w + 6, middle);
 }
 
 function arrow(ctx, colour, from, to, y) {
@@ -164,11 +165,11 @@ function drawHover({ ctx, palette, model, layout, state: { hover } }) {
 }
 
 export function tipText({ model, live, state: { hover, head } }) {
-  const { N, V } = model, both = (read) => HALVES.map((half) => `${half} ${read(half)}`).join("   ");
-  if (hover.kind === "photo") return "";
+  const { N, V } = model, both = (read) => HALVES.filter((half) => built(model, half)).map((half) => `${half} ${read(half)}`).join("   ");
+  if (hover.kind === "photo" || (hover.half && !built(model, hover.half))) return "";
   if (hover.kind === "share") return both((half) => percent(live.share[half][hover.position]));
-  if (hover.kind === "weights") return both((half) => number(live.halves[half].weights[head * N + hover.position], 4));
+  if (hover.kind === "weights") return both((half) => sized(live.halves[half].weights[head * N + hover.position], 4));
   const cell = hover.row * V + hover.col;
-  if (hover.kind === "lambda") return `k ${hover.row + 1}  v ${hover.col + 1}   ${both((half) => number(live.halves[half].lambda[cell]))}`;
-  return `head ${hover.row + 1}  v ${hover.col + 1}   ${both((half) => number(live.halves[half].output[cell]))}   sum ${number(live.output[cell])}`;
+  if (hover.kind === "lambda") return `k ${hover.row + 1}  v ${hover.col + 1}   ${both((half) => sized(live.halves[half].lambda[cell]))}`;
+  return `head ${hover.row + 1}  v ${hover.col + 1}   ${both((half) => sized(live.halves[half].output[cell]))}   sum ${sized(live.output[cell])}`;
 }

@@ -1,5 +1,5 @@
 // The HTML around the stage, as strings. No numbers are computed here.
-import { axesOf, sym, number, signed, scientific, thousands, CELL_SYMBOL, CELL_TENSOR } from "./symbols.js";
+import { axesOf, sym, number, signed, scientific, thousands, CELL_SYMBOL, CELL_TENSOR, sized } from "./symbols.js";
 import { glyph, playIcon } from "./glyphs.js";
 
 export function pageHtml() {
@@ -133,7 +133,7 @@ export function legendsHtml(model, palette, step, cell) {
 }
 
 export function ticks(scale) {
-  const text = scale.toFixed(scale >= 10 ? 0 : scale >= 0.3 ? 1 : scale >= 0.02 ? 2 : 3);
+  const text = sized(scale, scale >= 10 ? 0 : scale >= 0.3 ? 1 : scale >= 0.02 ? 2 : 3);
   return [`−${text}`, "0", text];
 }
 
@@ -149,7 +149,7 @@ export function choiceHtml(names, chosen, attribute) {
 export function checkHtml(result) {
   if (!result.done) return "<span>check against PyTorch</span><b>checking…</b>";
   const wrong = !(result.maxDelta <= 1e-3 * Math.max(1, result.maxAbs));
-  return `<span>${wrong ? "this page disagrees with PyTorch:" : "check against PyTorch:"} <span class="keep">max |Δ|</span></span><b class="${wrong ? "wrong" : ""}">${scientific(result.maxDelta)}</b><span class="scope">over ${thousands(result.count)} outputs of size up to ${result.maxAbs.toFixed(1)}</span>`;
+  return `<span>${wrong ? "this page disagrees with PyTorch:" : "check against PyTorch:"} <span class="keep">max |Δ|</span></span><b class="${wrong ? "wrong" : ""}">${scientific(result.maxDelta)}</b><span class="scope">over ${thousands(result.count)} outputs of size up to ${sized(result.maxAbs, 1)}</span>`;
 }
 
 export function whereHtml(model, n, pinned, what) {

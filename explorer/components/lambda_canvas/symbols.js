@@ -65,6 +65,12 @@ export function number(x, digits = 3) {
   return (x < 0 && +text !== 0 ? "−" : "") + text;
 }
 export const signed = (x, digits = 3) => (x < 0 ? "−" : "+") + Math.abs(x).toFixed(digits);
+// With so many decimals, or with two figures where these would leave hardly anything: 7.70, 0.0046, 4.6 × 10⁻⁶.
+export function sized(x, digits = 3) {
+  const size = Math.abs(x);
+  if (!size || size >= 10 ** -digits) return number(x, digits);
+  return (x < 0 ? "−" : "") + (size < 1e-4 ? scientific(size) : size.toPrecision(2));
+}
 export const thousands = (x) => x.toLocaleString("en-US");
 export const times = (...sizes) => `<span class="keep">${sizes.join(" × ")}</span>`;
 

@@ -1,6 +1,6 @@
 // The HTML around the stage: built once, each part written only when it changes.
 import { choiceHtml, legend, ticks, SIGNS } from "../lambda_canvas/panels.js";
-import { sym, scientific, thousands, escapeHtml } from "../lambda_canvas/symbols.js";
+import { sym, scientific, sized, thousands, escapeHtml } from "../lambda_canvas/symbols.js";
 import { headlineOf, paragraphs, taskList, mathOf, sideOf, answersOf, placeOf } from "./words.js";
 
 const OVERLAYS = [["layer", "Footprint", "output"], ["image", "In pixels", "output"], ["weights", "Weights", "position"], ["change", "Change", "output"], ["photo", "Photo", "ink"]];
@@ -95,7 +95,7 @@ export function createScopePage(parent) {
       if (!model.hasPosition) return write(".check", "<span>no window to check: this layer has no position half</span>");
       if (!check) return write(".check", "<span>check against PyTorch</span><b>measuring…</b>");
       const wrong = !(check.maxDelta <= 1e-3 * Math.max(1, check.maxAbs));
-      write(".check", `<span>${wrong ? "this page disagrees with PyTorch:" : "window weights against autograd:"} <span class="keep">max |Δ|</span></span><b class="${wrong ? "wrong" : ""}">${scientific(check.maxDelta)}</b><span>over ${thousands(check.count)} weights of size up to ${check.maxAbs.toFixed(2)}</span>`);
+      write(".check", `<span>${wrong ? "this page disagrees with PyTorch:" : "window weights against autograd:"} <span class="keep">max |Δ|</span></span><b class="${wrong ? "wrong" : ""}">${scientific(check.maxDelta)}</b><span>over ${thousands(check.count)} weights of size up to ${sized(check.maxAbs, 2)}</span>`);
     },
   };
 }
