@@ -135,10 +135,8 @@ def show(picture: images.Picture) -> None:
     off = chosen()
     with row.container(width=480):
         answers(picture, off)
-        done = TASK in tour.done()
-        st.markdown(
-            f"{':material/check_circle:' if done else ':material/radio_button_unchecked:'} **Try it:** find the fewest "
-            "switches that change the answer."
-        )
+        if TASK in tour.done() or TASK not in tour.closed():
+            icon = tour.ICONS[TASK in tour.done()]
+            st.markdown(f"{icon} **Try it:** find the fewest switches that change the answer.")
     accuracy.show(off)
     _write_url(off)

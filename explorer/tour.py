@@ -41,6 +41,11 @@ def tasks() -> list[Task]:
     return [task for task in TASKS if (navigation.PAGES / f"{task.page}.py").is_file()]
 
 
+def possible() -> list[Task]:
+    """Those that this session's network allows, or that are done."""
+    return [task for task in tasks() if task.name in done() or task.name not in closed()]
+
+
 def done() -> set[str]:
     """Names of what this session has done."""
     return st.session_state.setdefault(DONE, set())
@@ -105,12 +110,12 @@ def line(page: str) -> Iterator[None]:
 
 def _sentence(place: st.delta_generator.DeltaGenerator, page: str, before: set[str], again: bool = False) -> None:
     """Into `place`. before: what was done when this run began. again: it stands there already, in this run."""
-    task, known = next_task(page), {task.name for task in tasks()}
+    task, known = next_task(page), {task.name for task in possible()}
     count = f"{len(done() & known)} of {len(known)}"
     fresh = bool((done() - before) & known)
     if task is None:
         place.empty()  # where the network closes the rest
-        if known <= done():
+        if len(known) == len(tasks()):
             place.markdown(f"{ICONS[True]} **The tour is done,** all {len(known)} tasks.")
         return
     words = f"{ICONS[True]} {count} done. **Next:** {task.text}" if fresh else f"**Tour, {count} done.** {task.text}"
@@ -129,9 +134,13 @@ def _sentence(place: st.delta_generator.DeltaGenerator, page: str, before: set[s
 
 def show(selection: Selection) -> None:
     """The tasks with a tick on those done."""
-    there = tasks()
+    there = possible()
     st.subheader("Try it, one step at a time")
-    st.caption(f"{sum(task.name in done() for task in there)} of {len(there)} done. Each notices by itself.")
+    left = len(tasks()) - len(there)
+    st.caption(
+        f"{sum(task.name in done() for task in there)} of {len(there)} done. Each notices by itself."
+        + f" Left out: {left}, which this network does not allow." * bool(left)
+    )
     for number, task in enumerate(there, start=1):
         st.page_link(
             f"../pages/{task.page}.py", label=f"{number}. {task.text}", icon=ICONS[task.name in done()],

@@ -3,6 +3,7 @@
 import streamlit as st
 
 from explorer import (
+    allowed,
     attribution_brush,
     attribution_checks,
     attribution_exports,
@@ -20,6 +21,7 @@ PAGE = {
 
 selection = places.fitted(sidebar.existing(needs_layer=False))
 picture = sidebar.picture(selection)
+allowed.note()
 
 st.title("Which part of the picture made it say so?")
 question = attribution_view.ask(selection, picture)

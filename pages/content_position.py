@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from explorer import canvas, controls, exporting, formula, halves, loading, sidebar, state, switches
+from explorer import allowed, canvas, controls, exporting, formula, halves, loading, sidebar, state, switches
 
 PAGE = {
     "title": "Content against position", "group": "Understand", "order": 2,
@@ -11,6 +11,7 @@ PAGE = {
 
 selection = sidebar.existing()
 picture = sidebar.picture(selection)
+allowed.note()
 traced = loading.traced(picture, selection.layer)
 selection = canvas.fitted(selection, traced)
 halves.show(picture, traced, key="halves")

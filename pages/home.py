@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from explorer import canvas, formula, loading, sidebar, state, tour
+from explorer import allowed, canvas, formula, loading, sidebar, state, tour
 
 PAGE = {
     "title": "Home", "group": "", "order": 0,
@@ -11,6 +11,7 @@ PAGE = {
 
 selection = sidebar.existing()
 picture = sidebar.picture(selection)
+allowed.note()
 traced = loading.traced(picture, selection.layer)
 selection = canvas.fitted(selection, traced)
 

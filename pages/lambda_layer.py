@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from explorer import canvas, controls, exporting, formula, loading, sidebar, state
+from explorer import allowed, canvas, controls, exporting, formula, loading, sidebar, state
 
 PAGE = {
     "title": "Step through a layer", "group": "Understand", "order": 1,
@@ -11,6 +11,7 @@ PAGE = {
 
 selection = sidebar.existing()
 picture = sidebar.picture(selection)
+allowed.note()
 traced = loading.traced(picture, selection.layer)
 selection = canvas.fitted(selection, traced)
 canvas.show(picture, traced, key="steps")

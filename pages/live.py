@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import streamlit as st
 
-from explorer import canvas, formula, live, loading, navigation, places, sidebar, state
+from explorer import allowed, canvas, formula, live, loading, navigation, places, sidebar, state
 from explorer.look import OVERLAYS, PINNED
 
 PAGE = {
@@ -69,6 +69,7 @@ def stage() -> None:
 
 selection = places.fitted(sidebar.existing(needs_layer=False))
 picture = sidebar.picture(selection)
+allowed.note()
 heads, layer, lambdas = 1, None, places.has_lambdas()
 if lambdas:
     traced = loading.traced(picture, selection.layer)

@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from explorer import card, formula, networks, places, sidebar, state, verdict, whole_set
+from explorer import allowed, card, formula, networks, places, sidebar, state, verdict, whole_set
 
 PAGE = {
     "title": "Predictions", "group": "Inspect", "order": 1,
@@ -11,6 +11,7 @@ PAGE = {
 
 selection = sidebar.existing(needs_layer=False)
 picture = sidebar.picture(selection)
+allowed.note()
 
 st.title("What the network answers")
 with st.container(horizontal=True, gap="large"):

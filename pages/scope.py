@@ -2,7 +2,18 @@
 
 import streamlit as st
 
-from explorer import canvas, formula, loading, scope_exports, scope_kernels, scope_sections, scoping, sidebar, state
+from explorer import (
+    allowed,
+    canvas,
+    formula,
+    loading,
+    scope_exports,
+    scope_kernels,
+    scope_sections,
+    scoping,
+    sidebar,
+    state,
+)
 
 PAGE = {
     "title": "Scope", "group": "Understand", "order": 3,
@@ -11,6 +22,7 @@ PAGE = {
 
 selection = sidebar.existing()
 picture = sidebar.picture(selection)
+allowed.note()
 traced = loading.traced(picture, selection.layer)
 selection = scoping.fitted(canvas.fitted(selection, traced), traced)
 found = scoping.show(picture, traced, selection)

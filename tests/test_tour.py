@@ -7,6 +7,7 @@ import pytest
 
 from explorer import canvas, navigation, tour
 from explorer.tour import TASKS
+from lambda_core import build, save_checkpoint
 from tests.test_pages import start
 
 NAMED = re.compile(r"""(?:id: "|tick\("|done\(\)\.add\("|TASK = ")([\w-]+)\"""")
@@ -80,6 +81,33 @@ def test_what_the_network_does_not_allow_is_not_proposed(page, words):
     assert not app.exception and not [text for text in said_above(app) if words in text]
     app.selectbox(key="network_choice").set_value("lambda_resnet_mini").run()
     assert [text for text in said_above(app) if words in text]
+
+
+def test_the_first_page_lists_what_the_network_allows():
+    app = start(network="micro_content")
+    listed = [link.label for link in app.get("page_link") if re.match(r"\d\. ", link.label)]
+    assert len(listed) == 6 and not [text for text in listed if "one table stays" in text or "3 × 3" in text]
+    assert any(caption.value.startswith("0 of 6 done") and "3, which" in caption.value for caption in app.caption)
+    app.selectbox(key="network_choice").set_value("lambda_resnet_mini").run()
+    assert any(caption.value.startswith("0 of 9 done") for caption in app.caption)
+
+
+def test_an_answer_that_cannot_change_is_nobodys_task(tmp_path):
+    overrides = {"num_classes": 1}
+    file = tmp_path / "one.safetensors"
+    save_checkpoint(
+        file, build("lambda_resnet_mini", **overrides), classes=("all",),
+        architecture={"name": "lambda_resnet_mini", "overrides": overrides},
+        preprocess={"size": 64, "mean": [0.5] * 3, "std": [0.5] * 3},
+    )  # fmt: skip
+    app = start("../pages/content_position.py")
+    assert any("fewest" in text.value for text in app.markdown)
+    upload = app.file_uploader(key="network_file")
+    upload.upload("one.safetensors", file.read_bytes(), "application/octet-stream").run()
+    assert not app.exception and not any("fewest" in text.value for text in app.markdown)
+    assert not [text for text in said_above(app) if "Switch halves off" in text]
+    app.switch_page("../pages/home.py").run()
+    assert not [link for link in app.get("page_link") if "Paint over" in link.label or "Switch halves" in link.label]
 
 
 def test_where_the_network_closes_the_rest_nothing_is_said():
