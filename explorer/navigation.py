@@ -7,6 +7,7 @@ from pathlib import Path
 
 PAGES = Path(__file__).parent.parent / "pages"
 GROUPS = ("", "Understand", "Measure", "Inspect", "Train")
+NAME = "Lambda explorer"
 KEYS = {"title", "group", "order", "about"}
 
 
@@ -22,6 +23,11 @@ class PageInfo:
     group: str
     order: int
     about: str
+
+
+def tab_title(page: PageInfo) -> str:
+    """What the browser calls the page, in a tab and in its history: "Scope · Lambda explorer"."""
+    return f"{page.title} · {NAME}" if page.group else NAME
 
 
 def find(folder: Path = PAGES) -> list[PageInfo]:

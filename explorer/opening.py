@@ -21,7 +21,6 @@ ONE_ENTRY_A_PAGE = """
 }
 """
 EARLY = "lambda_layer"  # the page whose picture the cover draws
-NAME = "Lambda explorer"  # on the cover of the home page
 
 
 def head() -> bytes:
@@ -49,7 +48,7 @@ def cover(page: navigation.PageInfo) -> bytes:
         light=theme.css_properties("light"),
         dark=theme.css_properties("dark"),
         logo=(ASSETS / "logo.svg").read_text(),
-        title=escape(page.title if page.group else NAME),
+        title=escape(page.title if page.group else navigation.NAME),
         about=escape(page.about),
         ask=early.ask() if page.path.stem == EARLY else "",
     )

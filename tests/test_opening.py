@@ -59,7 +59,7 @@ def test_a_cover_says_what_the_page_is_and_escapes_it():
     page = navigation.PageInfo(Path("new.py"), "A < B", "Measure", 1, "It's <i>new</i>.")
     text = opening.cover(page).decode()
     assert "<h1>A &lt; B</h1>" in text and "&lt;i&gt;new" in text and "<i>" not in text
-    assert f"<h1>{opening.NAME}</h1>" in cover_of("home").decode()
+    assert f"<h1>{navigation.NAME}</h1>" in cover_of("home").decode()
 
 
 def test_what_the_cover_asks_for_comes_before_the_clients_files_and_is_escaped():

@@ -64,6 +64,27 @@ def modules(tmp_path_factory):
     return folder
 
 
+@pytest.mark.parametrize(
+    ("size", "own", "words"),
+    [
+        ((19, 19), 23, ["23 × 23 covers the whole map, 19 × 19, from its middle", "from a corner to 12 × 12"]),
+        ((16, 16), 11, ["reaches 11 × 11 positions, and no further"]),
+        ((16, 16), 31, ["global"]),
+        ((4, 8), 9, ["9 × 9 covers the whole map, 4 × 8,", "to 4 × 5"]),
+    ],
+)
+def test_the_headline_says_where_the_map_cuts_the_window_off(modules, size, own, words):
+    height, width = size
+    model = {"H": height, "W": width, "hasPosition": True}
+    app = {"model": model, "own": own, "largestR": 2 * max(size) - 1, "state": {"scope": own}}
+    script = f'import {{ headlineOf }} from "./words.js"; console.log(headlineOf({json.dumps(app)}))'
+    done = subprocess.run(
+        [NODE, "--input-type=module", "-e", script], cwd=modules / "scope_canvas", capture_output=True, text=True
+    )
+    said = re.sub("<[^>]*>", "", done.stdout)
+    assert all(part in said for part in words), said + done.stderr
+
+
 def packed_layer(name):
     layer, tensors, settings, _ = traced(name)
     own, _ = scoping.scopes(settings)

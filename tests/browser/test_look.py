@@ -61,3 +61,19 @@ def test_no_line_without_text_on_a_phone(open_page: Callable[..., Page], view: V
     page = open_page("lambda_layer")
     page.locator(".lambda-canvas .read").wait_for()
     assert page.locator(".lambda-canvas .keys").is_hidden() and page.locator(".lambda-canvas .foot").is_hidden()
+
+
+def test_tabs_and_the_history_tell_pages_apart(open_page: Callable[..., Page]) -> None:
+    page = open_page("/")
+    expect(page).to_have_title("Lambda explorer")
+    open_page("scope")
+    expect(page).to_have_title("Scope · Lambda explorer")
+    page.get_by_text("Inspect", exact=True).first.click()
+    page.get_by_text("Predictions", exact=True).first.click()
+    expect(page).to_have_title("Predictions · Lambda explorer")
+    settle(page)
+    page.go_back()
+    expect(page).to_have_title("Scope · Lambda explorer")
+    settle(page)
+    entries = page.context.new_cdp_session(page).send("Page.getNavigationHistory")["entries"]
+    assert [entry["title"].partition(" · ")[0] for entry in entries][-2:] == ["Scope", "Predictions"]

@@ -9,6 +9,10 @@ export function headlineOf({ model, own, largestR, state: { scope } }) {
   if (scope < own) return `Cropped to ${square(scope)}: the rim of ${sym("kernels")} is zero, and the footprint shrinks with it.`;
   if (scope > own) return `Drawn ${square(scope)}, measured ${square(own)}: this layer has learned nothing further out.`;
   if (own === largestR) return "This layer is global: its window is the whole map, wherever the pixel is.";
+  if (own >= Math.max(model.H, model.W)) {
+    const corner = [model.H, model.W].map((side) => Math.min(side, (own + 1) / 2));
+    return `The window of ${square(own)} covers the whole map, ${times(model.H, model.W)}, from its middle; at the edges it is cut off, from a corner to ${times(...corner)}.`;
+  }
   return `The position half of a pixel reaches ${square(own)} positions, and no further.`;
 }
 
