@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
+from explorer.letters import check_letters
 from lambda_core.layers import LAYERS
 from lambda_core.meta import shapes_only
 from lambda_core.models import FAMILY, SANS, Config, SanConfig, build, config_of
@@ -76,6 +77,8 @@ class Architecture:
         if self.fixed:
             return ["Z" * depth for depth in SANS[self.base].depths]
         config = FAMILY[self.base]
+        if self.stages:
+            check_letters(self.stages, config.depths, BASES[self.base])
         return parse_stages(self.stages or config.stages, config.depths)
 
     def options(self) -> dict[str, Any]:

@@ -6,24 +6,12 @@ from typing import Any, NamedTuple
 
 from explorer.architecture import Architecture
 from explorer.blocks import BYTES, METRICS, Costs, measure
+from explorer.letters import SAYS
 from lambda_core.cost import Cost, Row, Term
 from lambda_core.layers import LAYERS
 
 # Families of layers by hue: grey for convolutions, violet for lambdas, and for attention the blue of softmax weights.
 FAMILIES = {"C": "plain", "S": "gate", "L": "lambda", "D": "linear", "E": "linear", "G": "all", "X": "all", "A": "all"}
-SAYS = {
-    "C": "convolution, 3 × 3",
-    "L": "lambda layer",
-    "S": "convolution, then squeeze-excite",
-    "D": "convolution, then double attention (Chen et al. 2018)",
-    "E": "convolution, then efficient attention (Shen et al. 2018)",
-    "A": "convolution beside attention (Bello et al. 2019)",
-    "R": "local attention, 7 × 7 (Ramachandran et al. 2019)",
-    "H": "local relation (Hu et al. 2019)",
-    "Z": "patchwise attention (Zhao et al. 2020)",
-    "G": "global self-attention",
-    "X": "axial attention",
-}
 LETTERS = {  # of formulas: their hue and what they count
     "n": ("pixel", "queries: positions of the map"),
     "m": ("position", "context positions of one query"),

@@ -28,7 +28,8 @@ REFUSALS = (ValueError, TypeError, RuntimeError)  # what `build` and a pass thro
 
 
 def arrive() -> None:
-    """Once a session: the networks of the link, or those that the page starts with."""
+    """Once a session: the networks of the link, or those that the page starts with, and why where they could not be."""
+    refused = []
     for key, parameter in LINK.items():
         if key in st.session_state:
             continue
@@ -39,7 +40,9 @@ def arrive() -> None:
                 costs(found)
                 st.session_state[key] = found
             except REFUSALS as error:
-                st.session_state[MESSAGE] = f"{str(error).removesuffix('.')}. Here is {START[key].title} instead."
+                refused.append(f"{str(error).removesuffix('.')}. Here is {START[key].title} instead.")
+    if refused:
+        st.session_state[MESSAGE] = "\n\n".join(refused)
     st.session_state.setdefault(BATCH, 8)
 
 

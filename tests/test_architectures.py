@@ -265,17 +265,22 @@ def captions(app):
     return " ".join(caption.value for caption in app.caption)
 
 
-def test_blocks_as_text_change_the_network_and_a_bad_string_gets_the_sentence_of_build():
+def test_blocks_as_text_change_the_network_and_a_bad_string_gets_a_sentence():
     app = start()
     app.text_input(key="bench_stages").set_value("LLLL").run()
     assert "14,995,592 parameters" in captions(app)
     assert app.query_params["net"] == "resnet50~LLLL"
-    for wrong in ("CCL", "CCLQ", "C-C-CLLLL-L"):
+    for wrong, words in {
+        "CCL": "CCL has letters for 3 stages, and ResNet-50 has 4.",
+        "CCLQ": "CCLQ: no layer has the letter Q. There are C, convolution",
+        "C-C-CLLLL-L": "C-C-CLLLL-L: the 5 letters of stage 3 do not fit its 6 blocks.",
+        "C-C--L": "C-C--L has no letter for stage 3.",
+    }.items():
         app.text_input(key="bench_stages").set_value(wrong).run()
         assert not app.exception
-        with pytest.raises(ValueError) as refused:  # noqa: PT011
+        with pytest.raises(ValueError):  # noqa: PT011
             build("resnet50", stages=wrong)
-        assert str(refused.value) in [warning.value for warning in app.warning]
+        assert any(words in warning.value for warning in app.warning)
         assert app.query_params["net"] == "resnet50~LLLL"
 
 
@@ -311,6 +316,10 @@ def test_the_task_is_done_by_a_lambda_layer_and_by_nothing_else():
 def test_a_link_that_makes_no_sense_shows_the_first_network_and_why():
     app = start(net="resnet99")
     assert any("names no network" in warning.value for warning in app.warning)
+    app = start(net="resnet50~QQQQ", beside="resnet50~CCVV")
+    said = " ".join(warning.value for warning in app.warning)
+    assert "letter Q" in said and "letter V" in said and said.count("lambda layer") == 2
+    assert "stages=" not in said and "Convolution)" not in said and said.count(" instead.") == 2
 
 
 def converse():
