@@ -6,7 +6,10 @@ for (const K of [4, 16, 32]) for (const V of [8, 32, 48, 96]) for (const heads o
     const layer = { key_norm: "softmax", scope }, N = H * W, channels = heads * V;
     const model = { H, W, N, K, V, U: 1, heads, channels, outputs: channels, rows, cols: rows, layer, hasContent: true, hasPosition: true, windowed: scope !== null, softmax: true };
     for (const view of [0, 1, 2, 3, 4, 5, 6, 7, 8, "cell"]) {
-      const { nodes, height } = layoutView(measure(width, model, 420), model, view, cell), photo = nodes.get("photo");
+      const { nodes, labels, links, height } = layoutView(measure(width, model, 420), model, view, cell), photo = nodes.get("photo");
+      const said = labels.find(({ id }) => id === "o:output"), query = nodes.get("query"), wire = said && links.some(({ id }) => id === "o:wire") && query.x + query.w / 2;
+      const wide = said && 44 + 6.4 * said.runs.filter((run) => typeof run === "string").join("").length; // badge, letter, text of 14 px
+      if (wire && said.y > query.y && said.x + wide > wire - 4) wrong.push(`K${K} V${V} h${heads} ${H}x${W} width ${width}: the wire crosses ${JSON.stringify(said.runs)}`);
       for (const n of nodes.values()) {
         const inside = n.x >= 0 && n.x + n.w <= width + 1 && n.y >= 0 && n.y + n.h <= height + 1 && n.w > 0 && n.h > 0;
         const clear = n === photo || n.x >= photo.x + photo.w || n.y >= photo.y + photo.h;

@@ -32,7 +32,7 @@ export function overviewWide(stage, size, model) {
   stage.put("query", null, sumX + tableW + 8, sumY, heads * qx, tableH);
   stage.put("output", null, sumX, outY, tableW, outH);
 
-  const roomy = tableW >= 225, brief = tableW < 190;
+  const roomy = tableW >= 225, brief = tableW < 190, toWire = tableW + 8 + (heads * qx) / 2; // no word under the query's wire
   stage.label("o:keys", gridX, TOP - 10, [badge(3), S("keys"), !hasContent ? "none" : gridW + toTable > 110 ? "key maps" : ""]);
   stage.label("o:content", tableX, TOP - 10, [badge(4), S("contentLambda"), brief ? "" : "content"]);
   stage.label("o:same", tableX + tableW, TOP - 10, hasContent ? (roomy ? "the same for every pixel" : "shared") : "not in this layer", FAINT_RIGHT);
@@ -43,7 +43,7 @@ export function overviewWide(stage, size, model) {
   stage.label("o:size", gridX + stripW, stripY - 10, `${V} × ${H} × ${W}`, FAINT_RIGHT);
   stage.label("o:lambda", sumX, sumY - 10, [badge(6), S("lambda"), hasContent && hasPosition ? "sum" : "lambda"]);
   stage.label("o:query", sumX + tableW + 8 + heads * qx, sumY - 10, [badge(2), S("query")], RIGHT);
-  stage.label("o:output", sumX, outY + outH + 24, [badge(7), S("output"), "output of this pixel"]);
+  stage.label("o:output", sumX, outY + outH + 24, [badge(7), S("output"), toWire > 176 ? "output of this pixel" : toWire > 100 ? "output" : ""]);
 
   if (hasContent) {
     stage.link("o:seen", "beam", { from: "photo", to: "keyMap", tensor: "content", soft: true });

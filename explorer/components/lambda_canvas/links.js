@@ -50,11 +50,16 @@ const DRAW = {
     const shade = ctx.createLinearGradient(edge, 0, end, 0), strength = onPhoto ? 0.5 : 1;
     shade.addColorStop(0, withAlpha(colour, (palette.dark ? 0.34 : 0.24) * strength));
     shade.addColorStop(1, withAlpha(colour, palette.dark ? 0.1 : 0.06));
+    ctx.save();
+    ctx.beginPath();
+    ctx.rect(edge, 0, Math.max(0, end - edge), 1e5); // on a dark photo a shade would look like another window
+    ctx.clip();
     ctx.fillStyle = shade;
     ctx.beginPath();
     top();
     under();
     ctx.fill();
+    ctx.restore();
     if (link.soft && !onPhoto) return;
     stroke(ctx, withAlpha(colour, onPhoto ? 0.8 : 0.45), 1, () => {
       top();
