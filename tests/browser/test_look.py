@@ -77,3 +77,29 @@ def test_tabs_and_the_history_tell_pages_apart(open_page: Callable[..., Page]) -
     settle(page)
     entries = page.context.new_cdp_session(page).send("Page.getNavigationHistory")["entries"]
     assert [entry["title"].partition(" · ")[0] for entry in entries][-2:] == ["Scope", "Predictions"]
+
+
+RINGS = {"light": "rgb(0, 86, 154)", "dark": "rgb(106, 176, 246)"}
+RING = """() => {
+    let at = document.activeElement;
+    while (at.shadowRoot?.activeElement) at = at.shadowRoot.activeElement;
+    const label = at.matches("input[type=checkbox], input[type=radio]") && at.closest("label");
+    const style = getComputedStyle(label || at);
+    const own = at === document.body || (at.matches("input") && !label);  // Streamlit frames a field by its border
+    return own ? null : [at.innerText || at.getAttribute("aria-label") || at.tagName,
+        style.outlineStyle, style.outlineWidth, style.outlineColor];
+}"""
+
+
+@pytest.mark.parametrize("scheme", RINGS)
+def test_the_keyboard_has_one_ring(open_page: Callable[..., Page], page: Page, scheme: str) -> None:
+    page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+    open_page("content_position")
+    rings = []
+    for _ in range(45):
+        page.keyboard.press("Tab")
+        rings.append(page.evaluate(RING))
+    found = [ring for ring in rings if ring]
+    assert len(found) > 30 and any(name == "Navigate to home page" for name, *_ in found)
+    odd = [ring for ring in found if ring[1:] != ["solid", "2px", RINGS[scheme]]]
+    assert not odd, odd
