@@ -22,7 +22,7 @@ for info in pages.values():
 chosen = st.navigation(menu, position="top")
 st.set_page_config(navigation.tab_title(pages[chosen.title]))  # so that tabs and entries of the history differ
 importing.imports(pages[chosen.title].path)
-state.arrive(chosen.url_path)
+state.arrive(chosen.url_path, navigation.asked_from())
 with tour.line(chosen.url_path):
     notes.reserve()
     chosen.run()

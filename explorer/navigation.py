@@ -4,6 +4,9 @@ import ast
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from urllib.parse import urlsplit
+
+from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 PAGES = Path(__file__).parent.parent / "pages"
 GROUPS = ("", "Understand", "Measure", "Inspect", "Train")
@@ -28,6 +31,21 @@ class PageInfo:
 def tab_title(page: PageInfo) -> str:
     """What the browser calls the page, in a tab and in its history: "Scope · Lambda explorer"."""
     return f"{page.title} · {NAME}" if page.group else NAME
+
+
+def asked_from() -> str | None:
+    """The page that the browser shows as it asks for one, as `shown_at` has it; None where it does not say.
+
+    `st.context` would tell the page that it asks for.
+    """
+    context = get_script_run_ctx(suppress_warning=True)
+    return shown_at(context.context_info.url) if context and context.context_info else None
+
+
+def shown_at(url: str) -> str:
+    """The page at an address, as `st.Page.url_path` has it: empty for home, below a prefix of a proxy too."""
+    last = urlsplit(url).path.rstrip("/").rpartition("/")[2]
+    return last if last in {page.path.stem for page in find() if page.group} else ""
 
 
 def find(folder: Path = PAGES) -> list[PageInfo]:

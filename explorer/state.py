@@ -8,6 +8,11 @@ import streamlit as st
 
 CELLS = ("content_lambda", "position_lambda", "lambda", "output")
 LAST_STEP = 8
+ANEW = "began_anew"
+FORGOTTEN = (
+    "The server was started again and has forgotten what was chosen before, so picture and network are those of a "
+    "first visit."
+)
 
 
 @dataclass(frozen=True)
@@ -133,6 +138,7 @@ def note(sentences: list[str]) -> None:
 
 def take_notes() -> list[str]:
     """Those sentences, for as long as what they led to stays selected: a run that nobody asked for takes none away."""
+    st.session_state.pop(ANEW, None)  # a page without picture and network leaves it to the next one
     if st.session_state.setdefault("selection_noted", current()) != current():
         _forget_notes()
     return list(st.session_state.get("selection_notes", []))
@@ -160,8 +166,11 @@ def write_url(selection: Selection) -> None:
         st.query_params.from_dict(wanted)
 
 
-def arrive(page: str) -> None:
-    """Called on every run with the page shown. A page that was just opened follows its link, if it came by one.
+def arrive(page: str, shown: str | None = None) -> None:
+    """Called on every run with the page to show. A page that was just opened follows its link, if it came by one.
+
+    shown: the page that the browser shows as it asks. A session that begins with a click on another one is not the
+    browser's first: the server has lost that, and by the menu nothing of its selection comes along.
 
     Only then is the URL read: while a page is open it is written, and a run that starts before the browser has shown
     the last writing would take an old address for a new link.
@@ -169,8 +178,12 @@ def arrive(page: str) -> None:
     if st.session_state.get("page") == page:
         st.session_state["selection_linked"] = st.session_state["page_opened"] = False
         return
+    if "page" not in st.session_state and shown not in (None, page) and not st.query_params:
+        st.session_state[ANEW] = True
     st.session_state["page"], st.session_state["page_opened"] = page, True
     _forget_notes()
+    if st.session_state.get(ANEW):
+        st.session_state["selection_notes"] = [FORGOTTEN]
     linked = {name: value for name, value in st.query_params.to_dict().items() if name in NAMES}
     st.session_state["selection_linked"] = bool(st.query_params)
     if linked:

@@ -190,3 +190,25 @@ def test_the_program_of_an_open_cell_is_about_that_cell():
     assert any('print("λ[3, 5] ="' in code.value for code in app.code)
     app = start(STEPS, step=2, cell="lambda")  # where the page opens no cell
     assert any("y.tolist()" in code.value for code in app.code)
+
+
+def test_a_session_that_the_server_has_lost_is_said_once(monkeypatch):
+    monkeypatch.setattr(navigation, "asked_from", lambda: "scope")
+    app = AppTest.from_file(APP, default_timeout=120)
+    app.switch_page("../pages/memory.py").run()  # the first run, as after a click by the menu
+    assert not app.exception and not said(app)  # where neither picture nor network is shown
+    app.switch_page("../pages/predictions.py").run()
+    assert said(app).count("forgotten what was chosen before") == 1
+    app.button(key="pick_cat").click().run()
+    assert "forgotten" not in said(app)
+    app.switch_page("../pages/home.py").run()
+    assert "forgotten" not in said(app)
+
+
+def test_a_first_visit_has_lost_nothing(monkeypatch):
+    assert navigation.shown_at("http://localhost/app/scope/") == "scope"
+    assert [navigation.shown_at(f"http://localhost/{path}") for path in ("", "app/", "home")] == ["", "", ""]
+    monkeypatch.setattr(navigation, "asked_from", lambda: "scope")
+    assert "forgotten" not in said(start("../pages/scope.py"))
+    monkeypatch.setattr(navigation, "asked_from", lambda: "")
+    assert "forgotten" not in said(start(image="cat"))
