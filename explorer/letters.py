@@ -25,7 +25,7 @@ def check_letters(stages: str, depths: Sequence[int], network: str) -> None:
     """
     parts = stages.split("-") if "-" in stages else list(stages)
     if unknown := [letter for letter in stages if letter not in SAYS and letter != "-"]:
-        known = "; ".join(f"{letter}, {re.sub(r' [(].*', '', says)}" for letter, says in SAYS.items())
+        known = "; ".join(f"{letter}: {re.sub(r' [(].*', '', says)}" for letter, says in SAYS.items())
         raise ValueError(f"{stages}: no layer has the letter {unknown[0]}. There are {known}.")
     if len(parts) != len(depths):
         raise ValueError(f"{stages} has letters for {len(parts)} stages, and {network} has {len(depths)}.")

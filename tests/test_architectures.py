@@ -272,7 +272,7 @@ def test_blocks_as_text_change_the_network_and_a_bad_string_gets_a_sentence():
     assert app.query_params["net"] == "resnet50~LLLL"
     for wrong, words in {
         "CCL": "CCL has letters for 3 stages, and ResNet-50 has 4.",
-        "CCLQ": "CCLQ: no layer has the letter Q. There are C, convolution",
+        "CCLQ": "CCLQ: no layer has the letter Q. There are C: convolution",
         "C-C-CLLLL-L": "C-C-CLLLL-L: the 5 letters of stage 3 do not fit its 6 blocks.",
         "C-C--L": "C-C--L has no letter for stage 3.",
     }.items():
