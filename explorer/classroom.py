@@ -179,11 +179,10 @@ def _ways_on(job: Job, file: Path, epoch: int, picture: images.Picture) -> None:
         with st.popover("The command", icon=":material/terminal:"):
             st.caption("The same run, without the explorer:")
             st.code(shlex.join(job.command), language="bash", wrap_lines=True)
-    meanwhile = (
-        " The training goes on meanwhile, and pauses by itself when nobody has looked at this page for a quarter of an "
-        "hour."
-    )
-    st.caption(
-        "Stepping through it makes it the network of every page: predictions, attributions and all others."
-        + meanwhile * (job.state == "running")
-    )
+    said = "Stepping through it makes it the network of every page: predictions, attributions and all others."
+    if job.state == "running":
+        said += (
+            " The training goes on meanwhile, and pauses by itself when nobody has looked at this page for a quarter "
+            "of an hour."
+        )
+    st.caption(said)
