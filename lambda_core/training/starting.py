@@ -27,20 +27,20 @@ def settled(recipe: Recipe, out: Path, init: str | None) -> tuple[Recipe, Checkp
     for. Raises ValueError where a recipe leaves it so and nothing is there to begin from.
     """
     state = read_state(out)
-    begin = load_checkpoint(init) if init and state is None else None
+    weights = load_checkpoint(init) if init and state is None else None
     if recipe.model != INIT and recipe.size:
-        return recipe, begin
+        return recipe, weights
     if state is not None:
         architecture, size = state["architecture"], state["recipe"]["size"]
-    elif begin is not None:
-        begin.check_whole()
-        architecture, size = begin.card["architecture"], recipe.size or begin.preparation()["size"]
+    elif weights is not None:
+        weights.check_whole()
+        architecture, size = weights.card["architecture"], recipe.size or weights.preparation()["size"]
     else:
         raise ValueError(
             "this recipe takes its network and image size from a checkpoint: add --init lambda_resnet_mini or a file, "
             "or give both, as with --set model=lambda_resnet_mini --set size=128"
         )
-    return recipe.settled(architecture, size), begin
+    return recipe.settled(architecture, size), weights
 
 
 def begin(run: Run, init: str | None, weights: Checkpoint | None) -> None:
@@ -65,11 +65,11 @@ def _resumed(run: Run, init: str | None) -> str:
     return "\n".join(lines)
 
 
-def _with_classes(begin: Checkpoint, classes: tuple[str, ...]) -> nn.Module:
+def _with_classes(weights: Checkpoint, classes: tuple[str, ...]) -> nn.Module:
     """The network of a checkpoint; one of other classes, or of other counts where it names none, begins them anew."""
-    model = begin.model
+    model = weights.model
     if isinstance(model, Classifying):
-        same = begin.classes == classes if begin.classes else model.num_classes == len(classes)
+        same = weights.classes == classes if weights.classes else model.num_classes == len(classes)
         if not same:
             model.reset_classifier(len(classes))
     return model
