@@ -83,7 +83,10 @@ def test_what_nobody_put_there_as_a_picture_counts_for_nothing(kept, capsys):
     source = data.imagefolder("val", kept)
     assert source.classes == ["a"] and len(source) == 5
     assert source.left_out == [str(val / "a" / "notes.txt")]
-    assert classify._left_out(source).startswith("1 files are left out")
+    assert classify._left_out(source).endswith("notes.txt is left out: by its name it is no picture")
+    (val / "a" / "more.txt").write_text("not a picture either")
+    assert classify._left_out(data.imagefolder("val", kept)).startswith("2 files are left out")
+    (val / "a" / "more.txt").unlink()
     (val / "a" / "notes.txt").unlink()
     assert not classify._left_out(data.imagefolder("val", kept))
 

@@ -156,6 +156,8 @@ def _left_out(source: Dataset) -> str:
     files: list[str] = getattr(source, "left_out", [])
     if not files:
         return ""
+    if len(files) == 1:
+        return f"{files[0]} is left out: by its name it is no picture"
     return f"{len(files):,} files are left out that are no pictures by their names: {files[0]} is the first"
 
 
