@@ -20,7 +20,7 @@ def opening(network: str, picture: str) -> str:
 
     network: a name of the zoo or a file. picture: Python that gives a PIL image, see `images.expression`.
     """
-    note = f"  # the export has this file too, as “Picture, PNG”: save it as {FILE}" * (FILE in picture)
+    note = f"  # the export has this file too, as “Picture, PNG”: save it as {FILE}" if FILE in picture else ""
     return f"""checkpoint = load_checkpoint({network!r})
 picture = {picture}{note}
 x = prepare(picture, checkpoint.preprocess)  # (1, 3, H, W)"""

@@ -181,7 +181,7 @@ def _start(job: Job) -> None:
 def _written(begin: Begin, folder: Path) -> Path:
     """The file of a network to begin from, under its name, which the card will tell."""
     folder.mkdir(exist_ok=True)
-    file = folder / re.sub(r"[^\w. -]", "_", begin.name).strip(". ")
+    file = folder / (re.sub(r"[^\w. -]", "_", begin.name).strip(". ") or "weights")
     file.write_bytes(begin.content or b"")
     return file
 

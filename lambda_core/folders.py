@@ -38,7 +38,7 @@ class Folders(ImageFolder):
     def _is_picture(self, path: str) -> bool:
         if any(map(hidden, Path(path).relative_to(self.root).parts)):
             return False
-        if known := Path(path).suffix.lower() in self.suffixes:
-            return known
-        self.left_out.append(path)
-        return False
+        known = Path(path).suffix.lower() in self.suffixes
+        if not known:
+            self.left_out.append(path)
+        return known

@@ -1,7 +1,6 @@
 """Weights are written whole or not at all, what could not be read back is refused, and where others put theirs."""
 
 import datetime
-import resource
 import subprocess
 import sys
 from pathlib import Path
@@ -44,7 +43,6 @@ def test_what_a_file_cannot_hold_is_refused(tmp_path: Path, changes: dict, said:
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.skipif(not hasattr(resource, "RLIMIT_FSIZE"), reason="no limit of a file's size here")
 def test_a_disk_that_refuses_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
     file = tmp_path / "net.safetensors"
     model = build("lambda_resnet_micro", num_classes=2)

@@ -6,7 +6,7 @@ n query positions, m context positions (here the same H x W grid, unless there i
 
 import re
 from collections.abc import Iterable
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -17,6 +17,8 @@ from lambda_core.functional import check_key_norm, hide_keys, normalize_keys, wi
 from lambda_core.layers.face import check_counts, check_map, check_size
 from lambda_core.layers.pooling import AveragePool2d
 from lambda_core.tracing import Tap
+
+Part = TypeVar("Part")
 
 
 class LambdaLayer(nn.Module):
@@ -142,8 +144,8 @@ class LambdaLayer(nn.Module):
 
     @content.setter
     def content(self, on: bool) -> None:
-        if on and self.to_k is None:
-            raise ValueError("this lambda layer was made without its content half (content=False)")
+        if on:
+            _check_made(self.to_k, "content")
         self._content = on
 
     @property
@@ -153,8 +155,8 @@ class LambdaLayer(nn.Module):
 
     @position.setter
     def position(self, on: bool) -> None:
-        if on and self.embeddings is None:
-            raise ValueError("this lambda layer was made without its position half (position=False)")
+        if on:
+            _check_made(self.embeddings, "position")
         self._position = on
 
     def forward(self, x: Tensor, context: Tensor | None = None, mask: Tensor | None = None) -> Tensor:
@@ -252,9 +254,7 @@ class LambdaLayer(nn.Module):
 
     def _table(self) -> Tensor:
         """The embeddings as engines take them: (k, u, R, C). ValueError for a layer that has none."""
-        if self.embeddings is None:
-            raise ValueError("this lambda layer was made without its position half (position=False)")
-        return self.embeddings
+        return _check_made(self.embeddings, "position")
 
     def _projections(self, x: Tensor, context: Tensor) -> tuple[Tensor, Tensor | None, Tensor]:
         """Normed queries, keys and values as maps: together, where that is faster and nobody listens to one of them."""
@@ -330,6 +330,13 @@ class LambdaLayer(nn.Module):
         name = engines.select(q.shape, v.shape, table.shape, size, v.device.type) if auto else self.engine
         _check_engine(name)  # it may have been set since
         return engines.ENGINES[name](q, v, table, size, content)
+
+
+def _check_made(part: Part | None, half: str) -> Part:
+    """The part that a half needs; ValueError where the layer was made without it."""
+    if part is None:
+        raise ValueError(f"this lambda layer was made without its {half} half ({half}=False)")
+    return part
 
 
 def _check_engine(name: str) -> None:

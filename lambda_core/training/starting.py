@@ -21,26 +21,23 @@ def check_places(out: Path, init: str | None) -> None:
 
 
 def settled(recipe: Recipe, out: Path, init: str | None) -> tuple[Recipe, Checkpoint | None]:
-    """The recipe with what it leaves to the weights that it begins from, and these unless a run in `out` has begun.
+    """The recipe with what it leaves to the weights that it begins from, and these where they had to be read for it.
 
     model "init" is their network, with its options below those of the recipe; size 0 the image side that it is made
-    for. Raises ValueError where a recipe leaves it so and nothing is there to begin from.
+    for. A run that has begun in `out` knows both. Raises ValueError where nothing is there to begin from.
     """
-    state = read_state(out)
-    weights = load_checkpoint(init) if init and state is None else None
     if recipe.model != INIT and recipe.size:
-        return recipe, weights
-    if state is not None:
-        architecture, size = state["architecture"], state["recipe"]["size"]
-    elif weights is not None:
-        weights.check_whole()
-        architecture, size = weights.card["architecture"], recipe.size or weights.preparation()["size"]
-    else:
+        return recipe, None
+    if (state := read_state(out)) is not None:
+        return recipe.settled(state["architecture"], state["recipe"]["size"]), None
+    if not init:
         raise ValueError(
             "this recipe takes its network and image size from a checkpoint: add --init lambda_resnet_mini or a file, "
             "or give both, as with --set model=lambda_resnet_mini --set size=128"
         )
-    return recipe.settled(architecture, size), weights
+    weights = load_checkpoint(init)
+    weights.check_whole()
+    return recipe.settled(weights.card["architecture"], recipe.size or weights.preparation()["size"]), weights
 
 
 def begin(run: Run, init: str | None, weights: Checkpoint | None) -> None:
