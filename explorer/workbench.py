@@ -16,6 +16,7 @@ from lambda_core.models import SANS
 CANVAS = "network"
 SHOWN, OTHER, BATCH, MESSAGE, ANSWERED = "bench_shown", "bench_other", "bench_batch", "bench_message", "bench_answered"
 CHECKED = "bench_checked"  # the network that PyTorch has counted
+WRONG_LINK = "bench_wrong_link"  # why a network of the link could not be had: above all, not beside the controls
 SWAPPED = "bench_swapped"  # whether a block has become a lambda layer
 LINK = {SHOWN: "net", OTHER: "beside"}  # their query parameters
 START = {SHOWN: Architecture(PLAIN, "CCLL"), OTHER: Architecture(PLAIN, "CCCC")}
@@ -42,7 +43,7 @@ def arrive() -> None:
             except REFUSALS as error:
                 refused.append(f"{str(error).removesuffix('.')}. Here is {START[key].title} instead.")
     if refused:
-        st.session_state[MESSAGE] = "\n\n".join(refused)
+        st.session_state[WRONG_LINK] = "\n\n".join(refused)
     st.session_state.setdefault(BATCH, 8)
 
 
@@ -68,7 +69,8 @@ def change(**fields: Any) -> None:
     if found.base == shown().base and _lambdas(found) > _lambdas(shown()):
         st.session_state[SWAPPED] = True
     st.session_state[SHOWN] = found
-    st.session_state.pop(MESSAGE, None)
+    for said in (MESSAGE, WRONG_LINK):
+        st.session_state.pop(said, None)
 
 
 def _lambdas(network: Architecture) -> int:
@@ -78,7 +80,8 @@ def _lambdas(network: Architecture) -> int:
 def load(found: Architecture) -> None:
     """Put a network on the bench, and beside it, so that changes show against it."""
     st.session_state[SHOWN] = st.session_state[OTHER] = found
-    st.session_state.pop(MESSAGE, None)
+    for said in (MESSAGE, WRONG_LINK):
+        st.session_state.pop(said, None)
 
 
 def _edited() -> None:
@@ -108,6 +111,8 @@ def _chosen(name: str) -> None:
 def show() -> None:
     """The picture, its twins, and the ways on. A click reruns this and nothing else."""
     now, other, batch = shown(), st.session_state[OTHER], st.session_state[BATCH]
+    if message := st.session_state.get(WRONG_LINK):
+        st.warning(message)
     found = costs(now, batch)
     data = picture(now, found, other, costs(other, batch)) | {"answered": st.session_state.get(ANSWERED, 0)}
     network_canvas(data, key=CANVAS, on_edit_change=_edited)

@@ -139,3 +139,14 @@ def test_a_deep_network_fits_a_phone_in_the_dark(open_page: Callable[..., Page])
     last.click()
     answered(page, 1)
     assert page.evaluate(f"() => ({FIND})().letters[2].at(-1)") == "C"
+
+
+def test_why_a_link_does_not_fit_stands_above_the_bench_until_the_next_change(open_page: Callable[..., Page]):
+    page = open_page(PATH, net="resnet50~QQQQ")
+    said = page.get_by_text("no layer has the letter Q")
+    said.wait_for()
+    where, bench = said.bounding_box(), block(page, "c2", 1).bounding_box()
+    assert where and bench and where["y"] + where["height"] < bench["y"]
+    block(page, "c3", 2).click()
+    answered(page, 1)
+    said.wait_for(state="hidden")
