@@ -17,7 +17,7 @@ LARGEST = 1024  # longer pictures are reduced before they are shown or looked at
 
 @dataclass(frozen=True)
 class Lesson:
-    """A data set to learn from. side: of its pictures in the network. place: the folder that says that it is here.
+    """A data set to learn from. side: of its pictures in the network. places: folders, any of which says it is here.
 
     caption: of a picture, around the name of its class. new: whether trained networks have not seen it yet, and may go
     on with it.
@@ -27,7 +27,7 @@ class Lesson:
     text: str
     recipe: str
     side: int
-    place: str | None = None
+    places: tuple[str, ...] = ()
     caption: str = "{}"
     new: bool = False
 
@@ -42,15 +42,15 @@ LESSONS = {
         "Imagenette",
         "Photographs of ten kinds of things, among them a fish, a dog, a church and a parachute. Harder than digits: "
         "expect minutes, and answers that are often wrong at first.",
-        "photographs", 64, "imagenette2-160",
+        "photographs", 64, ("imagenette2-160",),
     ),
     "cifar10": Lesson(
-        "CIFAR-10", "Tiny photographs of ten kinds of animals and vehicles.", "photographs", 32, "cifar-10-batches-py",
-        new=True,
+        "CIFAR-10", "Tiny photographs of ten kinds of animals and vehicles.", "photographs", 32,
+        ("cifar-10-batches-py", "cifar10"), new=True,
     ),
     "imagefolder": Lesson(
         "Your pictures", "The pictures in your folders `train` and `val`; the name of a folder in them is the answer.",
-        "photographs", 64, "train", new=True,
+        "photographs", 64, ("train",), new=True,
     ),
 }  # fmt: skip
 
@@ -73,7 +73,7 @@ def found() -> list[str]:
     root = data_folder()
     return [
         name for name, lesson in LESSONS.items()
-        if lesson.place is None or root.name == lesson.place or (root / lesson.place).is_dir()
+        if not lesson.places or any(root.name == place or (root / place).is_dir() for place in lesson.places)
     ]  # fmt: skip
 
 
@@ -85,9 +85,9 @@ def source(name: str, split: str, folder: str) -> Dataset:
     except Exception as error:  # what a folder holds is anybody's guess, and so is what a loader makes of it
         if name == "digits" and isinstance(error, DataMissing):
             raise Unfit(f"{str(error).capitalize()}.") from error
-        if LESSONS[name].place == "cifar-10-batches-py":
+        if name == "cifar10":
             raise Unfit("The files of CIFAR-10 are not complete: fetch the set again.") from error
-        inside = LESSONS[name].place if name == "imagenette" else "the data folder"
+        inside = LESSONS[name].places[0] if name == "imagenette" else "the data folder"
         raise Unfit(
             f"{LESSONS[name].title} cannot be used: {inside} must hold `train` and `val`, and each of them a folder of "
             f"pictures for every class, and `{split}` does not."

@@ -88,16 +88,29 @@ def imagefolder(split: str, folder: str | Path | None = None, *, download: bool 
 
 
 def cifar10(split: str, folder: str | Path | None = None, *, download: bool = False) -> Dataset:
-    """CIFAR-10: 50,000 and 10,000 pictures of 32 px in 10 classes."""
+    """CIFAR-10: 50,000 and 10,000 pictures of 32 px in 10 classes.
+
+    As its authors pack it, cifar-10-batches-py, or as PNG files, cifar10/train/CLASS/... and cifar10/test/CLASS/...
+    """
+    root = data_folder(folder)
+    if root.name in ("cifar10", "cifar-10-batches-py"):
+        root = root.parent
+    pictures = root / "cifar10" / ("train" if split == "train" else "test")
+    if pictures.is_dir():
+        from lambda_core.folders import Folders
+
+        found = Folders(pictures)
+        if tuple(found.classes) != CIFAR10_CLASSES:
+            raise DataMissing(f"{pictures} must hold the ten folders {', '.join(CIFAR10_CLASSES)}, and holds others")
+        return found
     from torchvision.datasets import CIFAR10
 
-    root = data_folder(folder)
     try:
         return CIFAR10(root, train=split == "train", download=download)
     except RuntimeError as error:
         raise DataNotFetched(
-            f"CIFAR-10 is not in {root}: expected {root / 'cifar-10-batches-py'} (170 MB); pass --data FOLDER or set "
-            "LAMBDA_DATA"
+            f"CIFAR-10 is not in {root}: expected {root / 'cifar-10-batches-py'} (170 MB), or {pictures} with a folder "
+            "of PNG files a class; pass --data FOLDER or set LAMBDA_DATA"
         ) from error
 
 
@@ -156,20 +169,26 @@ def train_transform(
     pad: int = 0,
     flip: bool = True,
     randaugment: tuple[int, int] | None = None,
+    erase: float = 0.0,
 ) -> Callable[[Tensor], Tensor]:
-    """(3, H, W) uint8 -> (3, size, size) uint8: a random crop, a mirror image half of the time, RandAugment if asked.
+    """(3, H, W) uint8 -> (3, size, size) uint8: a random crop, a mirror image half of the time, and more if asked.
 
-    The crop has `scale` of the area and is resized; with pad > 0 it is cut from the picture with `pad` pixels of zeros
-    around it. randaugment: (operations, magnitude of 30), Cubuk et al. 2019.
+    The crop has `scale` of the area and is resized; with pad > 0 it is cut from the picture, its shorter side resized
+    to `size`, with `pad` pixels of zeros around it. randaugment: (operations, magnitude of 30), Cubuk et al. 2019.
+    erase: the share of pictures of which a random rectangle turns grey, Zhong et al. 2020, "Random Erasing Data
+    Augmentation".
     """
     from torchvision.transforms import v2
 
-    crop = v2.RandomCrop(size, padding=pad) if pad else v2.RandomResizedCrop(size, scale=scale, antialias=True)
-    steps: list[Any] = [crop]
+    steps: list[Any] = [v2.RandomResizedCrop(size, scale=scale, antialias=True)]
+    if pad:
+        steps = [v2.Resize(size, antialias=True), v2.RandomCrop(size, padding=pad)]
     if flip:
         steps.append(v2.RandomHorizontalFlip())
     if randaugment:
         steps.append(v2.RandAugment(*randaugment))
+    if erase:
+        steps.append(v2.RandomErasing(erase, value=[255 * share for share in IMAGENET_MEAN]))
     return v2.Compose(steps)
 
 
@@ -271,5 +290,6 @@ class Repeatable(Dataset):
     def __getitem__(self, index: int) -> tuple[Tensor, int]:
         image, label = self._load(index) if self.cache is None else self.cache[index]
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(((self.seed * 1_000_003 + self.epoch) * 1_000_003 + index) % 2**64)
+            # torch.manual_seed would seed every device, which takes longer than the transform
+            torch.default_generator.manual_seed(((self.seed * 1_000_003 + self.epoch) * 1_000_003 + index) % 2**64)
             return self.transform(image), label

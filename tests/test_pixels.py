@@ -119,3 +119,58 @@ def test_a_folder_without_pictures_is_named(tmp_path, empty, said):
 def test_a_folder_of_pictures_can_be_sent_to_a_process(kept):
     source = pickle.loads(pickle.dumps(data.imagefolder("val", kept)))
     assert len(source) == 5 and source[0][0].mode == "RGB"
+
+
+def test_cifar10_is_read_from_png_files_too(tmp_path):
+    for part in ("train", "test"):
+        for name in data.CIFAR10_CLASSES:
+            (tmp_path / "cifar10" / part / name).mkdir(parents=True)
+            colours().save(tmp_path / "cifar10" / part / name / "0.png")
+    found = data.cifar10("val", tmp_path)
+    assert len(data.cifar10("val", tmp_path / "cifar10")) == len(found)
+    assert [label for _, label in found] == list(range(10)) and found.samples[3][0].endswith("test/cat/0.png")
+    assert data.DATASETS["cifar10"].class_names(found) == data.CIFAR10_CLASSES
+    (tmp_path / "cifar10" / "train" / "cat").rename(tmp_path / "cifar10" / "train" / "tiger")
+    with pytest.raises(data.DataMissing, match="must hold the ten folders airplane, "):
+        data.cifar10("train", tmp_path)
+    with pytest.raises(data.DataNotFetched, match="or .*cifar10.train with a folder of PNG"):
+        data.cifar10("train", tmp_path / "elsewhere")
+
+
+def test_a_padded_crop_is_of_the_whole_picture_at_its_size():
+    """As a run that begins with small pictures needs it: at no size is it a corner alone."""
+    picture = torch.full((3, 48, 32), 200, dtype=torch.uint8)
+    torch.manual_seed(0)
+    crop = data.train_transform(16, pad=2)
+    seen = torch.stack([crop(picture) for _ in range(64)])
+    assert seen.shape == (64, 3, 16, 16)
+    assert set(seen.unique().tolist()) == {0, 200}
+    assert (seen[:, :, 2:-2, 2:-2] == 200).all()  # no more than the padding comes in from an edge
+    assert (seen[:, 0, :, 0] == 0).any() and (seen[:, 0, :, -1] == 0).any()
+
+
+def test_a_share_of_the_pictures_has_a_rectangle_erased():
+    picture = torch.full((3, 32, 32), 200, dtype=torch.uint8)
+    torch.manual_seed(0)
+    transform = data.train_transform(32, scale=(1.0, 1.0), erase=0.5)
+    grey = [int(255 * share) for share in data.IMAGENET_MEAN]
+    erased = 0
+    for _ in range(200):
+        holes = (transform(picture) != 200).any(0)
+        erased += bool(holes.any())
+        rows, columns = holes.any(1).sum(), holes.any(0).sum()
+        assert int(holes.sum()) == int(rows * columns)  # a rectangle
+    assert 70 < erased < 130
+    one = next(seen for seen in (transform(picture) for _ in range(50)) if (seen != 200).any())
+    assert one.flatten(1).min(1).values.tolist() == grey
+
+
+def test_what_a_picture_draws_depends_on_seed_epoch_and_index_alone(kept):
+    source = data.imagefolder("val", kept)
+    pictures = data.Repeatable(source, lambda image: torch.rand(3), seed=3)
+    pictures.epoch = 2
+    before = torch.random.get_rng_state()
+    drawn = pictures[4][0]
+    assert torch.equal(torch.random.get_rng_state(), before)
+    torch.manual_seed((3 * 1_000_003 + 2) * 1_000_003 + 4)
+    assert torch.equal(drawn, torch.rand(3))

@@ -106,6 +106,7 @@ def test_digits_are_there_without_a_folder():
         ({"epochs": 0}, "epochs must be at least 1"),
         ({"accumulate": 0}, "accumulate must be at least 1"),
         ({"ema": 2.0}, "ema must be at least 0 and below 1, not 2.0"),
+        ({"erase": 1.0}, "erase must be at least 0 and below 1, not 1.0"),
         ({"scale": (2, 1)}, "scale must be"),
         ({"scale": (0.5,)}, "scale must be"),
         ({"scale": ("a", "b")}, "scale must be"),

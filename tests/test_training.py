@@ -85,7 +85,7 @@ def test_it_learns(folder, tmp_path):
     [
         {"precision": "bfloat16"},
         {"mixup": 0.2, "cutmix": 1.0},
-        {"randaugment": (2, 9), "pad": 2, "flip": False},
+        {"randaugment": (2, 9), "pad": 2, "erase": 0.5, "flip": False},
         {"optimizer": "sgd", "lr": 0.1, "checkpoint_blocks": True},
         {"overrides": {**TINY.overrides, "dropout": 0.2}},
     ],
@@ -99,7 +99,7 @@ def test_options_train_and_are_repeatable(folder, tmp_path, changes):
 
 
 def test_the_ending_has_plain_pictures(folder, tmp_path):
-    mixing = {"mixup": 0.2, "cutmix": 1.0, "randaugment": (2, 9)}
+    mixing = {"mixup": 0.2, "cutmix": 1.0, "randaugment": (2, 9), "erase": 0.5}
     plain = replace(TINY, epochs=2)
     assert [replace(plain, **mixing, ending=1).at(epoch).cutmix for epoch in (0, 1)] == [1.0, 0.0]
     runs = {

@@ -164,7 +164,7 @@ def _left_out(source: Dataset) -> str:
 def _augmented(recipe: Recipe, epoch: int) -> Callable:
     now = recipe.at(epoch)
     return data.train_transform(
-        recipe.side(epoch), now.scale, pad=now.pad, flip=now.flip, randaugment=now.randaugment
+        recipe.side(epoch), now.scale, pad=now.pad, flip=now.flip, randaugment=now.randaugment, erase=now.erase
     )  # fmt: skip
 
 
