@@ -96,4 +96,4 @@ def brush(question: Question, found: Mapping[str, np.ndarray]) -> None:
 
 def _filled(picture: images.Picture, fill: str) -> str:
     """The whole picture as it looks where it is covered, as base64 JPEG."""
-    return attributions.filled(picture.key, fill, picture.image)
+    return attributions.filled(picture.key, fill, loading.checkpoint().preprocess.get("crop", 1.0), picture.image)

@@ -114,8 +114,13 @@ def pending(question: Question, names: list[str]) -> list[Job]:
     """What was asked for, is not known yet, and has not failed."""
     asked, more = st.session_state.get("attribution_wanted", (None, ()))
     jobs = [Job("map", name) for name in names] + list(more if asked == question else ())
-    failed = st.session_state.get("attribution_failed", {})
-    return [job for job in jobs if attributions.known(question, job) is None and (question, job) not in failed]
+    failed = _failed(question)
+    return [job for job in jobs if attributions.known(question, job) is None and job not in failed]
+
+
+def _failed(question: Question) -> dict[Job, str]:
+    """What could not be computed for a question about this network, and why."""
+    return st.session_state.setdefault("attribution_failed", {}).setdefault((loading.network_key(), question), {})
 
 
 def _cancel(keep: list[str]) -> None:
@@ -125,8 +130,7 @@ def _cancel(keep: list[str]) -> None:
 
 def _told(question: Question, found: Mapping[str, np.ndarray]) -> None:
     """What the maps are about, why one could not be computed, or what to do for one."""
-    failed = st.session_state.get("attribution_failed", {})
-    sentences = [f"{job.title} was not computed: {text}." for (asked, job), text in failed.items() if asked == question]
+    sentences = [f"{job.title} was not computed: {text}." for job, text in _failed(question).items()]
     title = attributions.class_name(question.target)
     if sentences:
         st.info(" ".join(sentences))
@@ -154,7 +158,7 @@ def work(place: DeltaGenerator, question: Question, jobs: list[Job], found: Mapp
         try:
             attributions.find(question, job, tell)
         except (ValueError, ImportError) as error:
-            st.session_state.setdefault("attribution_failed", {})[question, job] = str(error)
+            _failed(question)[job] = str(error)
         if not job.quick:
             break  # show it before the next one starts
     st.rerun()

@@ -95,7 +95,7 @@ def _logits(picture_key: str, network: str, mask_bytes: bytes, fill: str, _image
     if mask_bytes:
         side = int(len(mask_bytes) ** 0.5)
         mask = torch.frombuffer(bytearray(mask_bytes), dtype=torch.bool).view(1, 1, side, side)
-        x = replaced(x, torch.nn.functional.interpolate(mask.float(), x.shape[2:], mode="nearest"), fill)
+        x = replaced(x, torch.nn.functional.interpolate(mask.float(), x.shape[2:], mode="area"), fill)
     with loading.LOCK, torch.no_grad():
         return loaded.model(x.contiguous(memory_format=torch.channels_last))[0].float().numpy()
 
@@ -120,9 +120,9 @@ def rise(question: Question) -> float:
 
 
 @st.cache_data(max_entries=64, show_spinner=False)
-def filled(key: str, fill: str, _image: Image.Image) -> str:
-    """A whole picture as it looks where it is covered, as base64 JPEG."""
-    pixels = torch.from_numpy(np.asarray(square(_image, 128), np.float32)).permute(2, 0, 1)[None]
+def filled(key: str, fill: str, crop: float, _image: Image.Image) -> str:
+    """A whole picture as it looks where it is covered, as base64 JPEG. crop: of the network, as `square` takes it."""
+    pixels = torch.from_numpy(np.asarray(square(_image, 128, crop), np.float32)).permute(2, 0, 1)[None]
     shown = FILLS[fill](pixels)[0].permute(1, 2, 0).clamp(0, 255).byte().numpy()
     buffer = BytesIO()
     Image.fromarray(shown).save(buffer, "JPEG", quality=90)

@@ -116,7 +116,7 @@ def measure(network: Opened, count: int) -> Iterator[tuple[int, int]]:
 
 
 def _outside(network: Opened) -> Answers:
-    x = normalized(network.checkpoint, outside_pictures(int(network.checkpoint.preprocess["size"])))
+    x = normalized(network.checkpoint, outside_pictures(int(network.checkpoint.preprocess["size"]), network.checkpoint.classes))
     parts = []
     for batch in x.split(BATCH):
         with loading.LOCK:

@@ -118,7 +118,8 @@ def _chosen(name: str, there: Contents, begin: networks.Opened | None) -> Recipe
     with left:
         st.caption("The network")
         if begin:
-            plain = replace(RECIPES[FINETUNE], keep=plain.keep, precision=plain.precision, pictures=plain.pictures)
+            usual = {name: getattr(plain, name) for name in ("keep", "precision", "pictures", "held_out")}
+            plain = replace(RECIPES[FINETUNE], **usual)
             model, overrides, side = plain.model, plain.overrides, plain.size
             _trained(begin)
         else:
@@ -155,8 +156,8 @@ def _trained(begin: networks.Opened) -> None:
     count = sum(p.numel() for p in checkpoint.model.parameters())
     layers, side = len(loading.lambda_layers(checkpoint.model)), checkpoint.preparation()["size"]
     st.markdown(
-        f"**{words.escaped(begin.name)}**, {count / 1e6:.2g} M parameters, {layers} lambda layers, pictures of "
-        f"{side} × {side} pixels. All its weights learn on; a new last layer, which begins with random numbers, tells "
+        f"**{words.escaped(begin.name)}**, {count / 1e6:.3g} M parameters, {layers} lambda layer{'s' * (layers > 1)}, "
+        f"pictures of {side} × {side} pixels. All its weights learn on; a new last layer, which begins with random numbers, tells "
         "your classes apart."
     )
 

@@ -138,7 +138,7 @@ def of_ours(table: str) -> str:
     if speed := _conditions(table, "throughput"):
         said = f" Our examples a second: training steps, {speed}: compare ratios."
     if top1 := _conditions(table, "top1"):
-        return f"{said} Our accuracies: small networks, {top1}: compare differences within a column, not its level."
+        return f"{said} Our accuracies: {top1}: compare differences within a column, not its level."
     foreseen = [name for name, ablation in ABLATIONS.items() if table in dict(ablation.rows)]
     return said + (f" {ablated.missing(foreseen)}" if foreseen else "")
 

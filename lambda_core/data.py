@@ -102,6 +102,7 @@ def cifar10(split: str, folder: str | Path | None = None, *, download: bool = Fa
         found = Folders(pictures)
         if tuple(found.classes) != CIFAR10_CLASSES:
             raise DataMissing(f"{pictures} must hold the ten folders {', '.join(CIFAR10_CLASSES)}, and holds others")
+        found.sort(_number)
         return found
     from torchvision.datasets import CIFAR10
 
@@ -112,6 +113,13 @@ def cifar10(split: str, folder: str | Path | None = None, *, download: bool = Fa
             f"CIFAR-10 is not in {root}: expected {root / 'cifar-10-batches-py'} (170 MB), or {pictures} with a folder "
             "of PNG files a class; pass --data FOLDER or set LAMBDA_DATA"
         ) from error
+
+
+def _number(file: str) -> tuple[int, str]:
+    """That a file's name begins with, by which pictures in folders come in the order that they had in one file."""
+    name = Path(file).name
+    digits = name[: len(name) - len(name.lstrip("0123456789"))]
+    return int(digits or 0), file
 
 
 def digits(split: str, folder: str | Path | None = None, *, download: bool = False) -> Dataset:

@@ -1,7 +1,9 @@
 """A folder of pictures for each class, as ImageNet is kept, read as a prediction reads them."""
 
 import os
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from PIL import Image
 from torchvision.datasets import ImageFolder
@@ -27,6 +29,11 @@ class Folders(ImageFolder):
         super().__init__(root, loader=read_upright, is_valid_file=self._is_picture, allow_empty=True)
         if empty := sorted(set(range(len(self.classes))) - set(self.targets)):
             raise FileNotFoundError(f"{Path(root, self.classes[empty[0]])} holds no {READABLE} file")
+
+    def sort(self, key: Callable[[str], Any]) -> None:
+        """Put the pictures into the order of a key of their files, in place of class after class."""
+        self.samples.sort(key=lambda sample: key(sample[0]))
+        self.imgs, self.targets = self.samples, [label for _, label in self.samples]
 
     def find_classes(self, directory: str | Path) -> tuple[list[str], dict[str, int]]:
         """Names of the folders, and their labels."""

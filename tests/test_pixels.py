@@ -133,7 +133,7 @@ def test_cifar10_is_read_from_png_files_too(tmp_path):
     (tmp_path / "cifar10" / "train" / "cat").rename(tmp_path / "cifar10" / "train" / "tiger")
     with pytest.raises(data.DataMissing, match="must hold the ten folders airplane, "):
         data.cifar10("train", tmp_path)
-    with pytest.raises(data.DataNotFetched, match="or .*cifar10.train with a folder of PNG"):
+    with pytest.raises(data.DataNotFetched, match=r"or .*cifar10.train with a folder of PNG"):
         data.cifar10("train", tmp_path / "elsewhere")
 
 

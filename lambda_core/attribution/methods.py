@@ -120,8 +120,12 @@ def _deeplift(task: Task) -> Tensor:
 
 
 def _occlusion(task: Task) -> Tensor:
-    window, stride = task.options["window"], task.options["stride"]
-    places = [math.ceil((side - window) / stride) + 1 for side in task.x.shape[2:]]
+    sides = task.x.shape[2:]
+    window = task.options["window"] or max(1, 3 * min(sides) // 16)
+    stride = task.options["stride"] or max(1, window // 2)
+    if window > min(sides):
+        raise ValueError(f"window must be at most {min(sides)}, the shorter side of the picture, not {window}")
+    places = [math.ceil((side - window) / stride) + 1 for side in sides]
     task.pace.slices = 1 + math.ceil(math.prod(places) / BATCH)
     channels = task.x.shape[1]
     return captum().Occlusion(task.model).attribute(
@@ -187,7 +191,7 @@ METHODS: dict[str, Method] = {
     "occlusion": Method(
         "Occlusion", "How far does the logit fall when a square is covered?",
         r"F(x) - F(x \text{ with a square covered})", "Zeiler and Fergus 2014", "one for each place of the square",
-        _occlusion, options={"window": 24, "stride": 12, "baseline": None},
+        _occlusion, options={"window": None, "stride": None, "baseline": None},
     ),
     "layer_conductance": Method(
         "Layer Conductance", "How much of that rise flowed through each place of this layer?",
