@@ -13,7 +13,7 @@ from lambda_core.data import subset
 from lambda_core.evaluation import standard_error
 from lambda_core.tables import published
 from lambda_core.training.halves import right_answers
-from lambda_core.training.held_out import held_out
+from lambda_core.training.held_out import data_of
 
 BATCH = 20
 COUNTS = (100, 200, 500, 1000)
@@ -48,25 +48,24 @@ def _measured() -> dict[Off, Counts]:
 
 def _why_not() -> str | None:
     """Why nothing can be measured, and what to do about it; None where the pictures seem to be there."""
-    loaded = loading.checkpoint()
-    if reason := measured.unfit(networks.first()):
+    network = networks.first()
+    if reason := measured.unfit(network):
         return f"It cannot be measured here: {reason}."
-    if loaded.card.get("recipe", {}).get("data", "imagenette") not in data.DATASETS:
+    if data_of(network.checkpoint.card) is None:
         return "The card of this network names no data set that is known here, so its accuracy cannot be measured."
-    if tuple(loaded.classes) == data.IMAGENETTE_CLASSES:
-        root = data.data_folder()
-        if not any((folder / "imagenette2-160" / "val").is_dir() for folder in (root, root.parent)):
-            return (
-                "To measure accuracy with these switches, bring Imagenette’s validation photographs: put "
-                "`imagenette2-160` into a folder `data` here, or start the app with `LAMBDA_DATA` set to its folder."
-            )
+    try:
+        measured.pictures(network)
+    except (data.DataMissing, data.DataBroken):
+        return measured.to_bring(network)
+    except ValueError as error:
+        return f"It cannot be measured here: {words.escaped(str(error))}."
     return None
 
 
 def _begin(off: Off, count: int) -> None:
     """Take `count` pictures for a measurement, which `_work` then does, or note why there are none."""
     try:
-        pictures = held_out(loading.checkpoint())
+        pictures = measured.pictures(networks.first())
     except (data.DataMissing, data.DataBroken):
         st.session_state["halves_message"] = measured.to_bring(networks.first())
         return

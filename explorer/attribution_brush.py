@@ -9,6 +9,7 @@ from explorer import attributions, images, loading, tour
 from explorer.attributions import SIDE, Question
 from explorer.components import brush as painting
 from lambda_core.attribution import METHODS
+from lambda_core.evaluation import softmax
 
 CLASSES = 5
 
@@ -51,7 +52,7 @@ def brush(question: Question, found: Mapping[str, np.ndarray]) -> None:
     mask = _mask(question.picture)
     fill = st.session_state.get("attribution_fill", "blur")
     before, after = attributions.logits(question.picture), attributions.logits(question.picture, mask, fill)
-    shares, now = attributions.softmax(before), attributions.softmax(after)
+    shares, now = softmax(before), softmax(after)
     order = [int(i) for i in np.argsort(-np.maximum(shares, now))[:CLASSES]]
     if question.target not in order:
         order[-1] = question.target

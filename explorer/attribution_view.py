@@ -13,6 +13,7 @@ from explorer.bars import percent
 from explorer.components.heat_maps import Tile, heat_maps
 from explorer.state import Selection
 from lambda_core.attribution import METHODS
+from lambda_core.evaluation import softmax
 
 CLASSES = 5
 STARTS = [name for name, method in METHODS.items() if method.cheap]
@@ -26,7 +27,7 @@ def _choose_class() -> None:
 def ask(selection: Selection, picture: images.Picture) -> Question:
     """Classes and layers to click; what is chosen is the question that the rest of the page answers."""
     logits = attributions.logits(picture)
-    shares = attributions.softmax(logits)
+    shares = softmax(logits)
     order = [int(i) for i in np.argsort(-logits)]
     named = {attributions.class_name(i): i for i in order}
     if selection.target and selection.target not in named:

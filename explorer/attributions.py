@@ -140,11 +140,6 @@ def step(before: float, after: float, places: int = 2) -> str:
     return number(round(float(after), places) - round(float(before), places), places, sign=True)
 
 
-def softmax(values: np.ndarray) -> np.ndarray:
-    powers = np.exp(values - values.max())
-    return powers / powers.sum()
-
-
 def class_name(target: int) -> str:
     """A class as people call it, and no other; what a click and a link say."""
     return words.class_name(loading.checkpoint().classes, target)

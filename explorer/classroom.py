@@ -170,7 +170,7 @@ def _ways_on(job: Job, file: Path, epoch: int, picture: images.Picture) -> None:
                 st.warning(refused)
                 return
             tour.done().add("train")
-            sidebar.keep("upload", picture)
+            sidebar.keep("set", picture)
             st.switch_page("../pages/lambda_layer.py")
         st.download_button(
             "Keep the checkpoint", file.read_bytes(), name,

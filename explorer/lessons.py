@@ -19,8 +19,7 @@ LARGEST = 1024  # longer pictures are reduced before they are shown or looked at
 class Lesson:
     """A data set to learn from. side: of its pictures in the network. places: folders, any of which says it is here.
 
-    caption: of a picture, around the name of its class. new: whether trained networks have not seen it yet, and may go
-    on with it.
+    caption: of a picture, around the name of its class. further: whether trained networks may go on with it.
     """
 
     title: str
@@ -29,14 +28,14 @@ class Lesson:
     side: int
     places: tuple[str, ...] = ()
     caption: str = "{}"
-    new: bool = False
+    further: bool = True
 
 
 LESSONS = {
     "digits": Lesson(
         "Handwritten digits",
         "Small grey pictures of handwritten digits; the answer is one of ten numbers.",
-        "digits", 16, caption="A handwritten {}",
+        "digits", 16, caption="A handwritten {}", further=False,
     ),
     "imagenette": Lesson(
         "Imagenette",
@@ -46,11 +45,11 @@ LESSONS = {
     ),
     "cifar10": Lesson(
         "CIFAR-10", "Tiny photographs of ten kinds of animals and vehicles.", "photographs", 32,
-        ("cifar-10-batches-py", "cifar10"), new=True,
+        ("cifar-10-batches-py", "cifar10"),
     ),
     "imagefolder": Lesson(
         "Your pictures", "The pictures in your folders `train` and `val`; the name of a folder in them is the answer.",
-        "photographs", 64, ("train",), new=True,
+        "photographs", 64, ("train",),
     ),
 }  # fmt: skip
 

@@ -34,8 +34,10 @@ class Wish:
 
 
 def overlays() -> list[str]:
-    """Names of OVERLAYS that this session's network can show; weights of a pixel take a lambda layer."""
-    return [name for name in OVERLAYS if name not in PINNED or places.has_lambdas()]
+    """Names of OVERLAYS that this session's network can show: weights of a pixel by the halves that there are."""
+    halves = places.halves()
+    shown = {*halves, "sum"} if len(halves) == 2 else set(halves)
+    return [name for name in OVERLAYS if name not in PINNED or name in shown]
 
 
 def wish() -> Wish:

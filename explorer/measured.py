@@ -14,11 +14,13 @@ import torch
 from explorer import loading
 from explorer.networks import Opened
 from lambda_core import data
+from lambda_core.checkpoints import Checkpoint
 from lambda_core.data import subset
 from lambda_core.evaluation import RESULTS, Answers, answers_of, joined, normalized, outside_pictures, report
-from lambda_core.training.held_out import held_out
+from lambda_core.training.held_out import data_of, held_out
 
 BATCH = 20
+KEPT = 32  # reports, of the networks measured last
 LARGEST_MARK = 2**20  # numbers of class means; a larger network goes without a mark
 
 
@@ -66,8 +68,7 @@ def mark(network: Opened) -> dict[str, Any] | None:
 
 
 def _kind(network: Opened) -> data.DataSet:
-    name = network.checkpoint.card.get("recipe", {}).get("data", "imagenette")
-    return data.DATASETS[name if name in data.DATASETS else "imagenette"]
+    return data.DATASETS[data_of(network.checkpoint.card) or "imagenette"]
 
 
 def data_set(network: Opened) -> str:
@@ -95,7 +96,12 @@ def to_bring(network: Opened) -> str:
 
 def pictures(network: Opened) -> Any:
     """The validation pictures. Raises DataMissing where they are not here, ValueError where the classes differ."""
-    return held_out(network.checkpoint)
+    return _pictures(network.key, str(data.data_folder()), network.checkpoint)
+
+
+@st.cache_resource(max_entries=4, ttl=600, show_spinner=False)  # listing a large set takes longer than a page may
+def _pictures(key: str, folder: str, _checkpoint: Checkpoint) -> Any:
+    return held_out(_checkpoint, folder)
 
 
 def measure(network: Opened, count: int) -> Iterator[tuple[int, int]]:
@@ -112,11 +118,15 @@ def measure(network: Opened, count: int) -> Iterator[tuple[int, int]]:
         yield len(labels), len(indices)
     inside = joined(parts)
     outside = None if inside.logits.shape[1] * inside.features.shape[1] > LARGEST_MARK else _outside(network)
-    _here()[network.key] = report(inside, np.array(labels), indices, outside)
+    here = _here()
+    here[network.key] = report(inside, np.array(labels), indices, outside)
+    for oldest in list(here)[:-KEPT]:
+        here.pop(oldest, None)
 
 
 def _outside(network: Opened) -> Answers:
-    x = normalized(network.checkpoint, outside_pictures(int(network.checkpoint.preprocess["size"]), network.checkpoint.classes))
+    checkpoint = network.checkpoint
+    x = normalized(checkpoint, outside_pictures(int(checkpoint.preprocess["size"]), checkpoint.classes))
     parts = []
     for batch in x.split(BATCH):
         with loading.LOCK:

@@ -12,6 +12,7 @@ from explorer.lessons import LESSONS, Contents, Unfit
 from lambda_core.checkpoints import CheckpointRefused
 from lambda_core.data import data_folder
 from lambda_core.training.config import RECIPES, Recipe
+from lambda_core.training.held_out import data_of
 
 SCOPES = {"3": 3, "5": 5, "7": 7, "11": 11, "global": None}
 HALVES = {"both halves": {}, "content alone": {"position": False}, "position alone": {"content": False}}
@@ -44,7 +45,7 @@ def order() -> None:
             "`python -m lambda_core.training.classify photographs --data data --download --dry-run`. Or put pictures "
             "of your own there, in `data/train/CLASS/` and `data/val/CLASS/` for each class."
         )
-    begin = _begin_from() if LESSONS[name].new else None
+    begin = _begin_from(name)
     recipe = _chosen(name, there, begin)
     source = lessons.source(name, "train", folder)
     later.show(
@@ -68,9 +69,12 @@ def _time(found: pace.Pace, recipe: Recipe) -> None:
     )
 
 
-def _begin_from() -> networks.Opened | None:
-    """The network that is open, where the run is to go on with its weights."""
+def _begin_from(name: str) -> networks.Opened | None:
+    """The network that is open, where the run is to go on with its weights. Not for a set that it has learned."""
     found = networks.first()
+    learned = name != "imagefolder" and name == data_of(found.checkpoint.card)  # a folder may hold other pictures now
+    if learned or not LESSONS[name].further:
+        return None
     try:
         found.checkpoint.preparation()
     except CheckpointRefused:  # it sees no pictures as they are here
@@ -157,8 +161,8 @@ def _trained(begin: networks.Opened) -> None:
     layers, side = len(loading.lambda_layers(checkpoint.model)), checkpoint.preparation()["size"]
     st.markdown(
         f"**{words.escaped(begin.name)}**, {count / 1e6:.3g} M parameters, {layers} lambda layer{'s' * (layers > 1)}, "
-        f"pictures of {side} × {side} pixels. All its weights learn on; a new last layer, which begins with random numbers, tells "
-        "your classes apart."
+        f"pictures of {side} × {side} pixels. All its weights learn on; a new last layer, which begins with random "
+        "numbers, tells your classes apart."
     )
 
 

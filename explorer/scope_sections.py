@@ -10,6 +10,7 @@ import streamlit as st
 from PIL import Image
 
 from explorer import ablated, heat, images, later, loading, theme
+from explorer.places import halves
 from explorer.theme import PALETTE
 from lambda_core import LambdaLayer
 from lambda_core.data import prepare, square
@@ -78,9 +79,14 @@ def _fields(loaded: Any, image: Image.Image, paths: Sequence[str]) -> dict[str, 
 def depth(picture: images.Picture) -> None:
     """Small multiples: what of the picture the middle pixel of each layer depends on."""
     st.subheader("Through depth: what the middle pixel of each layer depends on")
+    opens = (
+        "the first lambda layer opens it at once to the whole picture. In theory every pixel is then connected with "
+        "every other."
+        if "content" in halves()
+        else "a lambda layer without content adds its whole window, r pixels wide."
+    )
     st.markdown(
-        "A convolution adds a ring to what a pixel depends on; the first lambda layer opens it at once to the whole "
-        "picture. In theory every pixel is then connected with every other. What counts is how strongly: this is the "
+        f"A convolution adds a ring to what a pixel depends on; {opens} What counts is how strongly: this is the "
         "measured, or *effective*, receptive field, the size of the derivative of one pixel with respect to the "
         "picture (Luo et al. 2016), on this picture."
     )

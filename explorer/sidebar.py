@@ -8,7 +8,7 @@ from explorer import images, loading, networks, notes, shelf, state, words
 from explorer.loading import HOME
 from explorer.state import Selection
 
-SENT = ("upload", "camera")  # pictures that a visitor brought, kept in the session
+SENT = ("upload", "camera", "set")  # pictures that a visitor brought or took from a data set, kept in the session
 
 
 def picture(selection: Selection) -> images.Picture:

@@ -148,6 +148,6 @@ def _take(network: Opened, index: int) -> None:
     """Make a picture of the set the one that every page shows."""
     image, label = measured.pictures(network).source[index]
     buffer = BytesIO()
-    image.convert("RGB").save(buffer, "JPEG", quality=95)
+    image.convert("RGB").save(buffer, "PNG")  # as it is: a small picture would be another one as JPEG
     title = words.class_name(network.checkpoint.classes, label)
-    sidebar.keep("upload", images.read_image(buffer.getvalue(), name=title))
+    sidebar.keep("set", images.read_image(buffer.getvalue(), name=title))

@@ -59,6 +59,7 @@ def test_ours_stand_beside_the_papers_accuracy(results):
     assert ours == {"CCLL": "80.5", "CCCC": "78.5"}
     assert not any(name == "measured_speed" for name, *_ in data["columns"])
     assert "Imagenette" in paper_tables.of_ours("placement") and paper_tables.of_ours("khu") == ""
+    assert paper_tables.of_ours("placement").count("small networks") == 1
     top1 = {figure.row: figure for figure in compare("complexity") if figure.metric == "top1"}
     assert "75.0" in memory_paper._accuracy(top1["global self-attention"])
 

@@ -151,7 +151,7 @@ def test_halves_of_a_layer_with_one_half(x):
         ("saliency", lambda m, x: captum.Saliency(m).attribute(x, target=2).amax(1)),
         ("input_x_gradient", lambda m, x: captum.InputXGradient(m).attribute(x, target=2).sum(1)),
         ("integrated_gradients", lambda m, x: captum.IntegratedGradients(m).attribute(x, target=2, n_steps=32).sum(1)),
-        ("occlusion", lambda m, x: captum.Occlusion(m).attribute(x, (3, 24, 24), (3, 12, 12), target=2).sum(1)),
+        ("occlusion", lambda m, x: captum.Occlusion(m).attribute(x, (3, 4, 4), (3, 2, 2), target=2).sum(1)),
         ("layer_conductance", lambda m, x: enlarged(captum.LayerConductance, m, x, n_steps=32).sum(1)),
         ("layer_activation", lambda m, x: F.interpolate(activation(m, x), (SIDE, SIDE), mode="bilinear")[:, 0]),
     ],
@@ -218,6 +218,7 @@ def test_maps_point_at_what_a_network_looks_at(x, method):
         ({"target": -1}, ValueError, "0 to 4"),
         ({"method": "grad_cam", "layer": "stages.9"}, ValueError, "stages.2.0.mix"),
         ({"method": "grad_cam", "layer": "classify"}, ValueError, "to make a map"),
+        ({"method": "occlusion", "window": 25}, ValueError, "window must be at most 24"),
         ({"method": "saliency", "steps": 3}, TypeError, "no option 'steps'"),
     ],
 )

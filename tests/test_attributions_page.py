@@ -2,6 +2,7 @@
 
 import re
 import threading
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -364,3 +365,28 @@ def test_the_table_of_one_half_adds_up():
     row = attribution_plots.halves_table({"Stage 3": split}, ["content"])[0]
     assert (row["λᶜ"], row["error"], row["without λᶜ"]) == (1.0, 0.0, -0.5)
     assert len(attribution_plots.halves_figure({"Stage 3": split}, "light", ["content"]).data) == 2
+
+
+def test_what_failed_for_one_network_is_tried_on_another(monkeypatch):
+    question, job = Question(images.gallery_picture("coffee"), 0, "stages.2.0.mix"), Job("map", "occlusion")
+    session = {}
+    monkeypatch.setattr(attribution_view.st, "session_state", session)
+    monkeypatch.setattr(attributions, "known", lambda *_: None)
+    for name in ("first", "second"):
+        monkeypatch.setattr(loading, "network_key", lambda name=name: name)
+        assert attribution_view.pending(question, ["occlusion"]) == [job]
+        attribution_view._failed(question)[job] = "it did not"
+        assert attribution_view.pending(question, ["occlusion"]) == []
+
+
+def test_a_half_covered_pixel_is_half_covered(monkeypatch):
+    """The mask has 64 cells a side; a network of fewer pixels sees the mean of those over each."""
+    picture, seen = images.gallery_picture("coffee"), []
+    small = replace(load_checkpoint("lambda_resnet_mini"), preprocess={"size": 32, "mean": [0] * 3, "std": [1] * 3})
+    monkeypatch.setattr(loading, "checkpoint", lambda: small)
+    monkeypatch.setattr(loading, "network_key", lambda: "32 px")
+    monkeypatch.setattr(attributions, "replaced", lambda x, mask, fill: seen.append(mask) or x)
+    mask = np.zeros((64, 64), bool)
+    mask[:, ::2] = True
+    attributions.logits(picture, mask)
+    assert seen[0].shape == (1, 1, 32, 32) and (seen[0] == 0.5).all()

@@ -72,7 +72,7 @@ def test_its_page_shows_it_and_takes_it_along(done):
     assert app.session_state["checkpoint"].content == done.kept()[1].read_bytes()
     name = app.session_state["checkpoint"].name
     assert name == "digits, epoch 1.safetensors", "the name of the file that is kept, which exported programs read"
-    assert app.session_state["selection"].image == "upload"
+    assert app.session_state["selection"].image == "set"
 
 
 def test_who_comes_back_sees_the_last_epoch_or_the_one_chosen(done, monkeypatch):

@@ -15,6 +15,7 @@ from lambda_core import evaluation, load_checkpoint, save_checkpoint
 from lambda_core.checkpoints import fingerprint
 from lambda_core.evaluation import Answers
 from lambda_core.training import classify, evaluate
+from lambda_core.training.held_out import data_of, held_out
 from tests import imagenette
 from tests.tiny import TINY
 
@@ -184,3 +185,28 @@ def test_accuracy_is_measured_on_pictures_as_the_card_prepares_them(tmp_path):
         )  # fmt: skip
         found[name] = evaluate.measure(str(file), folder, workers=0)["loss"]
     assert len({round(loss, 4) for loss in found.values()}) == 3
+
+
+def test_a_photograph_of_a_class_is_not_one_of_other_things():
+    every, without = evaluation.outside_pictures(8), evaluation.outside_pictures(8, ("dog", "Cat"))
+    assert (len(every), len(without)) == (90, 85)
+    first = 5 * evaluation.OUTSIDE.index("chelsea.png")
+    assert torch.equal(without, torch.cat([every[:first], every[first + 5 :]]))
+    assert set(evaluation.SUBJECTS) <= set(evaluation.OUTSIDE)
+
+
+@pytest.mark.parametrize(
+    ("card", "name"),
+    [
+        ({}, "imagenette"),
+        ({"recipe": {"data": "cifar10"}}, "cifar10"),
+        ({"recipe": {"data": "a folder of mine"}}, None),
+        ({"recipe": {"data": ["x"]}}, None),
+        ({"recipe": "x"}, None),
+    ],
+)
+def test_what_a_card_says_of_its_data(card, name, folder):
+    assert data_of(card) == name
+    checkpoint = replace(load_checkpoint("lambda_resnet_mini"), card=card)
+    if name != "cifar10":
+        assert len(held_out(checkpoint, folder)) == 20

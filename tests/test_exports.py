@@ -18,6 +18,7 @@ from explorer import (
     images,
     plots,
     scope_exports,
+    sidebar,
     state,
 )
 from explorer.state import Selection
@@ -107,7 +108,7 @@ def test_the_picture_that_a_program_reads_is_exported_with_it():
     """A frozen frame, or a picture of a data set, is no file that anybody has."""
     app = start("../pages/lambda_layer.py")
     assert "export_picture" not in downloads(app)
-    for name in ("upload", "camera"):
+    for name in sidebar.SENT:
         app.session_state["pictures"] = {name: sent("turned")}
         app.session_state["selection"] = replace(app.session_state["selection"], image=name)
         for page in ("lambda_layer", "content_position", "scope", "attributions"):

@@ -20,6 +20,7 @@ from explorer.look import OVERLAYS, PINNED, look
 from lambda_core import build, load_checkpoint, trace
 from lambda_core.data import prepare
 
+HALVES = {"content": ["content"], "position": ["position"], "content position": ["content", "position", "sum"], "": []}
 NODE = shutil.which("node")
 COMPONENT = Path(live.__file__).parent / "components" / "camera"
 PATH = "stages.2.0.mix"
@@ -295,3 +296,9 @@ def test_the_frame_rate_is_counted_over_the_last_seconds(tmp_path):
 
 def test_hues_of_the_maps_are_of_the_theme():
     assert {hue for _, hue in OVERLAYS.values()} - {""} <= set(theme.PALETTE["light"])
+
+
+@pytest.mark.parametrize(("built", "shown"), HALVES.items())
+def test_only_halves_that_are_there_are_offered(monkeypatch, built, shown):
+    monkeypatch.setattr(live.places, "halves", lambda: tuple(built.split()))
+    assert live.overlays() == ["none", "gradcam", *shown]

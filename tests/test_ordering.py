@@ -3,7 +3,7 @@
 import pytest
 from PIL import Image
 
-from explorer import jobs, networks, ordering
+from explorer import jobs, lessons, networks, ordering
 from explorer.loading import Brought
 from lambda_core import build, load_checkpoint
 from lambda_core.checkpoints import Checkpoint
@@ -65,4 +65,22 @@ def test_what_cannot_be_watched_or_trained_is_no_beginning(monkeypatch, name):
     preprocess = {} if name == "bare" else {"size": 64, "mean": [0.5] * 3, "std": [0.5] * 3}
     opened = networks.Opened("mine.pt", "key", Checkpoint(model, (), preprocess, {}))
     monkeypatch.setattr(ordering.networks, "first", lambda: opened)
-    assert ordering._begin_from() is None
+    assert ordering._begin_from("imagefolder") is None
+
+
+@pytest.mark.parametrize(
+    ("learned", "offered"),
+    [
+        ({}, ["cifar10", "imagefolder"]),  # a card that says nothing is taken for one of Imagenette
+        ({"recipe": {"data": "cifar10"}}, ["imagenette", "imagefolder"]),
+        ({"recipe": {"data": "imagefolder"}}, ["imagenette", "cifar10", "imagefolder"]),
+        ({"recipe": {"data": "something else"}}, ["imagenette", "cifar10", "imagefolder"]),
+    ],
+)
+def test_a_network_is_not_asked_to_learn_what_it_has_learned(monkeypatch, learned, offered):
+    model = build("resnet26", stages="CCCL", num_classes=2)
+    preprocess = {"size": 64, "mean": [0.5] * 3, "std": [0.5] * 3}
+    opened = networks.Opened("mine.pt", "key", Checkpoint(model, (), preprocess, learned))
+    monkeypatch.setattr(ordering.networks, "first", lambda: opened)
+    monkeypatch.setattr(ordering.st, "radio", lambda *_, **__: True)
+    assert [name for name in lessons.LESSONS if ordering._begin_from(name) is opened] == offered

@@ -129,6 +129,12 @@ def test_cifar10_is_read_from_png_files_too(tmp_path):
     found = data.cifar10("val", tmp_path)
     assert len(data.cifar10("val", tmp_path / "cifar10")) == len(found)
     assert [label for _, label in found] == list(range(10)) and found.samples[3][0].endswith("test/cat/0.png")
+    for number, name in ((12, "cat"), (3, "truck"), (0, "ship")):
+        colours().save(tmp_path / "cifar10" / "test" / name / f"{number}_{name}.png")
+    for name in data.CIFAR10_CLASSES:
+        (tmp_path / "cifar10" / "test" / name / "0.png").rename(tmp_path / "cifar10" / "test" / name / "20.png")
+    found = data.cifar10("val", tmp_path)  # as they were numbered, not class after class
+    assert found.targets[:3] == [8, 9, 3] and [label for _, label in found] == found.targets
     assert data.DATASETS["cifar10"].class_names(found) == data.CIFAR10_CLASSES
     (tmp_path / "cifar10" / "train" / "cat").rename(tmp_path / "cifar10" / "train" / "tiger")
     with pytest.raises(data.DataMissing, match="must hold the ten folders airplane, "):

@@ -247,7 +247,7 @@ def test_what_is_measured_here_is_kept_for_these_weights(tmp_path, monkeypatch):
     assert "Loss: surprise (nats)" in row and "a guess among 10 classes" in shown(app)
     hard = next(button for button in app.button if (button.key or "").startswith("hard_"))
     hard.click().run()
-    assert not app.exception and app.session_state["selection"].image == "upload"
+    assert not app.exception and app.session_state["selection"].image == "set"
 
 
 def reported(count):

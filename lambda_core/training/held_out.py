@@ -2,13 +2,16 @@
 
 import pickle
 import zipfile
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import torch
 
 from lambda_core import data
 from lambda_core.checkpoints import Checkpoint, load_checkpoint
+from lambda_core.positions import is_count
 
 
 def opened(path_or_name: str | Path, device: torch.device | str | None = None) -> Checkpoint:
@@ -24,18 +27,27 @@ def opened(path_or_name: str | Path, device: torch.device | str | None = None) -
     return replace(found, card={**found.card, "recipe": recipe}) if isinstance(recipe, dict) else found
 
 
+def data_of(card: Mapping[str, Any]) -> str | None:
+    """The name in DATASETS of what a card says that its network was trained on; None for one that is not known here.
+
+    A card that says nothing is taken for one of Imagenette.
+    """
+    recipe = card.get("recipe") or {}
+    name = recipe.get("data", "imagenette") if isinstance(recipe, Mapping) else None
+    return name if isinstance(name, str) and name in data.DATASETS else None
+
+
 def held_out(checkpoint: Checkpoint, folder: str | Path | None = None, dataset: str | None = None) -> data.Repeatable:
     """The validation pictures of a network, (uint8 (3, S, S), label) pairs at the size on its card.
 
     dataset: a name in DATASETS; else the one that the card names, else Imagenette. A card may name a share of its set.
     Raises DataMissing where they are not there, and ValueError where the network has other classes.
     """
-    recipe = checkpoint.card.get("recipe", {})
-    name = dataset or recipe.get("data", "imagenette")
-    kind = data.DATASETS[name] if name in data.DATASETS else data.DATASETS["imagenette"]
+    kind = data.DATASETS[dataset or data_of(checkpoint.card) or "imagenette"]
     loaded = kind.load("val", folder)
     if tuple(kind.class_names(loaded)) != tuple(checkpoint.classes):
         raise ValueError(f"this network tells other classes apart than those of {kind.title}")
-    pictures = data.some(loaded, 0 if dataset else recipe.get("held_out", 0))
+    count = (checkpoint.card.get("recipe") or {}).get("held_out", 0) if data_of(checkpoint.card) and not dataset else 0
+    pictures = data.some(loaded, count if is_count(count) else 0)
     told = checkpoint.preparation()
     return data.Repeatable(pictures, data.eval_transform(int(told["size"]), **data.framing(told)))
