@@ -17,7 +17,7 @@ LARGEST = 1024  # longer pictures are reduced before they are shown or looked at
 
 @dataclass(frozen=True)
 class Lesson:
-    """A data set to learn from. side: of its pictures in the network. places: folders, any of which says it is here.
+    """A data set to learn from. side: of its pictures in the network.
 
     caption: of a picture, around the name of its class. further: whether trained networks may go on with it.
     """
@@ -26,7 +26,6 @@ class Lesson:
     text: str
     recipe: str
     side: int
-    places: tuple[str, ...] = ()
     caption: str = "{}"
     further: bool = True
 
@@ -41,15 +40,14 @@ LESSONS = {
         "Imagenette",
         "Photographs of ten kinds of things, among them a fish, a dog, a church and a parachute. Harder than digits: "
         "expect minutes, and answers that are often wrong at first.",
-        "photographs", 64, ("imagenette2-160",),
+        "photographs", 64,
     ),
     "cifar10": Lesson(
         "CIFAR-10", "Tiny photographs of ten kinds of animals and vehicles.", "photographs", 32,
-        ("cifar-10-batches-py", "cifar10"),
     ),
     "imagefolder": Lesson(
         "Your pictures", "The pictures in your folders `train` and `val`; the name of a folder in them is the answer.",
-        "photographs", 64, ("train",),
+        "photographs", 64,
     ),
 }  # fmt: skip
 
@@ -71,8 +69,8 @@ def found() -> list[str]:
     """Names of what is here, the digits first. Only looks whether a folder is there, so it takes no time."""
     root = data_folder()
     return [
-        name for name, lesson in LESSONS.items()
-        if not lesson.places or any(root.name == place or (root / place).is_dir() for place in lesson.places)
+        name for name in LESSONS
+        if not (places := DATASETS[name].places) or any(root.name == p or (root / p).is_dir() for p in places)
     ]  # fmt: skip
 
 
@@ -86,7 +84,7 @@ def source(name: str, split: str, folder: str) -> Dataset:
             raise Unfit(f"{str(error).capitalize()}.") from error
         if name == "cifar10":
             raise Unfit("The files of CIFAR-10 are not complete: fetch the set again.") from error
-        inside = LESSONS[name].places[0] if name == "imagenette" else "the data folder"
+        inside = DATASETS[name].places[0] if name == "imagenette" else "the data folder"
         raise Unfit(
             f"{LESSONS[name].title} cannot be used: {inside} must hold `train` and `val`, and each of them a folder of "
             f"pictures for every class, and `{split}` does not."

@@ -88,9 +88,15 @@ def unfit(network: Opened) -> str | None:
 
 def to_bring(network: Opened) -> str:
     """What to do where the photographs are missing, in Markdown."""
+    kind = _kind(network)
+    if not kind.places:
+        return f"To measure a network here, install the package that brings its pictures: {kind.title.lower()}."
+    pictures, what = f"validation photographs of {kind.title}", f"`{kind.places[0]}`"
+    if kind.classes is None:
+        pictures, what = "pictures that it learned from", "their folders `train` and `val`"
     return (
-        f"To measure a network here, bring the validation photographs of {data_set(network)}: put the set into a "
-        "folder `data`, or start the app with `LAMBDA_DATA` set to its folder."
+        f"To measure a network here, bring the {pictures}: put {what} into a folder `data` here, or start the app with "
+        "`LAMBDA_DATA` set to the folder that holds it."
     )
 
 

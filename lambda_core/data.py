@@ -150,12 +150,17 @@ class _Pictures(Dataset):
 
 
 class DataSet(NamedTuple):
-    """How a data set is loaded, and what a model card says of it. classes: None for those that its folders name."""
+    """How a data set is loaded, and what a model card says of it.
+
+    classes: None for those that its folders name. cache: whether it is small enough to be kept in memory, decoded.
+    places: what of it must lie in the folder of data sets, any of them; nothing for one that a package brings.
+    """
 
     load: Callable[..., Dataset]
     title: str
     classes: tuple[str, ...] | None
-    cache: bool  # small enough to be kept in memory, decoded
+    cache: bool
+    places: tuple[str, ...] = ()
 
     def class_names(self, loaded: Dataset) -> tuple[str, ...]:
         """The classes, by label."""
@@ -163,9 +168,9 @@ class DataSet(NamedTuple):
 
 
 DATASETS: dict[str, DataSet] = {
-    "imagenette": DataSet(imagenette, "Imagenette at 160 px", IMAGENETTE_CLASSES, True),
-    "imagefolder": DataSet(imagefolder, "A folder of pictures", None, False),
-    "cifar10": DataSet(cifar10, "CIFAR-10", CIFAR10_CLASSES, True),
+    "imagenette": DataSet(imagenette, "Imagenette at 160 px", IMAGENETTE_CLASSES, True, ("imagenette2-160",)),
+    "imagefolder": DataSet(imagefolder, "A folder of pictures", None, False, ("train",)),
+    "cifar10": DataSet(cifar10, "CIFAR-10", CIFAR10_CLASSES, True, ("cifar-10-batches-py", "cifar10")),
     "digits": DataSet(digits, "The digits of scikit-learn", tuple("0123456789"), True),
 }
 
