@@ -25,8 +25,8 @@ function createBrush(parent) {
     <div class="answer" aria-live="polite"><h3></h3><div class="logit"><span class="before"></span><span class="arrow">→</span><span class="after"></span><span class="change"></span></div><div class="rows"></div><p class="key">Thin grey: the whole picture. Violet: with what you covered.</p></div>`;
   parent.appendChild(root);
   const find = (selector) => root.querySelector(selector), canvas = find("canvas"), ctx = canvas.getContext("2d");
-  const app = { root, mask: new Uint8Array(GRID * GRID), version: null, strokes: 0, answered: "" };
-  let send = () => {}, last = null, cursor = null, frame = 0, pictures = {}, keys = {};
+  const app = { root, mask: new Uint8Array(GRID * GRID), version: null, strokes: 0 };
+  let send = () => {}, lastSent = "", last = null, cursor = null, frame = 0, pictures = {}, keys = {};
   const kick = () => (frame ||= requestAnimationFrame(draw)), radius = () => Number(find("[type=range]").value);
 
   app.update = (data, setStateValue) => {
@@ -35,6 +35,7 @@ function createBrush(parent) {
     if (data.version !== app.version) {
       app.version = data.version;
       app.mask = fromText(data.mask);
+      lastSent = toText(app.mask);
     }
     for (const name of ["photo", "fill"]) {
       if (keys[name] === data[name]) continue;
@@ -71,7 +72,6 @@ function createBrush(parent) {
       return [label, bar, share];
     });
     find(".rows").replaceChildren(...rows.flat());
-    app.answered = toText(app.mask);
   }
 
   function draw() {
@@ -129,24 +129,26 @@ function createBrush(parent) {
   const value = (event) => (event.shiftKey || find("[type=checkbox]").checked ? 0 : 1);
   const lift = () => {
     const text = toText(app.mask);
-    if (text === app.answered) return;
-    app.answered = text;
+    if (text === lastSent) return; // not what was answered last: an answer may come while the next stroke is painted
+    lastSent = text;
     app.strokes += 1;
     find(".answer").classList.add("wait");
     send(text);
   };
   canvas.addEventListener("pointerdown", (event) => {
+    if (event.button || !event.isPrimary) return;
     canvas.setPointerCapture(event.pointerId);
     cursor = last = place(event);
     stamp(app.mask, last.x, last.y, radius(), value(event));
     kick();
   });
   canvas.addEventListener("pointermove", (event) => {
+    if (!event.isPrimary) return; // a second finger paints nothing, and does not lift the first
     cursor = place(event);
     if (last) { stroke(app.mask, last, cursor, radius(), value(event)); last = cursor; }
     kick();
   });
-  const end = () => { if (last) { last = null; lift(); } };
+  const end = (event) => { if (event.isPrimary && last) { last = null; lift(); } };
   canvas.addEventListener("pointerup", end);
   canvas.addEventListener("pointercancel", end);
   canvas.addEventListener("pointerleave", () => { if (!last) { cursor = null; kick(); } });

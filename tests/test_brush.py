@@ -1,0 +1,44 @@
+"""The brush of the attributions page, run by node: which strokes reach Python, and what paints at all."""
+
+import json
+import shutil
+import subprocess
+
+import pytest
+
+from explorer.components.brush import from_text
+from tests.test_lambda_canvas import FOLDER, NODE, SCRIPTS
+
+
+@pytest.fixture(scope="module")
+def told(tmp_path_factory):
+    """What the strokes of strokes.js sent, and how many there were after each of its parts."""
+    folder = tmp_path_factory.mktemp("modules")
+    for name in ("brush", "lambda_canvas"):
+        shutil.copytree(FOLDER.parent / name, folder / name)
+    shutil.copy(SCRIPTS.parent / "brush" / "strokes.js", folder / "brush")
+    (folder / "package.json").write_text('{"type": "module"}')
+    done = subprocess.run([NODE, "brush/strokes.js"], cwd=folder, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    return [from_text(sent["digits"]) for sent in found["sent"]], found["counts"]
+
+
+def test_a_stroke_amid_which_an_answer_comes_reaches_python(told):
+    masks, counts = told
+    assert counts[0] == 2
+    assert masks[0][10, 10] and not masks[0][40, 40]
+    assert masks[1][10, 10] and masks[1][40, 40]
+
+
+def test_a_stroke_that_covers_nothing_new_is_not_sent_until_python_moves_the_mask(told):
+    masks, counts = told
+    assert counts[1:3] == [2, 3]
+    assert masks[2][40, 40] and not masks[2][10, 10]
+
+
+def test_the_right_button_and_a_second_finger_paint_nothing(told):
+    masks, counts = told
+    assert counts[3:] == [3, 3, 4], "nor does the second finger lift the first"
+    assert masks[3][25, 10] and masks[3][25, 15]
+    assert not masks[3][55].any() and not masks[3][:, 25:35].any() and not masks[3][25, 46:].any()
