@@ -1,12 +1,15 @@
 """The head and the cover that are added to Streamlit's page, and nothing else that is changed."""
 
 import asyncio
+import json
 import re
+import subprocess
 from pathlib import Path
 
 import pytest
 
 from explorer import early, navigation, opening
+from tests.test_lambda_canvas import NODE
 
 PAGE = b"<html><head><title>Streamlit</title></head><body></head><body></html>"
 HTML = (b"accept", b"text/html,application/xhtml+xml")
@@ -60,6 +63,39 @@ def test_a_cover_says_what_the_page_is_and_escapes_it():
     text = opening.cover(page).decode()
     assert "<h1>A &lt; B</h1>" in text and "&lt;i&gt;new" in text and "<i>" not in text
     assert f"<h1>{navigation.NAME}</h1>" in cover_of("home").decode()
+
+
+# A browser in which the first heading stands at once; its timers run when they are told to.
+BROWSER = """
+const done = [], timers = [];
+const heading = { tagName: "H1", textContent: "Scope" }, main = { querySelectorAll: () => [heading] };
+const cover = {
+  style: {}, classList: { toggle: (name, on) => done.push(`${name} ${on}`) }, remove: () => done.push("removed"),
+};
+Object.assign(globalThis, {
+  document: { getElementById: () => cover, querySelector: () => main }, location: { pathname: "/" }, window: {},
+  matchMedia: () => ({ matches: true }), setInterval: (run) => timers.push(run), clearInterval() {},
+  setTimeout: (run) => timers.push(run),
+});
+Object.defineProperty(globalThis, "localStorage", { get() { STORED } });
+"""
+
+
+@pytest.mark.parametrize(
+    ("stored", "dark"),
+    [
+        ('throw new Error("denied")', True),
+        ("return {}", True),
+        ("""return { "stActiveTheme-/-v1": '{"name":"Light"}' }""", False),
+    ],
+)
+def test_the_cover_goes_also_where_storage_is_blocked(stored, dark):
+    script = re.findall("<script>(.*?)</script>", cover_of("scope").decode(), re.DOTALL)[-1]
+    run = "while (timers.length) timers.shift()();\nconsole.log(JSON.stringify([cover.style.opacity, done]));"
+    text = "\n".join([BROWSER.replace("STORED", stored), script, run])
+    found = subprocess.run([NODE, "--input-type=module", "-e", text], capture_output=True, text=True, timeout=60)
+    assert found.returncode == 0, found.stderr
+    assert json.loads(found.stdout) == [0, [f"dark {str(dark).lower()}", "removed"]]
 
 
 def test_what_the_cover_asks_for_comes_before_the_clients_files_and_is_escaped():
