@@ -9,6 +9,7 @@ import { paintHeat } from "./heat.js";
 import { openStream, closeStream, grabFrame, SENTENCES } from "./stream.js";
 
 const FASTEST = 50, FROZEN_SIDE = 512; // ms between frames, px
+const LEAST_SIDE = 128; // px of a frame; JPEG at the 32 px that a network may take changes its answers
 
 export function createCamera(parent) {
   const face = createFace(parent), meter = createMeter(), scratch = document.createElement("canvas");
@@ -35,7 +36,7 @@ export function createCamera(parent) {
     if (left > 0) return void (timer = setTimeout(next, left));
     const rest = waiting ? 0 : FASTEST - (now - state.sentAt || Infinity);
     if (rest > 0) return void (timer = setTimeout(next, rest));
-    const jpeg = grabFrame(face.video, scratch, state.side, 0.92);
+    const jpeg = grabFrame(face.video, scratch, Math.max(state.side, LEAST_SIDE), 0.92);
     if (!jpeg) return void (timer = setTimeout(next, FASTEST));
     if (waiting) {
       meter.lost();
