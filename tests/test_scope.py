@@ -65,18 +65,23 @@ def modules(tmp_path_factory):
 
 
 @pytest.mark.parametrize(
-    ("size", "own", "words"),
+    ("size", "scope", "words"),
     [
         ((19, 19), 23, ["23 × 23 covers the whole map, 19 × 19, from its middle", "from a corner to 12 × 12"]),
         ((16, 16), 11, ["reaches 11 × 11 positions, and no further"]),
-        ((16, 16), 31, ["global"]),
+        ((16, 16), None, ["This layer is global"]),
         ((4, 8), 9, ["9 × 9 covers the whole map, 4 × 8,", "to 4 × 5"]),
+        ((4, 4), 7, ["Its window of 7 × 7 covers the whole map of 4 × 4, wherever the pixel is."]),
+        ((4, 4), 23, ["Its window of 23 × 23 covers the whole map of 4 × 4, wherever the pixel is; 7 × 7 would do."]),
+        ((4, 8), 15, ["Its window of 15 × 15 covers the whole map of 4 × 8, wherever"]),
     ],
 )
-def test_the_headline_says_where_the_map_cuts_the_window_off(modules, size, own, words):
+def test_the_headline_says_where_the_map_cuts_the_window_off(modules, size, scope, words):
     height, width = size
-    model = {"H": height, "W": width, "hasPosition": True}
-    app = {"model": model, "own": own, "largestR": 2 * max(size) - 1, "state": {"scope": own}}
+    largest = 2 * max(size) - 1
+    own = min(scope or largest, largest)
+    model = {"H": height, "W": width, "hasPosition": True, "layer": {"scope": scope}}
+    app = {"model": model, "own": own, "largestR": largest, "state": {"scope": own}}
     script = f'import {{ headlineOf }} from "./words.js"; console.log(headlineOf({json.dumps(app)}))'
     done = subprocess.run(
         [NODE, "--input-type=module", "-e", script], cwd=modules / "scope_canvas", capture_output=True, text=True

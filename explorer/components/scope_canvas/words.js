@@ -8,7 +8,12 @@ export function headlineOf({ model, own, largestR, state: { scope } }) {
   if (!model.hasPosition) return "This layer has no position half, so it has no window.";
   if (scope < own) return `Cropped to ${square(scope)}: the rim of ${sym("kernels")} is zero, and the footprint shrinks with it.`;
   if (scope > own) return `Drawn ${square(scope)}, measured ${square(own)}: this layer has learned nothing further out.`;
-  if (own === largestR) return "This layer is global: its window is the whole map, wherever the pixel is.";
+  if (own === largestR) {
+    const { scope: built } = model.layer; // `own` is no larger than the map has a use for
+    if (built === null) return "This layer is global: its window is the whole map, wherever the pixel is.";
+    const enough = built > own ? `; ${square(own)} would do` : "";
+    return `Its window of ${square(built)} covers the whole map of ${times(model.H, model.W)}, wherever the pixel is${enough}.`;
+  }
   if (own >= Math.max(model.H, model.W)) {
     const corner = [model.H, model.W].map((side) => Math.min(side, (own + 1) / 2));
     return `The window of ${square(own)} covers the whole map, ${times(model.H, model.W)}, from its middle; at the edges it is cut off, from a corner to ${times(...corner)}.`;
@@ -20,8 +25,8 @@ export function paragraphs({ model, own, largestR }) {
   if (!model.hasPosition) {
     return `<p>It was built without ${sym("kernels")}: where a position lies makes no difference to it. The content half that is left sees the whole map at once, so there is nothing to crop. What you see on the photo is its measured footprint.</p>`;
   }
-  const global = own === largestR ? `<p class="note">This layer has an offset for every pair of positions on its map, so its own ${upright("r")} already is the largest.</p>` : "";
-  return `<p>The scope ${upright("r")} is how far the kernels ${sym("kernels")} reach: the pixel ${sym("pixel")} draws on the ${upright("r × r")} positions around it, and the window goes where it goes. <b>Drag the frame</b> to change ${upright("r")}. Inside the layer’s own ${own} the kernels are cropped, outside there is nothing to use.</p><p>The frame is drawn; the footprint is measured. PyTorch differentiates ${sym("output")} with respect to every input position ${sym("context")}: where the derivative is zero, nothing that happens there can change this pixel.</p>${global}`;
+  const widest = own === largestR ? `<p class="note">This layer has an offset for every pair of positions on its map, so its own ${upright("r")} already is the largest.</p>` : "";
+  return `<p>The scope ${upright("r")} is how far the kernels ${sym("kernels")} reach: the pixel ${sym("pixel")} draws on the ${upright("r × r")} positions around it, and the window goes where it goes. <b>Drag the frame</b> to change ${upright("r")}. Inside the layer’s own ${own} the kernels are cropped, outside there is nothing to use.</p><p>The frame is drawn; the footprint is measured. PyTorch differentiates ${sym("output")} with respect to every input position ${sym("context")}: where the derivative is zero, nothing that happens there can change this pixel.</p>${widest}`;
 }
 
 export function taskList(tasks, done) {
