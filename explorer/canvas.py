@@ -21,7 +21,7 @@ TENSORS = tuple(name for name in AXES if name not in ("content_output", "positio
 def fitted(selection: Selection, traced: Traced) -> Selection:
     """The selection moved into the layer's bounds, with a note for what had to move of a link."""
     selection = state.fit_pixel(selection, traced.layer["height"], traced.layer["width"])
-    fits, notes = state.clamp(selection, limits(traced.layer))
+    fits, notes = state.clamp(selection, limits(traced.layer), cells(traced.layer))
     state.note(notes)
     state.choose(fits)
     return fits
@@ -33,6 +33,12 @@ def limits(layer: Mapping[str, Any]) -> dict[str, int]:
         "row": layer["height"], "column": layer["width"], "head": layer["heads"],
         "key": layer["dim_k"], "value": layer["dim_v"], "step": state.LAST_STEP + 1,
     }  # fmt: skip
+
+
+def cells(layer: Mapping[str, Any]) -> list[str]:
+    """The matrices of a layer whose cells can be opened: there is nothing in that of a half it was built without."""
+    absent = [f"{half}_lambda" for half in ("content", "position") if not layer[half]]
+    return [name for name in state.CELLS if name not in absent]
 
 
 def show(picture: images.Picture, traced: Traced, *, key: str, mode: str = "steps") -> None:

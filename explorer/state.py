@@ -1,6 +1,6 @@
 """One selection, shared by all pages and held in the URL: any view is a link."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
@@ -100,8 +100,13 @@ def fit_pixel(selection: Selection, height: int, width: int) -> Selection:
     return replace(selection, row=selection.row * height // before[0], column=selection.column * width // before[1])
 
 
-def clamp(selection: Selection, limits: Mapping[str, int]) -> tuple[Selection, list[str]]:
-    """The nearest selection that exists, and notes. limits: for each number its count, {"row": 16, ...}."""
+def clamp(
+    selection: Selection, limits: Mapping[str, int], cells: Collection[str] = CELLS
+) -> tuple[Selection, list[str]]:
+    """The nearest selection that exists, and notes. limits: for each number its count, {"row": 16, ...}.
+
+    cells: the matrices that the layer has.
+    """
     notes = []
     for name, count in limits.items():
         number = getattr(selection, name)
@@ -114,6 +119,9 @@ def clamp(selection: Selection, limits: Mapping[str, int]) -> tuple[Selection, l
             selection = replace(selection, **{name: min(max(number, 0), count - 1)})
     if selection.cell and selection.cell not in CELLS:
         notes.append("The link's “cell” names no matrix of a lambda layer, so no cell is open.")
+        selection = replace(selection, cell="")
+    if selection.cell and selection.cell not in cells:
+        notes.append("The link's “cell” is of a half that this layer does not have, so no cell is open.")
         selection = replace(selection, cell="")
     return selection, notes
 

@@ -200,6 +200,34 @@ def test_browser_agrees_with_pytorch(name, modules):
     assert not found["boxes"], "\n".join(found["boxes"])
 
 
+OPENED = """
+import { activeCell, isOpenable } from "./view.js";
+import { applySelection, fitState, newState } from "./selection.js";
+const found = {};
+for (const [half, kind] of [["hasContent", "content_lambda"], ["hasPosition", "position_lambda"]]) {
+  for (const there of [true, false]) {
+    const model = { H: 4, W: 4, K: 2, V: 3, heads: 1, hasContent: true, hasPosition: true, [half]: there };
+    const hover = { kind, row: 0, col: 1 }, state = { ...newState(), step: 6, hover }, linked = newState();
+    applySelection(model, linked, { step: 6, cell: kind });
+    const moved = { ...newState(), step: 6, cell: { kind, row: 0, value: 1 } }; // it was open in the layer before
+    fitState(model, moved);
+    const open = [activeCell(model, state), isOpenable(model, state, hover), linked.cell, moved.cell].map(Boolean);
+    found[`${kind} ${there}`] = [...open, isOpenable(model, state, { kind: "lambda" })];
+  }
+}
+console.log(JSON.stringify(found));
+"""
+
+
+def test_the_table_of_a_half_that_is_not_there_does_not_open(modules):
+    done = subprocess.run(
+        [NODE, "--input-type=module", "-e", OPENED], cwd=modules, capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 0, done.stderr
+    for name, opened in json.loads(done.stdout).items():
+        assert opened == [name.endswith("true")] * 4 + [True], name
+
+
 def test_every_layout_fits(modules):
     """No part leaves the stage or covers the photo, for small and large layers at every width."""
     done = subprocess.run([NODE, "layouts.js"], cwd=modules, capture_output=True, text=True, timeout=120)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from explorer import state
+from explorer import canvas, state
 from explorer.state import COUNTED, NAMES, Selection, clamp, from_query, moved, to_query
 
 counts = st.integers(0, 10**6)
@@ -84,6 +84,14 @@ def test_out_of_range_goes_to_the_nearest():
 
 def test_an_unknown_cell_is_closed():
     assert clamp(Selection(cell="nonsense"), {})[0].cell == ""
+
+
+def test_a_cell_of_a_half_that_the_layer_does_not_have_is_closed():
+    here = canvas.cells({"content": False, "position": True})
+    assert here == ["position_lambda", "lambda", "output"]
+    selection, notes = clamp(Selection(cell="content_lambda"), {}, here)
+    assert selection.cell == "" and "of a half that this layer does not have" in notes[0]
+    assert clamp(Selection(cell="position_lambda"), {}, here) == (Selection(cell="position_lambda"), [])
 
 
 def test_counted_fields_exist():

@@ -144,7 +144,7 @@ export function createApp(parent) {
     const before = app.pixel.n;
     app.pixel.move(n);
     page.renderWhere(app);
-    if (activeCell(state)) page.renderSide(app);
+    if (activeCell(app.model, state)) page.renderSide(app);
     notice({ type: "pixel", n, before });
   }
 
@@ -154,7 +154,7 @@ export function createApp(parent) {
       state.hover = null;
       setPixel(hit.position);
     } else state.hover = hit;
-    const key = hit && (hit.kind === "keyMap" || hit.kind === "window" || hit.kind === "kernel" || hit.kind === "score") ? hit.index : hit && isByRow(state.step) && isOpenable(state, hit) ? hit.row : null;
+    const key = hit && (hit.kind === "keyMap" || hit.kind === "window" || hit.kind === "kernel" || hit.kind === "score") ? hit.index : hit && isByRow(state.step) && isOpenable(app.model, state, hit) ? hit.row : null;
     if (key !== null && isByRow(state.step) && key !== state.key) {
       state.key = key;
       page.renderWhere(app);
@@ -163,7 +163,7 @@ export function createApp(parent) {
       page.renderSide(app);
       if (hit) notice({ type: "hover", hit });
     }
-    const opens = hit && (state.step === 0 ? stepOfGroup(hit.kind) : isOpenable(state, hit) || hit.kind === "weights" || hit.kind === "bars");
+    const opens = hit && (state.step === 0 ? stepOfGroup(hit.kind) : isOpenable(app.model, state, hit) || hit.kind === "weights" || hit.kind === "bars");
     canvas.style.cursor = hit && hit.kind === "photo" ? "crosshair" : opens ? "pointer" : "default";
   }
 
@@ -242,9 +242,9 @@ export function createApp(parent) {
   app.enter = () => {
     const kinds = { 4: "content_lambda", 5: "position_lambda", 6: "lambda", 7: "output" }, { hover } = state;
     if (state.step === 0) return app.goTo((hover && stepOfGroup(hover.kind)) || 1);
-    if (hover && isOpenable(state, hover)) return app.openCell({ kind: hover.kind, row: hover.row, value: hover.col });
+    if (hover && isOpenable(app.model, state, hover)) return app.openCell({ kind: hover.kind, row: hover.row, value: hover.col });
     const kind = kinds[state.step];
-    if (kind && !state.cell) app.openCell({ kind, row: kind === "output" ? state.head : state.key, value: state.value });
+    if (kind && isOpenable(app.model, state, { kind })) app.openCell({ kind, row: kind === "output" ? state.head : state.key, value: state.value });
   };
   app.setOverlay = (name) => {
     state.overlay = name;
@@ -294,7 +294,7 @@ export function createApp(parent) {
       if (hit.kind === "weights") app.setOverlay(hit.part);
       app.setHead(hit.index);
     } else if (hit.kind === "query") app.setHead(hit.col);
-    else if (isOpenable(state, hit)) app.openCell({ kind: hit.kind, row: hit.row, value: hit.col });
+    else if (isOpenable(app.model, state, hit)) app.openCell({ kind: hit.kind, row: hit.row, value: hit.col });
   };
 
   // A finger moves the pixel while it is down; lifting it pins the pixel.

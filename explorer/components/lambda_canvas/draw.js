@@ -88,7 +88,7 @@ function drawPhoto(app, box) {
   if (framed && model.windowed && (open || (state.step !== 1 && state.step !== 2))) drawWindowFrame(ctx, palette, windowBox(model, box, pixel.n), onGrey);
   const whole = state.step === 0 ? model.hasContent && "content" : !open && (state.step === 4 && model.hasContent ? "content" : state.step === 5 && model.hasPosition && !model.windowed && "position");
   if (whole) outline(ctx, box, palette.colour[whole], 3, 2);
-  const current = activeCell(state);
+  const current = activeCell(model, state);
   if (current && !sumsRows(state, current)) drawTermDiscs(app, box, current);
   drawPixelRing(ctx, palette, cellBox(model, box, pixel.n), state.pinned);
   if (state.hover && state.hover.position >= 0 && state.hover.position !== pixel.n) {

@@ -7,7 +7,7 @@ import { arrowHead } from "./links.js";
 import { STEP_NAMES } from "./words.js";
 
 export function drawHighlights(app) {
-  const { ctx, state, scene, palette } = app, cell = activeCell(state);
+  const { ctx, state, scene, palette } = app, cell = activeCell(app.model, state);
   if (state.symbol) for (const kind of FRAMES[state.symbol] || []) {
     const box = scene.box(kind);
     if (box) outline(ctx, box, palette.text[SYMBOLS[state.symbol].tensor], 2.5, 4);
@@ -110,7 +110,7 @@ export function tipText(app) {
     const terms = pixel.cellSum(state.cell, 6, true), m = hover.position;
     return `${number(terms.weight[m])} × ${number(terms.factor[m])} = ${number(terms.product[m])}`;
   }
-  const cell = activeCell(state), one = (hover.index ?? 0) + 1;
+  const cell = activeCell(model, state), one = (hover.index ?? 0) + 1;
   if (cell) return `${cell.kind === "output" ? "head" : "k"} ${cell.row + 1}   v ${cell.value + 1}   ${number(pixel.matrixValue(cell.kind, cell.row, cell.value))}`;
   switch (hover.kind) {
     case "query": return `k ${hover.row + 1}   head ${hover.col + 1}   ${number(pixel.matrixValue("query", hover.row, hover.col))}`;

@@ -47,7 +47,7 @@ export function createPage(parent) {
     },
 
     renderSide(app) {
-      const { state, model, pixel } = app, cell = activeCell(state);
+      const { state, model, pixel } = app, cell = activeCell(model, state);
       if (!cell) write(part.side, shapesHtml(app.steps[state.step]));
       else if (sumsRows(state, cell)) write(part.side, rowSumHtml(model, cell, pixel.rowSumOf(cell)));
       else write(part.side, positionSumHtml(model, cell, pixel.cellSum(cell, state.cell ? 6 : 3, !!state.cell), !!state.cell));

@@ -1,10 +1,10 @@
 // The selection as Python knows it, and the state as the page keeps it.
+import { hasCells } from "./view.js";
 
 export function newState() {
   return { step: 0, cell: null, pinned: false, head: 0, key: 0, value: 0, overlay: null, hover: null, symbol: null, sweep: false };
 }
 
-const CELL_KINDS = ["content_lambda", "position_lambda", "lambda", "output"];
 const within = (x, size) => Math.max(0, Math.min(size - 1, Number.isInteger(x) ? x : 0));
 
 export function applySelection(model, state, selection) {
@@ -13,7 +13,7 @@ export function applySelection(model, state, selection) {
   state.key = within(selection.key, model.K);
   state.value = within(selection.value, model.V);
   state.pinned = !!selection.pinned;
-  const kind = CELL_KINDS.includes(selection.cell) && state.step >= 4 ? selection.cell : null;
+  const kind = state.step >= 4 && hasCells(model, selection.cell) ? selection.cell : null;
   state.cell = kind && { kind, row: kind === "output" ? state.head : state.key, value: state.value };
   return within(selection.row, model.H) * model.W + within(selection.column, model.W);
 }
@@ -24,6 +24,7 @@ export function fitState(model, state) {
   state.key = within(state.key, model.K);
   state.value = within(state.value, model.V);
   state.hover = null;
+  if (state.cell && !hasCells(model, state.cell.kind)) state.cell = null;
   if (state.cell) state.cell = { kind: state.cell.kind, row: within(state.cell.row, state.cell.kind === "output" ? model.heads : model.K), value: within(state.cell.value, model.V) };
 }
 

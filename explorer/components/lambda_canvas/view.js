@@ -25,17 +25,23 @@ export function overlayOf(model, state) {
   return FIRST[state.step] === "photo" || !choices.length ? "photo" : choices[choices.length - 1];
 }
 
+// Whether cells of a kind are in this layer: the table of a half that it was built without is drawn, but empty.
+export function hasCells(model, kind) {
+  const { hasContent, hasPosition } = model;
+  return CELLS.includes(kind) && ({ content_lambda: hasContent, position_lambda: hasPosition }[kind] ?? true);
+}
+
 // The cell that is open, or else the one under the pointer.
-export function activeCell(state) {
+export function activeCell(model, state) {
   if (state.cell) return state.cell;
   const { hover, step } = state;
-  return hover && step >= 4 && CELLS.includes(hover.kind) ? { kind: hover.kind, row: hover.row, value: hover.col } : null;
+  return hover && step >= 4 && hasCells(model, hover.kind) ? { kind: hover.kind, row: hover.row, value: hover.col } : null;
 }
 
 // In step 7 a hovered output is a sum over the rows of lambda; opened it is a sum over positions.
 export const sumsRows = (state, cell) => !!cell && cell.kind === "output" && !state.cell;
 
-export const isOpenable = (state, hit) => !state.cell && state.step >= 4 && CELLS.includes(hit.kind);
+export const isOpenable = (model, state, hit) => !state.cell && state.step >= 4 && hasCells(model, hit.kind);
 
 export function headOf(state) {
   const { hover } = state;
@@ -63,7 +69,7 @@ export function tileData(model, pixel, kind, index) {
 
 // The weights on the photo: data, offset, scale, ramp and whether the window frame goes with them; null for the bare photo.
 export function photoWeights(model, pixel, state, cellShown) {
-  const { scales, softmax } = model, cell = activeCell(state), { hover } = state;
+  const { scales, softmax } = model, cell = activeCell(model, state), { hover } = state;
   const keyRamp = softmax ? "share" : "key", both = model.hasContent ? "lambda" : "position";
   if (cell && !sumsRows(state, cell)) {
     const terms = pixel.cellSum(cell, cellShown.count, cellShown.sorted), data = perPosition(model, terms.weight);
