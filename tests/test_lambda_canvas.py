@@ -200,6 +200,24 @@ def test_browser_agrees_with_pytorch(name, modules):
     assert not found["boxes"], "\n".join(found["boxes"])
 
 
+def test_only_products_inside_the_window_are_numbered(modules):
+    """Also where they all are zero: a corner has four, an edge six."""
+    _, tensors, settings, _ = traced("position_only")
+    tensors["v"] = np.zeros_like(tensors["v"])
+    packed = modules / "zeros.bin"
+    packed.write_bytes(pack_trace(tensors, settings, {"title": "", "jpeg": ""}, SELECTION))
+    done = subprocess.run([NODE, "numbers.js", packed], cwd=modules, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert not found["boxes"], "\n".join(found["boxes"])
+    said = [words[1] for text in found["texts"] if (words := re.search(r"<p>([^<>]*) numbered, on the photo", text))]
+    kinds = 4  # of cells at each pixel: the content lambda is not in this layer
+    by_pixel = [set(said[i : i + kinds]) - {"No product is"} for i in range(0, len(said), kinds)]
+    corner, edge, within = {"All four products are"}, {"All six products are"}, {"The six largest products are"}
+    rim = [corner, edge, edge, edge, corner]
+    assert by_pixel == rim + 3 * [edge, within, within, within, edge] + rim
+
+
 OPENED = """
 import { activeCell, isOpenable } from "./view.js";
 import { applySelection, fitState, newState } from "./selection.js";

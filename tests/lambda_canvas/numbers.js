@@ -22,7 +22,12 @@ for (let n = 0; n < model.N; n++) {
     const row = n % (kind === "output" ? model.heads : model.K), value = n % model.V, cell = { kind, row, value };
     const terms = pixel.cellSum(cell, 6, true), shown = pixel.matrixValue(kind, row, value);
     cells.push([terms.products + terms.constant, shown]);
-    texts.push(panels.positionSumHtml(model, cell, terms, true), panels.headHtml(steps[6], cell, "t").headline, panels.textHtml(model, steps[6], cell, null));
+    for (const [many, sorted] of [[3, false], [6, true]]) {
+      const { first, count, inside, product } = pixel.cellSum(cell, many, sorted), sizes = [...first].map((t) => Math.abs(product[t]));
+      const right = first.length === Math.min(many, count) && first.every((t) => inside[t]) && sizes.every((size, i) => !i || size <= sizes[i - 1]);
+      if (!right) boxes.push(`${kind} of pixel ${n}: ${first} of ${count}`);
+    }
+    texts.push(panels.positionSumHtml(model, cell, terms, true), panels.headHtml(steps[6], cell, "t").headline, panels.textHtml(model, steps[6], cell, null, terms));
     if (kind === "output") {
       const rows = pixel.rowSumOf(cell);
       cells.push([rows.product.reduce((a, b) => a + b, 0), shown]);

@@ -51,24 +51,25 @@ export function keyWeights(model, n, kernels, content, position) {
 }
 
 // The products that add up to one cell. kind: content_lambda | position_lambda | lambda | output; row: key or head.
-// Terms are (m, u) pairs, index m * U + u, so that weight × value = product holds for every U. Allocates on first use.
+// Terms are (m, u) pairs, index m * U + u, so that weight × value = product holds for every U; those that are not inside
+// the window, where only it has weights, are zero and do not count. Allocates on first use.
 export function cellTerms(model, n, kind, row, value, terms = newTerms(model)) {
   const { W, N, K, V, U, rows, cols, halfRows, halfCols, q, keys, embeddings, bias, valuesByPixel } = model;
   const useContent = model.hasContent && kind !== "position_lambda", usePosition = model.hasPosition && kind !== "content_lambda";
   const pixelRow = (n / W) | 0, pixelCol = n % W, first = kind === "output" ? 0 : row, last = kind === "output" ? K - 1 : row;
-  const { content, position, weight, factor, product } = terms;
+  const { content, position, weight, factor, product, inside } = terms;
   terms.count = 0;
   terms.products = 0;
   for (let m = 0; m < N; m++) {
     const y = ((m / W) | 0) - pixelRow + halfRows, x = (m % W) - pixelCol + halfCols;
-    const inside = usePosition && y >= 0 && x >= 0 && y < rows && x < cols;
+    const inWindow = usePosition && y >= 0 && x >= 0 && y < rows && x < cols;
     for (let u = 0; u < U; u++) {
       const t = m * U + u;
       let a = 0, b = 0;
       for (let k = first; k <= last; k++) {
         const scale = kind === "output" ? q[(row * N + n) * K + k] : 1;
         if (useContent) a += scale * keys[(m * K + k) * U + u];
-        if (inside) b += scale * embeddings[((k * U + u) * rows + y) * cols + x];
+        if (inWindow) b += scale * embeddings[((k * U + u) * rows + y) * cols + x];
       }
       content[t] = a;
       position[t] = b;
@@ -76,7 +77,8 @@ export function cellTerms(model, n, kind, row, value, terms = newTerms(model)) {
       factor[t] = valuesByPixel[t * V + value];
       product[t] = (a + b) * factor[t];
       terms.products += product[t];
-      if (inside || useContent) terms.count++;
+      inside[t] = inWindow || useContent;
+      terms.count += inside[t];
     }
   }
   terms.constant = 0;
@@ -89,7 +91,7 @@ export function newTerms(model) {
   const size = model.N * model.U, array = () => new Float32Array(size);
   return {
     content: array(), position: array(), weight: array(), factor: array(), product: array(),
-    order: new Uint32Array(size), count: 0, products: 0, constant: 0, total: 0,
+    order: new Uint32Array(size), inside: new Uint8Array(size), count: 0, products: 0, constant: 0, total: 0,
   };
 }
 
@@ -106,10 +108,11 @@ export function rowTerms(model, n, lambda, head, value) {
   return { weight: query, factor, product, total, order: largest(product, K), count: K };
 }
 
-// Indices of the `count` largest sizes, largest first.
-export function largest(data, count) {
+// Indices of the `count` largest sizes, largest first; only of those inside, if that is said.
+export function largest(data, count, inside = null) {
   const best = [];
   for (let i = 0; i < data.length; i++) {
+    if (inside && !inside[i]) continue;
     const size = Math.abs(data[i]);
     if (best.length === count && size <= Math.abs(data[best[count - 1]])) continue;
     let at = best.length;
@@ -120,9 +123,10 @@ export function largest(data, count) {
   return best;
 }
 
+// All of them, largest product first; what is inside comes before what is not, also where it is zero.
 export function sortTerms(terms) {
-  const { order, product } = terms;
+  const { order, product, inside } = terms;
   for (let i = 0; i < order.length; i++) order[i] = i;
-  order.sort((i, j) => Math.abs(product[j]) - Math.abs(product[i]));
+  order.sort((i, j) => Math.abs(product[j]) - Math.abs(product[i]) || inside[j] - inside[i]);
   return order;
 }

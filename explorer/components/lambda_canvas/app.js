@@ -145,6 +145,7 @@ export function createApp(parent) {
     app.pixel.move(n);
     page.renderWhere(app);
     if (activeCell(app.model, state)) page.renderSide(app);
+    if (state.cell) page.renderText(app); // at the rim a cell has fewer products
     notice({ type: "pixel", n, before });
   }
 

@@ -225,7 +225,7 @@ function drawCellMap(app, node) {
 function drawRunningSum({ ctx, palette, pixel, state }, node) {
   const cell = state.cell;
   if (!cell || node.h < 30) return;
-  const terms = pixel.cellSum(cell, 6, true), { order, product, constant } = terms, size = order.length;
+  const terms = pixel.cellSum(cell, 6, true), { order, product, constant, first } = terms, size = order.length;
   const tensor = { content_lambda: "content", position_lambda: "position", lambda: "lambda", output: "output" }[cell.kind];
   let low = Math.min(0, constant), high = Math.max(0, constant), total = constant;
   for (let i = 0; i < size; i++) {
@@ -261,7 +261,7 @@ function drawRunningSum({ ctx, palette, pixel, state }, node) {
   ctx.textAlign = "center";
   ctx.fillStyle = palette.colour["ink-soft"];
   let before = constant;
-  for (let i = 0; i < Math.min(6, size) && X(i + 1) - X(i) > 7; i++) {
+  for (let i = 0; i < first.length && X(i + 1) - X(i) > 7; i++) {
     const after = before + product[order[i]], above = Y(Math.max(before, after)) - 6;
     ctx.fillText(i + 1, (X(i) + X(i + 1)) / 2, above > node.y - 2 ? above : Y(Math.min(before, after)) + 15);
     before = after;

@@ -43,7 +43,8 @@ export function createPage(parent) {
     },
 
     renderText(app) {
-      write(part.text, textHtml(app.model, app.steps[app.state.step], app.state.cell, app.tasks[app.state.step]));
+      const { model, pixel, state: { step, cell } } = app;
+      write(part.text, textHtml(model, app.steps[step], cell, app.tasks[step], cell && pixel.cellSum(cell, 6, true)));
     },
 
     renderSide(app) {

@@ -46,7 +46,10 @@ export function headHtml(step, cell, layerTitle) {
   return { kick: `<span>${step.index ? `Step ${step.index} of 8` : layerTitle}</span>`, headline: step.headline };
 }
 
-export function textHtml(model, step, cell, task) {
+const NUMBERED = ["No product is", "The one product is", "Both products are", ...["three", "four", "five", "six"].map((n) => `All ${n} products are`)];
+
+// terms: of the cell, where one is open.
+export function textHtml(model, step, cell, task, terms) {
   const tick = task ? `<p class="task${task.done ? " done" : ""}" data-testid="task"><span class="tick" aria-hidden="true">${task.done ? "✓" : "○"}</span><span><b>Try it:</b> ${task.text}${/[.?]$/.test(task.text) ? "" : "."}<span class="spoken">${task.done ? " Done." : ""}</span></span></p>` : "";
   if (!cell) return step.text + tick;
   const k = cell.row + 1, { windowed, hasContent, hasPosition } = model;
@@ -58,7 +61,7 @@ export function textHtml(model, step, cell, task) {
     output: `Step 7 adds ${model.K} rows of lambda to reach this number. Here the same number is a sum over ${model.N} positions, and the weights are the implied attention of head ${k}.`,
   }[cell.kind];
   const depth = model.U > 1 ? `<p class="note">A position has ${model.U} terms, one for each u; the maps show their sums.</p>` : "";
-  return `<p>Each position of the photo adds one product to this number: its weight times its value. ${weights}</p>${depth}<p>The six largest products are numbered, on the photo and in the sum. Move the pixel with the arrow keys and see the sum ${cell.kind === "content_lambda" ? "stay as it is" : "change"}.</p>${tick}`;
+  return `<p>Each position of the photo adds one product to this number: its weight times its value. ${weights}</p>${depth}<p>${NUMBERED[terms.count] || "The six largest products are"} numbered, on the photo and in the sum. Move the pixel with the arrow keys and see the sum ${cell.kind === "content_lambda" ? "stay as it is" : "change"}.</p>${tick}`;
 }
 
 export const mathHtml = (step) => `<div class="equation">${step.equation}</div><pre class="einsum">${step.einsum.filter(Boolean).map(axesOf).join("\n")}</pre>`;

@@ -62,7 +62,8 @@ export function createPixel(model) {
     const key = [kind, row, value, version, sorted].join();
     if (key !== termsKey) {
       cellTerms(model, n, kind, row, value, terms);
-      terms.first = sorted ? sortTerms(terms).subarray(0, shown) : largest(terms.product, shown);
+      const most = Math.min(shown, terms.count);
+      terms.first = sorted ? sortTerms(terms).subarray(0, most) : largest(terms.product, most, terms.inside);
       termsKey = key;
     }
     terms.total = matrixValue(kind, row, value);
