@@ -246,6 +246,30 @@ def test_the_table_of_a_half_that_is_not_there_does_not_open(modules):
         assert opened == [name.endswith("true")] * 4 + [True], name
 
 
+THEMES = """
+import { followTheme } from "./dark.js";
+const root = { dataset: {} }, seen = [];
+let page = "#ffffff", tick = null;
+Object.assign(globalThis, {
+  getComputedStyle: () => ({ getPropertyValue: () => page }), setInterval: (run) => (tick = run),
+  clearInterval: () => (tick = null),
+});
+const stop = followTheme(root, () => seen.push(root.dataset.theme));
+tick();
+for (page of ["#111419", "#222", "rgb(250, 250, 250)"]) tick();
+stop();
+console.log(JSON.stringify([seen, tick]));
+"""
+
+
+def test_the_theme_of_the_page_is_followed_until_the_end(modules):
+    done = subprocess.run(
+        [NODE, "--input-type=module", "-e", THEMES], cwd=modules, capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout) == [["light", "dark", "light"], None]
+
+
 def test_every_layout_fits(modules):
     """No part leaves the stage or covers the photo, for small and large layers at every width."""
     done = subprocess.run([NODE, "layouts.js"], cwd=modules, capture_output=True, text=True, timeout=120)

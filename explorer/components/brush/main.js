@@ -1,6 +1,6 @@
 // The component: paint with the pointer, or with arrows and space; the mask goes to Python when the brush is lifted.
 import { GRID, toText, fromText, stroke, stamp } from "./mask.js";
-import { isDark } from "../lambda_canvas/dark.js";
+import { followTheme } from "../lambda_canvas/dark.js";
 import { mountOnce } from "../lambda_canvas/mount.js";
 
 const KEY = "brushApp";
@@ -78,7 +78,7 @@ function createBrush(parent) {
     frame = 0;
     const ratio = Math.min(2, devicePixelRatio || 1), side = Math.round(canvas.clientWidth * ratio);
     if (!side) return;
-    const style = theme();
+    const style = getComputedStyle(root);
     if (canvas.width !== side) canvas.width = canvas.height = side;
     ctx.imageSmoothingEnabled = true;
     if (pictures.photo) ctx.drawImage(pictures.photo, 0, 0, side, side);
@@ -115,11 +115,6 @@ function createBrush(parent) {
     ctx.lineWidth = 1.5 * ratio;
     ctx.strokeStyle = colour;
     ctx.stroke();
-  }
-
-  function theme() {
-    root.dataset.theme = isDark(root) ? "dark" : "light";
-    return getComputedStyle(root);
   }
 
   const place = (event) => {
@@ -168,9 +163,8 @@ function createBrush(parent) {
   find("[type=range]").addEventListener("input", kick);
   const watch = new ResizeObserver(kick);
   watch.observe(root);
-  theme();
-  const themed = setInterval(() => { const before = root.dataset.theme; theme(); if (before !== root.dataset.theme) kick(); }, 500);
-  app.destroy = () => { watch.disconnect(); clearInterval(themed); cancelAnimationFrame(frame); root.remove(); };
+  const leaveTheme = followTheme(root, kick);
+  app.destroy = () => { watch.disconnect(); leaveTheme(); cancelAnimationFrame(frame); root.remove(); };
   root.brushApp = app;
   return app;
 }

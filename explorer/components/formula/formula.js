@@ -1,5 +1,5 @@
 // One letter at a time: pointed at, focused, typed or pinned, it lights up in the equation, tensors, einsum and source.
-import { isDark } from "../lambda_canvas/dark.js";
+import { followTheme } from "../lambda_canvas/dark.js";
 import { escapeHtml } from "../lambda_canvas/symbols.js";
 import { equationHtml, einsumHtml, sourceHtml } from "./typeset.js";
 import { boxHtml } from "./boxes.js";
@@ -85,13 +85,9 @@ export function createFormula(parent) {
 
   const follow = ({ detail }) => app.data && light(detail || app.held); // an equation above a stage was pointed at
   document.addEventListener("lambda-axis", follow);
-  const themed = () => {
-    root.dataset.theme = isDark(root) ? "dark" : "light";
-  };
-  themed();
-  const clock = setInterval(themed, 500);
+  const leaveTheme = followTheme(root);
   app.destroy = () => {
-    clearInterval(clock);
+    leaveTheme();
     document.removeEventListener("lambda-axis", follow);
     document.dispatchEvent(new CustomEvent("lambda-axis", { detail: "" }));
     root.remove();

@@ -1,4 +1,5 @@
 // Where everything stands: content left, position right, the photo between them; or, on a narrow page, both below it.
+import { inside } from "../lambda_canvas/marks.js";
 import { HALVES } from "./halves.js";
 
 export const WIDE = 720;
@@ -53,7 +54,6 @@ function stacked(width, model) {
   return layout;
 }
 
-const inside = (box, x, y) => x >= box.x && y >= box.y && x < box.x + box.w && y < box.y + box.h;
 const cell = (box, x, y, rows, cols) => ({ row: Math.floor(((y - box.y) / box.h) * rows), col: Math.floor(((x - box.x) / box.w) * cols) });
 
 // What lies under a point: {kind, half, row, col, position?}; kind: photo, lambda, weights, share, output or sum.

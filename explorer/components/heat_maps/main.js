@@ -1,6 +1,6 @@
 // The component: one canvas a map, one pointer over all. Nothing that happens here reaches Python.
 import { decodeValues, quantile, rgb, mapPicture, palePhoto } from "./paint.js";
-import { isDark } from "../lambda_canvas/dark.js";
+import { followTheme } from "../lambda_canvas/dark.js";
 import { mountOnce } from "../lambda_canvas/mount.js";
 
 const KEY = "heatMapsApp", FULL = 0.985;
@@ -70,16 +70,16 @@ function create(parent) {
   }
 
   // ---- drawing
-  function theme() {
-    const dark = isDark(root), name = dark ? "dark" : "light";
-    if (root.dataset.theme !== name) { root.dataset.theme = name; app.pale = null; app.tiles.forEach((tile) => tile.pictures.clear()); }
-    return { style: getComputedStyle(root), dark };
+  function repaint() {
+    app.pale = null;
+    app.tiles.forEach((tile) => tile.pictures.clear());
+    kick();
   }
 
   function draw() {
     frame = 0;
     if (!app.tiles.length || !root.clientWidth) return;
-    const { style, dark } = theme(), { own, opacity } = state(), ratio = Math.min(2, devicePixelRatio || 1);
+    const style = getComputedStyle(root), dark = root.dataset.theme === "dark", { own, opacity } = state(), ratio = Math.min(2, devicePixelRatio || 1);
     const minus = rgb(style.getPropertyValue("--minus-photo"));
     const side = Math.round(app.tiles[0].canvas.clientWidth * ratio);
     if (app.photo && app.pale?.width !== side) app.pale = palePhoto(app.photo, side, dark);
@@ -151,8 +151,8 @@ function create(parent) {
   find(".tools").addEventListener("input", kick);
   const watch = new ResizeObserver(kick);
   watch.observe(root);
-  const themed = setInterval(() => { const before = root.dataset.theme; theme(); if (before !== root.dataset.theme) kick(); }, 500);
-  app.destroy = () => { watch.disconnect(); clearInterval(themed); cancelAnimationFrame(frame); root.remove(); };
+  const leaveTheme = followTheme(root, repaint);
+  app.destroy = () => { watch.disconnect(); leaveTheme(); cancelAnimationFrame(frame); root.remove(); };
   root.heatMaps = app;
   return app;
 }

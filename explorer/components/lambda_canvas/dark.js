@@ -17,3 +17,17 @@ export function isDark(element) {
   const rgb = channels(pageColour(element));
   return !!rgb && rgb.reduce((sum, value, i) => sum + WEIGHTS[i] * value, 0) < MIDDLE;
 }
+
+// Keeps `data-theme` of an element at that of the page, which does not tell when it changes; `changed` is called when it
+// does. Returns what ends it.
+export function followTheme(root, changed = () => {}) {
+  const look = () => {
+    const name = isDark(root) ? "dark" : "light";
+    if (root.dataset.theme === name) return;
+    root.dataset.theme = name;
+    changed();
+  };
+  look();
+  const clock = setInterval(look, 500);
+  return () => clearInterval(clock);
+}

@@ -1,10 +1,12 @@
-// Marks that point: the pixel's ring, the window's frame, numbered discs, outlines.
+// Boxes of the stage, and marks that point: the pixel's ring, the window's frame, numbered discs, outlines.
 import { TEXT } from "./lettering.js";
 
 export function cellBox(model, box, n) {
   const w = box.w / model.W, h = box.h / model.H;
   return { x: box.x + (n % model.W) * w, y: box.y + Math.floor(n / model.W) * h, w, h };
 }
+
+export const inside = (box, x, y) => x >= box.x && y >= box.y && x < box.x + box.w && y < box.y + box.h;
 
 // The part of the map that the window of pixel n covers.
 export function windowBox(model, box, n) {

@@ -1,5 +1,5 @@
 // The picture: a skyline of blocks over their letters, stage by stage, and below it what the pointer is on.
-import { isDark } from "../lambda_canvas/dark.js";
+import { followTheme } from "../lambda_canvas/dark.js";
 import { amount, ratio, formulaHtml, numbersHtml, safe, against } from "./words.js";
 
 const NARROW = 21; // px a block, below which stages go below each other
@@ -220,14 +220,9 @@ export function createNetwork(parent) {
   });
 
   // ---- theme and width
-  function theme() {
-    const name = isDark(root) ? "dark" : "light";
-    if (root.dataset.theme !== name) root.dataset.theme = name;
-  }
-  theme();
-  const watch = new ResizeObserver(fit), themed = setInterval(theme, 500);
+  const watch = new ResizeObserver(fit), leaveTheme = followTheme(root);
   watch.observe(root);
-  app.destroy = () => { watch.disconnect(); clearInterval(themed); removeEventListener("pointerup", lift); root.remove(); };
+  app.destroy = () => { watch.disconnect(); leaveTheme(); removeEventListener("pointerup", lift); root.remove(); };
   root.networkCanvas = app;
   return app;
 }

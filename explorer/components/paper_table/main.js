@@ -1,6 +1,6 @@
 // A table whose numbers are buttons.
 import { safe } from "../network_canvas/words.js";
-import { isDark } from "../lambda_canvas/dark.js";
+import { followTheme } from "../lambda_canvas/dark.js";
 import { mountOnce } from "../lambda_canvas/mount.js";
 
 // The network is drawn at the top of the page.
@@ -49,11 +49,7 @@ function createTable(parent) {
       toTheBench();
     }
   });
-  const themed = () => {
-    root.dataset.theme = isDark(root) ? "dark" : "light";
-  };
-  themed();
-  const clock = setInterval(themed, 500);
-  app.destroy = () => { clearInterval(clock); root.remove(); };
+  const leaveTheme = followTheme(root);
+  app.destroy = () => { leaveTheme(); root.remove(); };
   return app;
 }

@@ -3,6 +3,7 @@ import { readHeader, readTensors } from "../lambda_canvas/trace.js";
 import { buildModel, sizeQuantile } from "../lambda_canvas/model.js";
 import { loadPhoto, readTheme } from "../lambda_canvas/setting.js";
 import { createPlates } from "../lambda_canvas/plates.js";
+import { inside } from "../lambda_canvas/marks.js";
 import { axisRuns } from "../lambda_canvas/axis_marks.js";
 import { windowWeights, outputsByScope, changeByScope, shareInside, largestDifference, biggest, largestScope, ownScope, nearestScope } from "./reach.js";
 import { frameOf, gripAt, scopeAt, positionAt, positionsIn } from "./frame.js";
@@ -265,9 +266,9 @@ export function createScope(parent) {
     }
     const at = positionAt(app.model, photo, x, y), held = grip(x, y);
     state.hover = held ? -1 : at;
-    state.over = app.layout.kernels.findIndex((box) => x >= box.x && y >= box.y && x < box.x + box.w && y < box.y + box.h);
+    state.over = app.layout.kernels.findIndex((box) => inside(box, x, y));
     if (at >= 0 && !state.pinned) setPixel(at);
-    const onHead = app.layout.weights.some((box) => x >= box.x && y >= box.y && x < box.x + box.w && y < box.y + box.h);
+    const onHead = app.layout.weights.some((box) => inside(box, x, y));
     canvas.style.cursor = held || (at >= 0 ? "crosshair" : onCurve(x, y) ? "ew-resize" : onHead ? "pointer" : "default");
   }
 
@@ -278,7 +279,7 @@ export function createScope(parent) {
       state.dragging = "curve";
       app.setScope(scopeOfCurve(app, app.layout.curve, x));
     } else {
-      const at = positionAt(app.model, app.layout.photo, x, y), head = app.layout.weights.findIndex((box) => x >= box.x && y >= box.y && x < box.x + box.w && y < box.y + box.h);
+      const at = positionAt(app.model, app.layout.photo, x, y), head = app.layout.weights.findIndex((box) => inside(box, x, y));
       if (head >= 0) app.setHead(head);
       if (at < 0) return false;
       state.pinned = true;
