@@ -32,8 +32,8 @@ export function createPlates() {
 
 // The photo in weak greys, so that weights can lie on it.
 export function greyPhoto(plates, image, width, height, dark) {
-  const entry = plates.plate("grey", width, height), stamp = `${image.src.length}:${dark}`;
-  if (entry.stamp === stamp) return entry.canvas;
+  const entry = plates.plate("grey", width, height);
+  if (entry.photo === image && entry.stamp === dark) return entry.canvas; // two photos may be equally long
   const { context } = entry;
   context.drawImage(image, 0, 0, width, height);
   const pixels = context.getImageData(0, 0, width, height), { data } = pixels;
@@ -42,6 +42,6 @@ export function greyPhoto(plates, image, width, height, dark) {
     data[i] = data[i + 1] = data[i + 2] = dark ? 14 + grey * 0.34 : 255 - (255 - grey) * 0.36;
   }
   context.putImageData(pixels, 0, 0);
-  entry.stamp = stamp;
+  Object.assign(entry, { photo: image, stamp: dark });
   return entry.canvas;
 }
