@@ -61,7 +61,7 @@ def packed(
     names: Collection[str] = TENSORS,
 ) -> bytes:  # fmt: skip
     """What a canvas is sent: the tensors of `names` that the layer has, the photo, and the selection."""
-    photo = {"title": picture.title, "jpeg": loading.cropped_jpeg(picture, PHOTO_SIDE, traced.crop)}
+    photo = {"title": picture.title, "jpeg": loading.seen(picture, PHOTO_SIDE, traced.preprocess)}
     chosen = {name: value for name, value in asdict(selection).items() if name in NAMES}
     chosen |= {"cell": selection.cell or None, "pinned": selection.pinned, "version": version}
     tensors = {name: tensor for name, tensor in traced.tensors.items() if name in names and tensor.ndim == AXES[name]}

@@ -12,7 +12,7 @@ from functools import lru_cache
 from importlib import resources
 from io import BytesIO
 
-from PIL import Image
+from PIL import Image, ImageOps
 
 from explorer import words
 from lambda_core.data import square
@@ -152,6 +152,11 @@ def jpeg_bytes(image: Image.Image, side: int = 512, crop: float = 1.0) -> bytes:
     buffer = BytesIO()
     square(image, side, crop).save(buffer, "JPEG", quality=90)
     return buffer.getvalue()
+
+
+def enlarged(image: Image.Image, least: int) -> Image.Image:
+    """A small picture with its pixels as squares that no browser has to blur, at least `least` pixels wide."""
+    return ImageOps.scale(image, math.ceil(least / image.width), Image.Resampling.NEAREST)
 
 
 def png_bytes(image: Image.Image) -> bytes:

@@ -17,10 +17,12 @@ from PIL import Image
 from explorer import fitness, images
 from lambda_core import LambdaLayer, trace
 from lambda_core.checkpoints import Checkpoint, read_checkpoint, zoo
-from lambda_core.data import prepare
+from lambda_core.data import framing, prepare, square
 
 LOCK = threading.Lock()  # hooks of one session must not see another's forward pass
 HOME = "lambda_resnet_mini"
+COARSE = 96  # pixels a side; what networks that take fewer see can be told from a photograph
+FACE = 128  # the largest picture that is only there to be known by, which stays a photograph
 
 
 def threads_a_page(default: int, processors: int) -> int:
@@ -148,33 +150,45 @@ def _jpeg(key: str, side: int, crop: float, _image: Image.Image) -> str:
     return base64.b64encode(images.jpeg_bytes(_image, side, crop)).decode()
 
 
+@st.cache_data(max_entries=64, show_spinner=False)
+def _squares(key: str, side: int, size: int, frame: dict[str, Any], _image: Image.Image) -> str:
+    return base64.b64encode(images.png_bytes(images.enlarged(square(_image, size, **frame), side))).decode()
+
+
 def jpeg(picture: images.Picture, side: int) -> str:
-    """What this session's network sees of a picture, as base64 JPEG of side x side pixels."""
-    return cropped_jpeg(picture, side, checkpoint().preprocess.get("crop", 1.0))
+    """What this session's network sees of a picture, in base64, as `seen` has it."""
+    return seen(picture, side, checkpoint().preprocess)
 
 
-def cropped_jpeg(picture: images.Picture, side: int, crop: float) -> str:
-    """The middle of a picture, a share `crop` of its shorter side, as base64 JPEG; encoded once, not on every run."""
-    return _jpeg(picture.key, side, crop, picture.image)
+def seen(picture: images.Picture, side: int, preprocess: Mapping[str, Any]) -> str:
+    """What a network sees of a picture, in base64: a JPEG of side x side pixels; encoded once, not on every run.
+
+    Where maps may lie on it, a coarse network's picture is a PNG of the pixels that it takes, enlarged to squares until
+    they fill `side`: over a sharp photograph it would seem to see what is not there for it.
+    """
+    size, frame = int(preprocess["size"]), framing(preprocess)
+    if size < COARSE and side > FACE:
+        return _squares(picture.key, side, size, frame, picture.image)
+    return _jpeg(picture.key, side, frame.get("crop", 1.0), picture.image)
 
 
 @dataclass(frozen=True)
 class Traced:
     """One layer on one picture: its tensors without the batch axis, what it is, and the network's answer.
 
-    crop: the share of the picture's shorter side that the network sees.
+    preprocess: how the network takes a picture.
     """
 
     tensors: dict[str, np.ndarray]
     layer: dict[str, Any]
     probabilities: np.ndarray
-    crop: float = 1.0
+    preprocess: dict[str, Any]
 
 
 @st.cache_data(max_entries=24, show_spinner=False)
 def _traced(
     picture_key: str, network_id: str, path: str, _image: Image.Image, _mine: Brought | None
-) -> tuple[dict[str, np.ndarray], dict[str, Any], np.ndarray, float]:
+) -> tuple[dict[str, np.ndarray], dict[str, Any], np.ndarray, dict[str, Any]]:
     loaded = checkpoint_of(_mine)
     info = next(i for i in lambda_layers(loaded.model) if i.path == path)
     layer = cast(LambdaLayer, loaded.model.get_submodule(path))
@@ -191,7 +205,7 @@ def _traced(
         if f"{half}_lambda" not in tensors:
             shape = (layer.dim_k, layer.dim_v)
             tensors[f"{half}_lambda"] = np.zeros(shape, np.float32)
-    return tensors, about, taps["output"][0].softmax(0).numpy(), loaded.preprocess.get("crop", 1.0)
+    return tensors, about, taps["output"][0].softmax(0).numpy(), dict(loaded.preprocess)
 
 
 def traced(picture: images.Picture, path: str) -> Traced:

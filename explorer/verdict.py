@@ -1,6 +1,5 @@
 """What networks answer on one picture: the likeliest classes, and whether it looks like any of them."""
 
-import math
 from collections.abc import Mapping
 from html import escape
 from pathlib import Path
@@ -9,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import streamlit as st
-from PIL import Image, ImageOps
+from PIL import Image
 
 from explorer import exporting, images, loading, measured, shelf, theme, words
 from explorer.bars import percent
@@ -89,8 +88,8 @@ def bars(classes: tuple[str, ...], probabilities: np.ndarray) -> str:
 
 
 def enlarged(seen: Image.Image) -> Image.Image:
-    """Its pixels as squares that no browser has to blur: at least twice as many as there is room for."""
-    return ImageOps.scale(seen, math.ceil(2 * WIDE / seen.width), Image.Resampling.NEAREST)
+    """What the network takes, for the page: at least twice as many pixels as there is room for."""
+    return images.enlarged(seen, 2 * WIDE)
 
 
 def show(picture: images.Picture, networks: list[Opened]) -> None:

@@ -41,7 +41,7 @@ def from_text(text: Any) -> np.ndarray:
 def brush(data: Mapping[str, Any], *, key: str, on_mask_change: Callable[[], Any]) -> Any:
     """The result has `mask`: {digits, for `from_text`; version; stroke}, sent when the visitor lifts the brush.
 
-    data: photo and fill (base64 JPEG: the picture, and what shows where it is covered), mask (digits) with a `version`
+    data: photo (of `loading.jpeg`), fill (base64 JPEG: what shows where it is covered), mask (digits) with a `version`
     that moves when Python changed it and comes back with a stroke, and answer: {title, before, after,
     rows: [[class, share before, after], ...]}.
     """

@@ -2,6 +2,7 @@
 import { GRID, toText, fromText, stroke, stamp } from "./mask.js";
 import { followTheme } from "../lambda_canvas/dark.js";
 import { mountOnce } from "../lambda_canvas/mount.js";
+import { pictureUrl } from "../lambda_canvas/picture.js";
 
 const KEY = "brushApp";
 
@@ -42,7 +43,7 @@ function createBrush(parent) {
       keys[name] = data[name];
       const image = new Image();
       image.onload = () => { if (keys[name] === data[name]) { pictures[name] = image; kick(); } };
-      image.src = `data:image/jpeg;base64,${data[name]}`;
+      image.src = pictureUrl(data[name]);
     }
     answer(data.answer);
     kick();

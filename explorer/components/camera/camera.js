@@ -3,6 +3,7 @@
 import { readPalette } from "../lambda_canvas/colour.js";
 import { isDark } from "../lambda_canvas/dark.js";
 import { ARROWS } from "../lambda_canvas/keys.js";
+import { pictureUrl } from "../lambda_canvas/picture.js";
 import { createFace } from "./face.js";
 import { createMeter } from "./meter.js";
 import { paintHeat } from "./heat.js";
@@ -66,7 +67,7 @@ export function createCamera(parent) {
     if (data.still && data.still.key !== stillKey) {
       stillKey = data.still.key;
       state.title = data.still.title;
-      face.still.src = `data:image/jpeg;base64,${data.still.jpeg}`;
+      face.still.src = pictureUrl(data.still.jpeg);
       face.still.alt = data.still.title;
       if (state.mode === "still") face.showMode("still", state.title);
     }

@@ -51,5 +51,5 @@ def packed(tile: Tile) -> dict[str, Any]:
 
 
 def heat_maps(photo: str, title: str, tiles: Sequence[Tile], *, key: str) -> None:
-    """Draw the tiles on a photograph (base64 JPEG). Scale, opacity and pointer live in the browser alone."""
+    """Draw the tiles on a photograph (of `loading.jpeg`). Scale, opacity and pointer live in the browser alone."""
     _mount(key=key, data={"photo": photo, "title": title, "tiles": [packed(tile) for tile in tiles]}, height="content")

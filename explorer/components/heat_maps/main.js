@@ -2,6 +2,7 @@
 import { decodeValues, quantile, rgb, mapPicture, palePhoto } from "./paint.js";
 import { followTheme } from "../lambda_canvas/dark.js";
 import { mountOnce } from "../lambda_canvas/mount.js";
+import { pictureUrl } from "../lambda_canvas/picture.js";
 
 const KEY = "heatMapsApp", FULL = 0.985;
 
@@ -46,7 +47,7 @@ function create(parent) {
       app.photoKey = data.photo;
       const image = new Image();
       image.onload = () => { if (app.photoKey === data.photo) { app.photo = image; app.pale = null; kick(); } };
-      image.src = `data:image/jpeg;base64,${data.photo}`;
+      image.src = pictureUrl(data.photo);
     }
     kick();
   };

@@ -1,6 +1,7 @@
 // What a stage takes from around it: the photo that it shows, and the theme of the page.
 import { readPalette } from "./colour.js";
 import { channels, isDark, pageColour } from "./dark.js";
+import { pictureUrl } from "./picture.js";
 
 // says: what the stage is, for those who cannot see it.
 export function loadPhoto(app, photo, says) {
@@ -9,7 +10,7 @@ export function loadPhoto(app, photo, says) {
   app.photoKey = key;
   app.canvas.setAttribute("aria-label", `${photo.title}: ${says}`);
   const image = new Image();
-  image.src = `data:image/jpeg;base64,${photo.jpeg}`;
+  image.src = pictureUrl(photo.jpeg);
   image.decode().then(() => {
     if (app.photoKey !== key) return;
     app.photoImage = image;
