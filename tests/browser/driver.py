@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Literal
+from typing import Any, Literal
 from urllib.parse import urlencode, urlsplit
 
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Playwright, Response, sync_playwright
@@ -223,6 +223,27 @@ class Watch:
 def address(server: Server, path: str = "/", **query: object) -> str:
     """A page of the app with query parameters."""
     return f"{server.url}/{path.lstrip('/')}" + (f"?{urlencode(query)}" if query else "")
+
+
+def bring_small_network(page: Page, folder: Path, **overrides: Any) -> None:
+    """Send random weights for pictures of 32 px by the menu of networks: the first lambda layer's map is 4 x 4."""
+    import torch  # only here: who looks for a Chromium need not wait for it
+
+    from lambda_core import build, save_checkpoint
+
+    torch.manual_seed(0)
+    overrides = {"num_classes": 2, **overrides}
+    file = folder / "small.safetensors"
+    save_checkpoint(
+        file, build("lambda_resnet_mini", **overrides),
+        architecture={"name": "lambda_resnet_mini", "overrides": overrides}, classes=("apple", "pear"),
+        preprocess={"size": 32, "mean": [0.5] * 3, "std": [0.5] * 3},
+    )  # fmt: skip
+    page.locator(".st-key-network_popover button").first.click()
+    page.get_by_test_id("stPopoverBody").locator("input[type=file]").set_input_files(file)
+    page.locator(".st-key-network_popover").get_by_text("small.safetensors").first.wait_for()
+    page.keyboard.press("Escape")
+    settle(page)
 
 
 def settle(page: Page, timeout_s: float = 60) -> None:

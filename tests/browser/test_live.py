@@ -12,7 +12,16 @@ from playwright.sync_api import BrowserContext, Page, Playwright
 from explorer import images
 from lambda_core import load_checkpoint
 from lambda_core.predict import predict
-from tests.browser.driver import EXCEPTION, Server, View, Watch, address, open_profile, settle
+from tests.browser.driver import (
+    EXCEPTION,
+    Server,
+    View,
+    Watch,
+    address,
+    bring_small_network,
+    open_profile,
+    settle,
+)
 
 FIND = """() => {
   const visit = root => {
@@ -205,6 +214,15 @@ def test_without_a_camera_there_is_a_sentence_and_an_upload(
     )
     page.wait_for_url(re.compile("image=upload"))
     settle(page)
+
+
+def test_a_coarse_network_is_shown_the_pixels_that_it_takes(open_page: Callable[..., Page], tmp_path: Path) -> None:
+    page = open_page("live")
+    bring_small_network(page, tmp_path)
+    wait(page, "c.state().side === 32 && c.state().grid[0] === 4")
+    still = page.get_by_test_id("camera").locator("img")
+    kind, width = still.evaluate("e => e.decode().then(() => [e.src.slice(5, 14), e.naturalWidth])")
+    assert (kind, width) == ("image/png", 512)
 
 
 @pytest.mark.parametrize("view", [View(), View(width=400, height=860, color_scheme="dark")], ids=str)

@@ -3,6 +3,7 @@
 import ast
 import re
 from collections.abc import Callable
+from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 import numpy as np
@@ -12,7 +13,7 @@ from playwright.sync_api import Page, Route, expect
 from explorer import images
 from lambda_core import load_checkpoint, trace
 from lambda_core.data import prepare
-from tests.browser.driver import PAPER, Server, View, address, settle
+from tests.browser.driver import PAPER, Server, View, address, bring_small_network, settle
 
 CANVAS = "lambda_layer"
 FIND = """() => {
@@ -167,6 +168,25 @@ def test_a_cell_opens_and_escape_goes_back_up(open_page: Callable[..., Page]):
     page.wait_for_url(lambda url: "cell=" not in url)
     page.keyboard.press("Escape")
     page.wait_for_url(lambda url: "step=" not in url)
+
+
+def test_the_empty_table_of_a_layer_without_content_does_not_open(open_page: Callable[..., Page], tmp_path: Path):
+    page = open_page(CANVAS)
+    bring_small_network(page, tmp_path, content=False)
+    for step in range(1, 5):
+        page.keyboard.press("]")
+        page.wait_for_url(re.compile(f"step={step}"))
+    settle(page)
+    expect(page.get_by_test_id("headline")).to_have_text("This layer has no content part.")
+    page.mouse.click(*point(page, "c.hitOf('content_lambda', 2, 3)"))
+    page.keyboard.press("Enter")
+    page.wait_for_timeout(300)
+    assert canvas(page, "c.state().cell") is None and "cell" not in query(page)
+    page.keyboard.press("]")
+    page.wait_for_url(re.compile("step=5"))
+    settle(page)
+    page.mouse.click(*point(page, "c.hitOf('position_lambda', 2, 3)"))
+    page.wait_for_url(re.compile("cell=position_lambda"))
 
 
 def test_another_picture_changes_the_numbers_and_keeps_the_pixel(open_page: Callable[..., Page]):
