@@ -6,7 +6,7 @@ from typing import Any
 
 import streamlit as st
 
-from explorer import answer_plots, images, measured, sidebar, theme, words
+from explorer import answer_plots, images, loading, measured, sidebar, theme, words
 from explorer.networks import Opened
 from lambda_core import data
 
@@ -139,9 +139,10 @@ def _hardest(network: Opened, found: dict[str, Any]) -> None:
 
 @st.cache_data(max_entries=200, show_spinner=False)
 def _thumb(network_key: str, index: int, _pictures: Any) -> bytes:
-    buffer = BytesIO()
-    _pictures.source[index][0].convert("RGB").save(buffer, "JPEG", quality=90)
-    return images.jpeg_bytes(images.read_image(buffer.getvalue()).image, 256)
+    picture = _pictures.source[index][0].convert("RGB")
+    if max(picture.size) < loading.COARSE:  # its pixels as squares
+        return images.png_bytes(images.enlarged(picture, 256))
+    return images.jpeg_bytes(picture, 256)
 
 
 def _take(network: Opened, index: int) -> None:
