@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from lambda_core import build, load_checkpoint, save_checkpoint
+from lambda_core.checkpoints import Checkpoint
 from lambda_core.training import average
 from tests.tiny import TINY
 
@@ -31,6 +32,21 @@ def test_every_weight_and_statistic_is_the_mean(tmp_path, capsys):
         if tensor.is_floating_point():
             torch.testing.assert_close(tensor, (states[0][name] + states[1][name] + states[2][name]) / 3)
     assert found.card["seed"] == 2 and found.card["averaged"] == ["0.safetensors", "1.safetensors", "2.safetensors"]
+
+
+def test_a_table_that_layers_share_is_averaged_once_and_the_networks_stay():
+    states, networks = [], []
+    for seed in range(2):
+        torch.manual_seed(seed)
+        model = build("lambda_resnet_micro", share_embeddings=True, depths=(1, 1, 3, 1))
+        states.append({name: tensor.clone() for name, tensor in model.state_dict().items()})
+        networks.append(Checkpoint(model, card={"architecture": {}}))
+    found = average.average(networks)
+    for name, tensor in found.model.state_dict().items():
+        if tensor.is_floating_point():
+            torch.testing.assert_close(tensor, (states[0][name] + states[1][name]) / 2)
+    for network, before in zip(networks, states, strict=True):
+        assert all(torch.equal(tensor, before[name]) for name, tensor in network.model.state_dict().items())
 
 
 def test_a_state_and_the_weights_of_one_run_are_alike(whole, tmp_path):

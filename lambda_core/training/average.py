@@ -8,8 +8,10 @@ soups"). Running statistics of batch norms are averaged as well.
 """
 
 import argparse
+import copy
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +24,10 @@ from lambda_core.training.held_out import opened
 
 @torch.no_grad()
 def average(checkpoints: Sequence[Checkpoint]) -> Checkpoint:
-    """θ = (θ_1 + ... + θ_N) / N, with the card of the last. Raises CheckpointRefused for unlike networks."""
+    """θ = (θ_1 + ... + θ_N) / N in a network of its own, with the card of the last.
+
+    Raises CheckpointRefused for unlike networks.
+    """
     last = checkpoints[-1]
     wanted = _likeness(last)
     for other in checkpoints:
@@ -32,10 +37,14 @@ def average(checkpoints: Sequence[Checkpoint]) -> Checkpoint:
                     f"only like networks have a mean: their {part} differ, {theirs} and {wanted[part]}"
                 )
     states = [checkpoint.model.state_dict() for checkpoint in checkpoints]
-    for name, tensor in last.model.state_dict().items():
-        if tensor.is_floating_point():
-            tensor.copy_(torch.stack([state[name] for state in states]).mean(0))
-    return last
+    # All of them before any is written: layers that share their embeddings have one table under several names.
+    means = {
+        name: torch.stack([state[name] for state in states]).mean(0) if tensor.is_floating_point() else tensor
+        for name, tensor in states[-1].items()
+    }
+    model = copy.deepcopy(last.model)
+    model.load_state_dict(means)
+    return replace(last, model=model)
 
 
 def _likeness(checkpoint: Checkpoint) -> dict[str, Any]:
