@@ -66,6 +66,28 @@ def test_a_network_for_small_images_alone_is_copied_and_widened():
         narrow, wide = network(4, **layer), network(width, seed=1, **layer)
         widen(narrow, wide, size=32)
         torch.testing.assert_close(wide(x), narrow(x), rtol=1e-4, atol=1e-5)
+    wide = network(8, seed=1, **layer)
+    before = {name: tensor.clone() for name, tensor in wide.state_dict().items()}
     with pytest.raises(ValueError, match="up to size"):
-        widen(narrow, network(8, **layer))
+        widen(narrow, wide)
+    assert all(torch.equal(tensor, before[name]) for name, tensor in wide.state_dict().items())
     widen(narrow, network(4, **layer))  # nothing to compare
+
+
+def test_images_have_the_channels_of_the_network_and_its_parts_keep_their_modes():
+    narrow, wide = network(4, in_chans=1).train(), network(8, seed=1, in_chans=1).train()
+    for each in (narrow, wide):
+        each.stem.eval()  # as where a part is frozen
+    modes = [[part.training for part in each.modules()] for each in (narrow, wide)]
+    widen(narrow, wide)
+    assert [[part.training for part in each.modules()] for each in (narrow, wide)] == modes
+    x = torch.rand(2, 1, 32, 32)
+    torch.testing.assert_close(wide.eval()(x), narrow.eval()(x), rtol=1e-4, atol=1e-5)
+
+
+def test_the_narrow_network_may_be_in_another_precision():
+    """As on another device: images go where it is."""
+    narrow, wide = network(4).double(), network(8, seed=1)
+    widen(narrow, wide)
+    x = torch.rand(2, 3, 32, 32)
+    torch.testing.assert_close(wide(x), narrow(x.double()).float(), rtol=1e-4, atol=1e-5)

@@ -1,5 +1,7 @@
 """A wider network that computes what a narrower one does (Chen et al. 2016, "Net2Net", section 2.3)."""
 
+import copy
+
 import torch
 from torch import Tensor, nn
 
@@ -36,12 +38,14 @@ def widen(narrow: nn.Module, wide: nn.Module, seed: int = 0, size: int = 96) -> 
 
     Both have the same layers; the channels of `wide` are whole multiples. Channel i of the narrow network becomes the
     neighbours times i, times i + 1, ... of the wide one, all equal at first. What follows shares its weight out among
-    them unequally, so their gradients differ and they part ways in training. Raises CannotWiden, before anything is
-    changed, where the two do not correspond; layers that mix channels in other ways, such as u > 1 slices of values,
-    are found by comparing outputs on images of `size` pixels. Equal shapes are copied as they are.
+    them unequally, so their gradients differ and they part ways in training. Equal shapes are copied as they are.
+
+    Raises CannotWiden where the two do not correspond; layers that mix channels in other ways, such as u > 1 slices of
+    values, are found by comparing outputs on images of `size` pixels, and ValueError is raised where a network takes
+    none of that size. Nothing is changed before it is known to fit, and of `narrow` nothing at all.
     """
     before = narrow.state_dict()
-    target = {name: tensor.clone() for name, tensor in wide.state_dict().items()}
+    target = wide.state_dict()
     if before.keys() != target.keys():
         raise CannotWiden("the two networks do not have the same layers")
     generator = torch.Generator().manual_seed(seed)
@@ -53,13 +57,18 @@ def widen(narrow: nn.Module, wide: nn.Module, seed: int = 0, size: int = 96) -> 
     }
     if wrong := next((name for name, tensor in found.items() if tensor is None), None):
         raise CannotWiden(f"{wrong} has another number of axes in the wider network")
+    if any(tensor.shape != target[name].shape for name, tensor in before.items()):
+        trial = copy.deepcopy(wide)
+        trial.load_state_dict(found)
+        channels = getattr(getattr(narrow, "config", None), "in_chans", 3)
+        images = torch.rand(2, channels, size, size, generator=generator)
+        # Copies, for each part of a network may be in a mode of its own.
+        expected, computed = (_scores(network, images) for network in (copy.deepcopy(narrow), trial))
+        if not torch.allclose(computed, expected, rtol=1e-3, atol=1e-3):
+            raise CannotWiden("the wider network has layers that cannot be widened channel by channel")
     wide.load_state_dict(found)
-    if all(tensor.shape == target[name].shape for name, tensor in before.items()):
-        return
-    images = torch.rand(2, 3, size, size, generator=generator).to(next(wide.parameters()))
-    modes = narrow.training, wide.training
-    expected, computed = narrow.eval()(images.cpu()), wide.eval()(images).cpu()
-    narrow.train(modes[0]), wide.train(modes[1])
-    if not torch.allclose(computed, expected, rtol=1e-3, atol=1e-3):
-        wide.load_state_dict(target)
-        raise CannotWiden("the wider network has layers that cannot be widened channel by channel")
+
+
+def _scores(network: nn.Module, images: Tensor) -> Tensor:
+    """What a network says of images in eval mode, in which it stays; it may be on any device."""
+    return network.eval()(images.to(next(network.parameters()))).float().cpu()
