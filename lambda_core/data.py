@@ -5,7 +5,7 @@ Nothing is downloaded unless asked: the folder comes from `--data`, else from th
 """
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -21,6 +21,10 @@ if TYPE_CHECKING:
 IMAGENETTE_CLASSES = (
     "tench", "English springer", "cassette player", "chain saw", "church",
     "French horn", "garbage truck", "gas pump", "golf ball", "parachute",
+)  # fmt: skip
+IMAGENETTE_FOLDERS = (  # of these, as they are unpacked
+    "n01440764", "n02102040", "n02979186", "n03000684", "n03028079",
+    "n03394916", "n03417042", "n03425413", "n03445777", "n03888257",
 )  # fmt: skip
 CIFAR10_CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -56,19 +60,26 @@ def data_folder(path: str | Path | None = None) -> Path:
 
 
 def imagenette(split: str, folder: str | Path | None = None, *, download: bool = False) -> "Imagenette":
-    """Imagenette at 160 px, `split` "train" (9,469 photographs) or "val" (3,925), 10 classes of ImageNet."""
+    """Imagenette at 160 px, `split` "train" (9,469 photographs) or "val" (3,925), 10 classes of ImageNet.
+
+    Fewer photographs will do, but a folder for each class must be there.
+    """
     root = data_folder(folder)
     if root.name == "imagenette2-160":
         root = root.parent
-    present = (root / "imagenette2-160" / split).is_dir()
-    if not present and not download:
+    place = root / "imagenette2-160"
+    if not place.is_dir() and not download:
         raise DataNotFetched(
-            f"Imagenette is not in {root}: expected {root / 'imagenette2-160' / split} (99 MB); "
-            "pass --data FOLDER or set LAMBDA_DATA"
+            f"Imagenette is not in {root}: expected {place / split} (99 MB); pass --data FOLDER or set LAMBDA_DATA"
+        )
+    if place.is_dir() and (lacking := [name for name in IMAGENETTE_FOLDERS if not (place / split / name).is_dir()]):
+        raise DataMissing(
+            f"{place} is not whole, as after a download that was cut short: of the ten folders in {split} it lacks "
+            f"{len(lacking)}, {lacking[0]} first; remove {place} and fetch it again"
         )
     from torchvision.datasets import Imagenette
 
-    return Imagenette(root, split, "160px", download=download and not present)
+    return Imagenette(root, split, "160px", download=download and not place.is_dir())
 
 
 def imagefolder(split: str, folder: str | Path | None = None, *, download: bool = False) -> Dataset:
@@ -266,16 +277,35 @@ def some(source: Dataset, count: int, seed: int = 0) -> Dataset:
     return Subset(source, subset(total, count, seed)) if 0 < count < total else source
 
 
+class _Cache:
+    """Pictures, of whatever sizes, and their labels.
+
+    One tensor for all pixels: where processes that load do not fork, each tensor that they share is an open file.
+    """
+
+    def __init__(self, pairs: Iterable[tuple[Tensor, int]]) -> None:
+        pixels, self.ends, self.sides, self.labels = bytearray(), [0], [], []
+        for image, label in pairs:
+            pixels += image.numpy().tobytes()
+            self.ends.append(len(pixels))
+            self.sides.append(tuple(image.shape[1:]))
+            self.labels.append(label)
+        self.pixels = torch.frombuffer(pixels, dtype=torch.uint8) if pixels else torch.empty(0, dtype=torch.uint8)
+
+    def __getitem__(self, index: int) -> tuple[Tensor, int]:
+        return self.pixels[self.ends[index] : self.ends[index + 1]].view(3, *self.sides[index]), self.labels[index]
+
+
 class Repeatable(Dataset):
     """(uint8 image, label) pairs whose random transforms depend on (seed, epoch, index) alone.
 
     So a run continues bit for bit after a stop, whatever the number of workers. With `cache` the decoded photographs
-    stay in memory, shared by forked workers (1 GB for Imagenette at 160 px).
+    stay in memory, shared by all workers (1 GB for Imagenette at 160 px).
     """
 
     def __init__(self, source: Dataset, transform: Callable, *, seed: int = 0, cache: bool = False) -> None:
         self.source, self.transform, self.seed, self.epoch = source, transform, seed, 0
-        self.cache = [self._load(index) for index in range(len(self))] if cache else None
+        self.cache = _Cache(map(self._load, range(len(self)))) if cache else None
 
     def __len__(self) -> int:
         return len(self.source)  # type: ignore[arg-type]

@@ -1,6 +1,9 @@
 """A folder of pictures is read for training and measuring as it is for a prediction."""
 
+import os
 import pickle
+import shutil
+from multiprocessing.reduction import ForkingPickler
 
 import numpy as np
 import pytest
@@ -10,6 +13,7 @@ from PIL import Image
 from lambda_core import data
 from lambda_core.predict import read_picture
 from lambda_core.training import classify
+from tests import imagenette
 
 
 def deep_grey():
@@ -180,3 +184,44 @@ def test_what_a_picture_draws_depends_on_seed_epoch_and_index_alone(kept):
     assert torch.equal(torch.random.get_rng_state(), before)
     torch.manual_seed((3 * 1_000_003 + 2) * 1_000_003 + 4)
     assert torch.equal(drawn, torch.rand(3))
+
+
+def kept_pictures(cache, times=1):
+    """Of several sizes, as photographs are."""
+    drawn = np.random.default_rng(0)
+    shapes = [(9, 7), (5, 5), (16, 11), (1, 3)]
+    pictures = [Image.fromarray(drawn.integers(0, 256, (*shape, 3), np.uint8)) for shape in shapes * times]
+    source = data._Pictures(pictures, [3, 1, 2, 0] * times)
+    return data.Repeatable(source, data.train_transform(6), seed=1, cache=cache)
+
+
+def test_pictures_that_are_kept_are_those_that_are_read():
+    read, kept = kept_pictures(False), kept_pictures(True)
+    for epoch in (0, 1):
+        read.epoch = kept.epoch = epoch
+        for (one, label), (two, again) in zip((read[i] for i in range(4)), (kept[i] for i in range(4)), strict=True):
+            assert torch.equal(one, two) and label == again
+
+
+def test_processes_that_are_not_forked_share_all_pictures_by_a_few_files():
+    """A tensor each would be an open file each, of which a process may have a thousand."""
+    kept, before = kept_pictures(True, times=20), len(os.listdir("/proc/self/fd"))
+    there = pickle.loads(ForkingPickler.dumps(kept))
+    assert len(os.listdir("/proc/self/fd")) - before < 10
+    assert torch.equal(there[2][0], kept[2][0])
+
+
+@pytest.mark.parametrize("download", [False, True])
+@pytest.mark.parametrize(
+    ("lost", "said"),
+    [
+        ("val", "of the ten folders in val it lacks 10, n01440764 first"),
+        (f"val/{imagenette.WNIDS[7]}", "in val it lacks 1, n03425413 first"),
+    ],
+)
+def test_what_a_cut_download_left_is_not_taken_for_whole(tmp_path, lost, said, download):
+    place = imagenette.make(tmp_path) / "imagenette2-160"
+    shutil.rmtree(place / lost)
+    with pytest.raises(data.DataMissing, match=rf"{said}; remove .*imagenette2-160 and fetch it again"):
+        data.imagenette("val", tmp_path, download=download)
+    assert len(data.imagenette("train", tmp_path, download=download)) == 40
