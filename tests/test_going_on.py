@@ -136,3 +136,21 @@ def test_another_class_is_said_before_the_count_that_follows_from_it(tmp_path):
     classify.train(few, tmp_path / "run", place("ab"), device="cpu")
     with pytest.raises(TrainingStopped, match="begun with the classes a, b, not a, b, c"):
         classify.train(few, tmp_path / "run", place("abc"), device="cpu")
+
+
+def test_another_weight_decay_holds_from_there_on(folder, tmp_path):
+    """As the card says."""
+    classify.train(FIRST, tmp_path, folder, device="cpu")
+    found = []
+
+    def look(run):
+        step = run.train_step
+        run.train_step = lambda *given: (
+            found.append([g["weight_decay"] for g in run.optimizer.param_groups]),
+            step(*given),
+        )[1]
+
+    classify.train(replace(TINY, epochs=2, weight_decay=0.5), tmp_path, folder, device="cpu", watch=look)
+    assert found and all(decays == [0.5, 0.0] for decays in found)
+    card = load_checkpoint(tmp_path / "last.safetensors").card
+    assert card["changes"] == [{"after_epoch": 1, "epochs": 2, "weight_decay": 0.5}]

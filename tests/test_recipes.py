@@ -6,10 +6,12 @@ import pytest
 import torch
 
 from lambda_core import build, data
+from lambda_core.cost.attention import PARAMETERS
+from lambda_core.layers import LAYERS
 from lambda_core.training import classify
 from lambda_core.training.batches import batches
 from lambda_core.training.config import INIT, RECIPES, changed, check
-from lambda_core.training.loop import averaging, parameter_groups, schedule
+from lambda_core.training.optimizing import averaging, parameter_groups, schedule
 from tests.tiny import TINY
 
 
@@ -79,6 +81,18 @@ def test_norms_biases_and_embeddings_do_not_decay():
     assert [p.dim() for p in decayed["params"]] == [2]
     assert [p.dim() for p in free["params"]] == [1]
     assert (decayed["weight_decay"], free["weight_decay"]) == (0.1, 0.0)
+
+
+@pytest.mark.parametrize("letter", LAYERS)
+def test_no_layers_position_embeddings_decay(letter):
+    layer = LAYERS[letter](16, 16)
+    names = {parameter: name for name, parameter in layer.named_parameters()}
+    tables = {"embeddings"} if letter == "L" else {
+        name for part in layer.modules() for name in PARAMETERS.get(type(part), ())
+    }  # fmt: skip
+    decayed, _ = parameter_groups(layer, 0.1)
+    assert not tables & {names[parameter].rpartition(".")[2] for parameter in decayed["params"]}
+    assert bool(tables) == (letter in "LARGX")
 
 
 def test_recipes_name_networks_and_data_that_exist():

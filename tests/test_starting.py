@@ -7,10 +7,11 @@ import pytest
 import torch
 from PIL import Image
 
-from lambda_core import LambdaLayer, build, load_checkpoint, save_checkpoint
+from lambda_core import LambdaLayer, build, data, load_checkpoint, save_checkpoint
 from lambda_core.checkpoints import to_lucidrains, to_timm
-from lambda_core.training import classify
-from lambda_core.training.config import RECIPES
+from lambda_core.training import classify, loop
+from lambda_core.training.config import INIT, RECIPES
+from lambda_core.training.evaluate import measure
 from tests.tiny import TINY, equal
 
 SHORT = replace(RECIPES["finetune"], data="imagenette", epochs=1, batch=8, precision="float32")
@@ -140,3 +141,44 @@ def test_weights_of_another_network_tell_how_they_are_trained(folder, whole, tmp
     deeper = replace(TINY, overrides={**TINY.overrides, "depths": (2, 1, 1, 1)})
     with pytest.raises(ValueError, match="--set model=init trains their own"):
         classify.train(deeper, tmp_path / "run", folder, device="cpu", init=str(whole / "last.safetensors"))
+
+
+SEEN = {"mean": [0.5, 0.5, 0.5], "std": [0.5, 0.5, 0.25], "crop": 0.8, "interpolation": "bilinear"}
+
+
+@pytest.mark.parametrize("model", [INIT, TINY.model])
+def test_pictures_are_prepared_as_the_weights_have_seen_them(folder, whole, tmp_path, monkeypatch, model):
+    """In training and in measuring, by the command that goes on too, and the file says so."""
+    begun, file = load_checkpoint(whole / "last.safetensors"), tmp_path / "begin.safetensors"
+    save_checkpoint(
+        file, begun.model, architecture=begun.card["architecture"], classes=begun.classes,
+        preprocess={**SEEN, "size": 32}, dtype=torch.float32,
+    )  # fmt: skip
+    given, real = [], loop.normalize
+
+    def normalize(images, mean, std):
+        given.append((list(mean), list(std)))
+        return real(images, mean, std)
+
+    monkeypatch.setattr(loop, "normalize", normalize)
+    recipe = replace(SHORT, lr=0.0, ema=0.0, **({} if model == INIT else {"model": model, "size": 32}))
+    recipe = recipe if model == INIT else replace(recipe, overrides=TINY.overrides)
+    for epochs in (1, 2):
+        row = classify.train(replace(recipe, epochs=epochs), tmp_path / "run", folder, device="cpu", init=str(file))
+        assert len(given) > 5 and all(each == (SEEN["mean"], SEEN["std"]) for each in given)
+        for name in ("last.safetensors", "state.pt"):
+            assert load_checkpoint(tmp_path / "run" / name).preprocess == {**SEEN, "size": 32}
+        again = measure(str(tmp_path / "run" / "state.pt"), folder, workers=0)
+        assert again["loss"] == pytest.approx(row["val_loss"], rel=1e-5)
+        given.clear()
+
+
+def test_a_state_of_before_goes_on_as_it_began(folder, whole, tmp_path):
+    """It does not tell how pictures are prepared, or tells what all runs had then."""
+    shutil.copytree(whole, tmp_path / "run")
+    state = torch.load(tmp_path / "run" / "state.pt", weights_only=True)
+    assert state["preprocess"] == {"size": 32, "mean": data.IMAGENET_MEAN, "std": data.IMAGENET_STD}
+    del state["preprocess"]
+    torch.save(state, tmp_path / "run" / "state.pt")
+    classify.train(TINY, tmp_path / "run", folder, device="cpu")
+    assert equal(tmp_path / "run", whole)

@@ -42,7 +42,7 @@ def export(run: Run, file: Path, command: str, pictures: int, held_out: int) -> 
         run.average.module,
         architecture={"name": recipe.model, "overrides": recipe.overrides},
         classes=run.classes,
-        preprocess={"size": recipe.size, "mean": data.IMAGENET_MEAN, "std": data.IMAGENET_STD},
+        preprocess=run.preprocess,
         card=card,
     )
 

@@ -54,8 +54,8 @@ def train(
 
     init: a checkpoint to start a new run from, a name of the zoo or a file, in place of random weights; a narrower
     network with the same layers is widened first, see `lambda_core.models.widening`, and one that knows other classes
-    gets a new classifier. command: for the model card. watch: called once with the run before it starts. dry: measure a
-    few steps, write nothing, and return the plan instead.
+    gets a new classifier. Pictures are prepared as the checkpoint says. command: for the model card. watch: called
+    once with the run before it starts. dry: measure a few steps, write nothing, and return the plan instead.
     """
     check_places(out, init)
     check(recipe)
@@ -107,6 +107,7 @@ def _finish(
     """Train until the last epoch, or until the run is asked to stop. Returns what `train` does."""
     recipe, accelerator, out, classes = run.recipe, run.accelerator, run.folder, run.classes
     total = recipe.epochs * (len(pictures) // recipe.batch)
+    val.transform = data.eval_transform(recipe.size, **data.framing(run.preprocess))
     mine = Subset(val, range(accelerator.process_index, len(val), accelerator.num_processes))
     val_loader = DataLoader(mine, 100, num_workers=workers, worker_init_fn=outlive_stop)
     log = _tensorboard(out, run.step) if accelerator.is_main_process else None
@@ -116,7 +117,8 @@ def _finish(
         kept = recipe.keep and run.epoch % recipe.keep == 0
         if kept or run.epoch % recipe.validate == 0 or run.epoch == 1 or run.epoch > recipe.epochs - 3:
             if "val_loss" not in row:
-                scores = evaluate(run.average.module, val_loader, len(classes), run.device)
+                mean, std = run.preprocess["mean"], run.preprocess["std"]
+                scores = evaluate(run.average.module, val_loader, len(classes), run.device, mean, std)
                 if not math.isfinite(scores["loss"]):
                     raise TrainingStopped(
                         f"the run diverged: after epoch {run.epoch} its loss on the pictures held out is "

@@ -3,7 +3,7 @@
 import csv
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, cast
@@ -24,6 +24,7 @@ from lambda_core.training.config import INIT, Recipe
 from lambda_core.training.faults import TrainingStopped, write_atomically, writing
 from lambda_core.training.loaders import outlive_stop, served
 from lambda_core.training.norms import share_norms
+from lambda_core.training.optimizing import OPTIMIZERS, averaging, parameter_groups, schedule
 
 try:
     from accelerate import Accelerator
@@ -34,10 +35,6 @@ except ImportError as error:
 
 CURVE = ("step", "loss")  # curve.csv: the mean loss of the steps since the line before
 COLUMNS = ("epoch", "size", "train_loss", "seconds", "val_loss", "val_top1", "val_top5")  # log.csv; the last at times
-OPTIMIZERS = {
-    "adamw": lambda groups, lr, fused: torch.optim.AdamW(groups, lr=lr, fused=fused),
-    "sgd": lambda groups, lr, fused: torch.optim.SGD(groups, lr=lr, momentum=0.9, nesterov=True, fused=fused),
-}
 # Fields of a recipe that say what a step is. Others may change while a run is under way: a smaller learning rate may be
 # the way out, another number of epochs stretches what is left.
 FIXED = ("model", "overrides", "data", "pictures", "held_out", "batch", "accumulate", "optimizer", "seed")
@@ -62,40 +59,6 @@ def _misfit(folder: Path, error: Exception) -> TrainingStopped:
         f"{folder / 'state.pt'} is not a state that this recipe can go on from ({why}); it was left as it is: run "
         "the command that began it, or choose another --out"
     )
-
-
-def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
-    """Matrices and kernels decay; norms, biases and position embeddings do not."""
-    decayed: list[nn.Parameter] = []
-    free: list[nn.Parameter] = []
-    for name, parameter in model.named_parameters():
-        (free if parameter.dim() < 2 or name.endswith("embeddings") else decayed).append(parameter)
-    return [{"params": decayed, "weight_decay": weight_decay}, {"params": free, "weight_decay": 0.0}]
-
-
-def schedule(step: int, total: int, warmup: float) -> float:
-    """Share of the peak learning rate: linear up over `warmup` of the steps, then half a cosine to zero."""
-    start = max(1, round(total * warmup))
-    if step < start:
-        return (step + 1) / start
-    return 0.5 * (1 + math.cos(math.pi * (step - start) / max(1, total - start)))
-
-
-def averaging(decay: float) -> Callable[[Any, Any, Any], None]:
-    """An exponential moving average for AveragedModel that starts short: step t keeps min(decay, (1 + t) / (10 + t)).
-
-    Without the start the average of a short run would still be half its random beginning.
-    """
-
-    @torch.no_grad()
-    def update(averaged: list[Tensor], current: list[Tensor], count: Tensor | int) -> None:
-        taken = 1 - min(decay, (1 + int(count)) / (10 + int(count)))
-        if averaged[0].is_floating_point():
-            torch._foreach_lerp_(averaged, current, taken)
-        else:  # counts of batches
-            torch._foreach_copy_(averaged, current)
-
-    return update
 
 
 @torch.inference_mode()
@@ -153,6 +116,8 @@ class Run:
         self.history: list[dict[str, float]] = []  # a row an epoch, as in log.csv
         self.curve: list[tuple[int, float]] = []  # a point every few steps, as in curve.csv
         self.init = "random weights"  # in words, what the run began from
+        # how pictures are prepared, as in a checkpoint
+        self.preprocess: dict[str, Any] = {"size": recipe.size, "mean": IMAGENET_MEAN, "std": IMAGENET_STD}
         self.changes: list[dict[str, Any]] = []  # what was changed of the recipe on the way, and of the data
         self.changed: dict[str, Any] = {}  # of these, by the command that goes on
         self.counts: dict[str, int] = {}  # of pictures, by what they are for
@@ -179,7 +144,7 @@ class Run:
             "architecture": {"name": self.recipe.model, "overrides": self.recipe.overrides},
             "classes": list(self.classes),
             "counts": self.counts,
-            "preprocess": {"size": self.recipe.size, "mean": IMAGENET_MEAN, "std": IMAGENET_STD},
+            "preprocess": self.preprocess,
             "recipe": asdict(self.recipe),
             "history": self.history,
             "curve": self.curve,
@@ -216,11 +181,15 @@ class Run:
             if tuple(state["classes"]) != self.classes:
                 raise ValueError(f"it was begun with the classes {_few(state['classes'])}, not {_few(self.classes)}")
             self._check_recipe(state["recipe"])
+            self.prepare_as(state.get("preprocess", {}))
             if init and (begun := state.get("init", Path(init).name)) != Path(init).name:
                 raise ValueError(f"it was begun from {begun}, not from --init {Path(init).name}")
             self.model.load_state_dict(state["model"])
             self.average.load_state_dict(state["average"])
+            decays = [group["weight_decay"] for group in self.optimizer.param_groups]
             self.optimizer.optimizer.load_state_dict(state["optimizer"])
+            for group, decay in zip(self.optimizer.param_groups, decays, strict=True):
+                group["weight_decay"] = decay  # the recipe's, which may have changed; the state has that of before
             if self.accelerator.scaler and state["scaler"]:
                 self.accelerator.scaler.load_state_dict(state["scaler"])
             self.epoch, self.step, self.begun = state["epoch"], state["step"], state["begun"]
@@ -242,6 +211,14 @@ class Run:
         for name in FIXED:
             if begun.get(name, now[name]) != now[name]:
                 raise ValueError(f"it was begun with {name}={begun[name]!r}, not {now[name]!r}")
+
+    def prepare_as(self, preprocess: Mapping[str, Any]) -> None:
+        """Prepare pictures as a checkpoint's `preprocess` says, at the recipe's size; as before where it says nothing.
+
+        mean and std are of training and of evaluation, crop and interpolation of evaluation alone.
+        """
+        names = ("mean", "std", "crop", "interpolation")
+        self.preprocess |= {name: preprocess[name] for name in names if name in preprocess}
 
     def start_from(self, other: nn.Module) -> None:
         """Take over the weights of a network of the same shape, or of a narrower one (`models.widening`).
@@ -344,7 +321,8 @@ class Run:
         for _ in range(recipe.accumulate):
             images, labels = next(parts)
             with accelerator.accumulate(self.forward):
-                images = normalize(images.to(self.device, non_blocking=True))
+                images = images.to(self.device, non_blocking=True)
+                images = normalize(images, self.preprocess["mean"], self.preprocess["std"])
                 images, targets = self.mixed(images, labels.to(self.device, non_blocking=True))
                 scores = self.forward(images.contiguous(memory_format=self.memory_format))
                 loss = nn.functional.cross_entropy(scores.float(), targets, label_smoothing=recipe.label_smoothing)

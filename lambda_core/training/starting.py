@@ -41,11 +41,16 @@ def settled(recipe: Recipe, out: Path, init: str | None) -> tuple[Recipe, Checkp
 
 
 def begin(run: Run, init: str | None, weights: Checkpoint | None) -> None:
-    """Go on from the state in the run's folder, or start from the weights of `init`, or from random ones."""
+    """Go on from the state in the run's folder, or start from the weights of `init`, or from random ones.
+
+    Pictures are prepared from there on as these weights have seen them.
+    """
     if run.resume(init):
         run.accelerator.print(_resumed(run, init), file=sys.stderr)
     elif init:
-        run.start_from(_with_classes(weights or load_checkpoint(init), run.classes))
+        weights = weights or load_checkpoint(init)
+        run.start_from(_with_classes(weights, run.classes))
+        run.prepare_as(weights.preprocess)
         run.init = Path(init).name
 
 
