@@ -243,7 +243,7 @@ def main(arguments: list[str] | None = None) -> None:
             download=options.download,
             init=options.init,
             command=_command(given),
-            watch=leave_when_asked,
+            watch=None if options.dry_run else leave_when_asked,  # a plan has nothing to save
             dry=options.dry_run,
         )
     except data.DataNotFetched as error:

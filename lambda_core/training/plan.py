@@ -1,6 +1,6 @@
 """What a run will take, before it is begun: steps, time, memory, and whether the pictures come fast enough."""
 
-import resource
+import sys
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -24,8 +24,8 @@ def plan(run: Run, data: Repeatable, transform: Callable[[int], Callable], worke
 
     transform: that of the photographs, for an epoch. Leaves no file behind. paces: (side, seconds a step, steps) for
     each size in turn; all the rest is of the largest. steps, seconds: for all that is left, at the paces measured, or
-    at the loader's where that is slower. peak_bytes: of this process, or of the GPU. loader_ratio: photographs a second
-    that the loader gives, over those that the network takes.
+    at the loader's where that is slower. peak_bytes: of this process, or of the GPU; 0 where the system does not say.
+    loader_ratio: photographs a second that the loader gives, over those that the network takes.
     """
     recipe = run.recipe
     left = range(min(run.epoch, recipe.epochs - 1), recipe.epochs)
@@ -38,12 +38,9 @@ def plan(run: Run, data: Repeatable, transform: Callable[[int], Callable], worke
             steps -= begun  # of the epoch at hand
         paces.append((side, _seconds_a_step(run, data, workers, total), steps))
     a_load, a_step = recipe.accumulate * _seconds_a_batch(run.loader(data, workers)[0], workers), paces[-1][1]
-    if run.device.type == "cuda":
-        peak = torch.cuda.max_memory_allocated(run.device)
-    else:
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     return {
         "recipe": asdict(recipe),
+        "preprocess": run.preprocess,
         "parameters": sum(p.numel() for p in run.model.parameters()),
         "processes": run.accelerator.num_processes,
         "device": str(run.device),
@@ -52,11 +49,23 @@ def plan(run: Run, data: Repeatable, transform: Callable[[int], Callable], worke
         "done": left[0] if not gone else recipe.epochs,
         "paces": paces,
         "seconds": sum(max(seconds, a_load) * count for _, seconds, count in paces),
-        "peak_bytes": peak,
+        "peak_bytes": _peak_bytes(run.device),
         "model_images_per_second": recipe.batch / a_step,
         "loader_images_per_second": recipe.batch / a_load,
         "loader_ratio": a_step / a_load,
     }
+
+
+def _peak_bytes(device: torch.device) -> int:
+    """The most memory that this process has had, on a GPU there; 0 where the system does not say."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    try:
+        import resource
+    except ImportError:  # Windows
+        return 0
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else 1024 * peak  # bytes on macOS, KiB elsewhere
 
 
 def _seconds_a_batch(loader: DataLoader, workers: int) -> float:
@@ -90,12 +99,12 @@ def _seconds_a_step(run: Run, data: Repeatable, workers: int, total: int) -> flo
             f"{len(data)} pictures make no two steps of {run.recipe.batch}: take a smaller --set batch=..."
         )
     run.model.train()
-    parts = iter(loader)
-    run.train_step(parts, total)
-    started = time.perf_counter()
-    for _ in range(count):
-        run.train_step(parts, total).item()
-    return (time.perf_counter() - started) / count
+    with served(loader) as parts:
+        run.train_step(parts, total)
+        started = time.perf_counter()
+        for _ in range(count):
+            run.train_step(parts, total).item()
+        return (time.perf_counter() - started) / count
 
 
 def describe(found: dict[str, Any]) -> str:
@@ -110,7 +119,7 @@ def describe(found: dict[str, Any]) -> str:
         ", ".join(f"{seconds:.2f} s a step at {side} px" for side, seconds, _ in found["paces"])
         + f": about {hours:.1f} h in all"
         + (", as fast as the loader gives the pictures" if found["loader_ratio"] < 1 else ""),
-        f"memory: {found['peak_bytes'] / 2**30:.1f} GiB at most so far",
+        f"memory: {found['peak_bytes'] / 2**30:.1f} GiB at most so far" if found["peak_bytes"] else "",
         f"the loader alone gives {found['loader_images_per_second']:,.0f} pictures a second, the network takes "
         f"{found['model_images_per_second']:,.0f}: {found['loader_ratio']:.1f} times as many",
         recipe["expects"],
