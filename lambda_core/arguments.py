@@ -4,11 +4,15 @@ import argparse
 import json
 import os
 import platform
+import shlex
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NoReturn
 
 import torch
+
+from lambda_core.replacing import replace_file
 
 WORKERS = "processes that load pictures (%(default)s); 0 loads them in this one"  # help of --workers
 DEVICE = "cpu, cuda or cuda:1 (%(default)s)"  # and of --device
@@ -85,16 +89,48 @@ def refuse(reason: object) -> NoReturn:
     raise stopped
 
 
-def command(program: str, arguments: list[str] | None) -> str:
-    """What somebody types for the same figures: the arguments, those of this process where None, without --json FILE.
+def write_json(path: Path, content: Mapping[str, Any], *, indent: int | None = 1, beside: bool = False) -> None:
+    """Write the figures of a command, all of them or none; what was there stays until they are.
 
-    program: as in "python -m lambda_core.tables".
+    beside: keep what the file holds under other names. Ends the command, in one sentence and with status 1, where the
+    disk refuses.
     """
-    words = list(sys.argv[1:] if arguments is None else arguments)
-    if "--json" in words:
-        place = words.index("--json")
-        del words[place : place + 2]
-    return " ".join([program, *(word for word in words if not word.startswith("--json="))])
+    try:
+        text = json.dumps(held(path) | dict(content) if beside else content, indent=indent) + "\n"
+        # A device is no file that another could take the place of; nor is one in a folder that lets nobody add files.
+        device = path.absolute().is_relative_to("/dev") or (path.exists() and not path.is_file())
+        if device or not os.access(path.resolve().parent, os.W_OK):
+            path.write_text(text)
+        else:
+            replace_file(path.resolve(), lambda temporary: temporary.write_text(text))
+    except (OSError, ValueError) as error:
+        why = getattr(error, "strerror", None) or str(error)
+        sys.exit(f"{path} could not be written: {why}; make room or name another file, then run the same command again")
+
+
+# Options that tell of this machine alone, and the least of each that argparse takes for it.
+_ELSEWHERE = {"--json": "--j", "--data": "--da"}
+
+
+def command(program: str, arguments: list[str] | None) -> str:
+    """What somebody types for the same figures, in a shell: the arguments, those of this process where None.
+
+    Without --json FILE, and with DIR for the folder of --data. program: as in "python -m lambda_core.tables".
+    """
+    shown = program.split()
+    words = iter(sys.argv[1:] if arguments is None else arguments)
+    for word in words:
+        flag, equals, _ = word.partition("=")
+        option = next(
+            (name for name, least in _ELSEWHERE.items() if name.startswith(flag) and flag.startswith(least)), ""
+        )
+        if not option:
+            shown.append(word)
+            continue
+        if not equals:
+            next(words, None)
+        shown += ["--data", "DIR"] if option == "--data" else []
+    return shlex.join(shown)
 
 
 def device_name(device: torch.device) -> str:

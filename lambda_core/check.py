@@ -7,7 +7,6 @@ relative error of each, and ends with status 1 if one is too large.
 
 import argparse
 import copy
-import json
 import sys
 from datetime import date
 from typing import Any
@@ -16,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from lambda_core.arguments import DEVICE, device_name, usable_device, writable
+from lambda_core.arguments import DEVICE, command, device_name, usable_device, writable, write_json
 from lambda_core.benchmark.precision import full_float32
 from lambda_core.engines import ENGINES
 from lambda_core.engines.proof import PARTS, TOLERANCES, answers, error
@@ -173,7 +172,7 @@ def main(arguments: list[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     device = torch.device(options.device)
     report = {
-        "command": f"python -m lambda_core.check --device {device.type}",
+        "command": command("python -m lambda_core.check", ["--device", options.device]),
         "device": device_name(device),
         "torch": torch.__version__,
         "date": date.today().isoformat(),
@@ -186,7 +185,7 @@ def main(arguments: list[str] | None = None) -> None:
     for row in report["training"]:
         print(f"{row['model']:20} {row['type']:9} loss {row['first']:.3g} to {row['last']:.3g} in {row['steps']} steps")
     if options.json:
-        options.json.write_text(json.dumps(report, indent=1) + "\n")
+        write_json(options.json, report)
     if wrong := failures(report):
         sys.exit("\n".join(wrong))
     print(f"all within the limits on {report['device']}")

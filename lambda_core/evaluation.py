@@ -9,7 +9,6 @@ All of it follows from the network's answers and the labels; `report` puts it to
 
 import argparse
 import base64
-import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import date
 from importlib import resources
@@ -25,7 +24,17 @@ from tqdm import tqdm
 
 from lambda_core import data
 from lambda_core.allocator import keep_memory
-from lambda_core.arguments import DEVICE, WORKERS, extendable, held, positive, refuse, usable_device, whole
+from lambda_core.arguments import (
+    DEVICE,
+    WORKERS,
+    command,
+    extendable,
+    positive,
+    refuse,
+    usable_device,
+    whole,
+    write_json,
+)
 from lambda_core.checkpoints import Checkpoint
 from lambda_core.data import subset
 from lambda_core.training.halves import weights_of
@@ -296,11 +305,11 @@ def main(arguments: list[str] | None = None) -> None:
     )
     if options.json:
         said = {
-            "command": f"python -m lambda_core.evaluation {options.checkpoint} --data DIR",
+            "command": command("python -m lambda_core.evaluation", arguments),
             "date": date.today().isoformat(),
             "weights": weights,
         }
-        options.json.write_text(json.dumps(held(options.json) | {options.checkpoint: said | found}, indent=1) + "\n")
+        write_json(options.json, {options.checkpoint: said | found}, beside=True)
 
 
 if __name__ == "__main__":

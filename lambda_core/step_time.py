@@ -19,7 +19,7 @@ from typing import Any
 
 import torch
 
-from lambda_core.arguments import writable
+from lambda_core.arguments import writable, write_json
 from lambda_core.cost import MEMORY
 from lambda_core.engines.auto import estimate
 from lambda_core.engines.measure import fit
@@ -89,11 +89,10 @@ def main(arguments: list[str] | None = None) -> None:
         "weights": "of layers, multiply-adds forward, and bytes kept or an engine's estimated seconds",
         "layers": {kind: measured(kind) for kind in MEMORY},
     }
-    text = json.dumps(found, indent=1) + "\n"
     if options.json:
-        options.json.write_text(text)
+        write_json(options.json, found)
     else:
-        print(text, end="")
+        print(json.dumps(found, indent=1))
 
 
 if __name__ == "__main__":

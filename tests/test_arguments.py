@@ -1,15 +1,19 @@
 """Commands that take long ask first: whether they can write what they find, and whether the file tells enough."""
 
 import argparse
+import errno
 import json
+import os
+import pathlib
 import re
 from argparse import ArgumentTypeError
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
 
 from lambda_core import build, check, data, evaluation, load_checkpoint, predict, save_checkpoint, step_time
-from lambda_core.arguments import writable
+from lambda_core.arguments import command, writable, write_json
 from lambda_core.attribution import __main__ as attribution
 from lambda_core.benchmark import __main__ as benchmark
 from lambda_core.checkpoints import fingerprint, zoo
@@ -176,3 +180,63 @@ def test_every_option_is_described_and_the_text_keeps_its_lines(name, monkeypatc
     assert not [action.dest for action in parser._actions if not action.help]
     assert {action.metavar for action in parser._actions if action.dest == "json"} <= {"FILE"}
     assert parser.description in parser.format_help()
+
+
+@pytest.mark.parametrize(
+    ("given", "shown"),
+    [
+        (["layers", "--note", "two words, 5 °C"], "layers --note 'two words, 5 °C'"),
+        (["a b.pt", "--data", "/home/me/d", "--count", "9"], "'a b.pt' --data DIR --count 9"),
+        (["x", "--da=/home/me/d", "--js", "f.json", "--workers", "0"], "x --data DIR --workers 0"),
+        (["x", "--json=f.json", "--d", "cuda:1"], "x --d cuda:1"),
+    ],
+)
+def test_a_command_can_be_typed_again(given, shown):
+    assert command("python -m lambda_core.some", given) == f"python -m lambda_core.some {shown}"
+
+
+def test_figures_are_written_as_a_whole_or_not_at_all(tmp_path, monkeypatch):
+    file, link = tmp_path / "found.json", tmp_path / "link.json"
+    write_json(file, {"a": 1})
+    link.symlink_to(file)
+    write_json(link, {"b": "λ"}, beside=True)
+    assert link.is_symlink() and json.loads(file.read_text()) == {"a": 1, "b": "λ"}
+    before = file.read_text()
+
+    def full(path, text):
+        with path.open("w") as opened:
+            opened.write(text[:3])
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(pathlib.Path, "write_text", full)
+    with pytest.raises(SystemExit, match=r"found\.json could not be written: No space left on device; make room"):
+        write_json(file, {"c": 2})
+    assert file.read_text() == before and sorted(tmp_path.iterdir()) == [file, link]
+
+
+def test_figures_can_be_written_where_no_file_can_take_anothers_place(tmp_path):
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with ThreadPoolExecutor(1) as pool:
+        read = pool.submit(pipe.read_text)
+        write_json(pipe, {"a": 1})
+        assert json.loads(read.result()) == {"a": 1}
+    assert pipe.is_fifo()
+    write_json(pathlib.Path("/dev/null"), {"a": 1})
+
+
+def test_a_file_that_lost_its_figures_meanwhile_is_left(tmp_path):
+    file = tmp_path / "found.json"
+    file.write_text("no JSON")
+    with pytest.raises(SystemExit, match="could not be written"):
+        write_json(file, {"a": 1}, beside=True)
+    assert file.read_text() == "no JSON"
+
+
+def test_the_device_is_told_as_it_was_given(tmp_path, monkeypatch):
+    monkeypatch.setattr(check, "run", lambda device: {"engines": [], "layers": [], "training": []})
+    monkeypatch.setattr(check, "usable_device", str)  # this machine may have none but a CPU
+    monkeypatch.setattr(check, "device_name", str)
+    check.main(["--device", "cuda:1", "--json", str(tmp_path / "found.json")])
+    found = json.loads((tmp_path / "found.json").read_text())
+    assert found["command"] == "python -m lambda_core.check --device cuda:1"

@@ -12,7 +12,7 @@ ROOT = Path(__file__).parent.parent
 
 # In lambda_core a module may import those before it, and itself.
 ORDER = (
-    "allocator", "arguments", "replacing", "meta", "positions", "functional", "tracing", "engines", "layers",
+    "allocator", "replacing", "arguments", "meta", "positions", "functional", "tracing", "engines", "layers",
     "switching", "surgery", "footprint", "models", "pictures", "folders", "data", "checkpoints", "cost",
     "measuring", "step_time", "attribution", "tables", "training", "evaluation", "benchmark", "check", "predict",
 )  # fmt: skip

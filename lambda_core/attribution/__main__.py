@@ -6,7 +6,6 @@ misses it.
 
 import argparse
 import datetime
-import json
 import os
 import platform
 import statistics
@@ -17,7 +16,7 @@ from functools import partial
 
 import torch
 
-from lambda_core.arguments import positive, refuse, writable
+from lambda_core.arguments import command, positive, refuse, writable, write_json
 from lambda_core.attribution import METHODS, attribute, halves
 from lambda_core.attribution.heat import layer_path
 from lambda_core.checkpoints import CheckpointRefused, load_checkpoint
@@ -66,7 +65,7 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"{name:24} {value:7.3f} s" + (f"   target {target} s" if target else ""), flush=True)
 
     result = {
-        "command": "python -m lambda_core.attribution",
+        "command": command("python -m lambda_core.attribution", arguments),
         "date": datetime.date.today().isoformat(),
         "machine": {
             "cpu": platform.machine(),
@@ -76,7 +75,7 @@ def main(arguments: list[str] | None = None) -> int:
         "seconds": {name: round(value, 3) for name, value in figures.items()},
     }
     if options.json:
-        options.json.write_text(json.dumps(result, indent=2, ensure_ascii=False) + "\n")
+        write_json(options.json, result, indent=2)
     return int(any(figures[name] > target for name, target in TARGETS.items()))
 
 

@@ -7,14 +7,13 @@ Ratios are to the better of the peers. On CUDA products of float32 run as in tra
 """
 
 import argparse
-import json
 from datetime import date
 from typing import Any
 
 import torch
 
 from lambda_core.allocator import keep_memory
-from lambda_core.arguments import DEVICE, command, device_name, positive, usable_device, writable
+from lambda_core.arguments import DEVICE, command, device_name, positive, usable_device, writable, write_json
 from lambda_core.benchmark import engines, layers, models, report
 from lambda_core.benchmark.peers import PEERS, installed
 from lambda_core.benchmark.precision import PRECISIONS, prepare, versions
@@ -133,7 +132,7 @@ def main(arguments: list[str] | None = None) -> None:
         **WHAT[options.what](options, device),
     }
     if options.json:
-        options.json.write_text(json.dumps(found, indent=1) + "\n")
+        write_json(options.json, found)
 
 
 if __name__ == "__main__":

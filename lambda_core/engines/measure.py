@@ -15,7 +15,7 @@ from typing import Any
 import torch
 
 from lambda_core.allocator import keep_memory
-from lambda_core.arguments import DEVICE, command, device_name, extendable, held, positive, usable_device
+from lambda_core.arguments import DEVICE, command, device_name, extendable, positive, usable_device, write_json
 from lambda_core.engines import ENGINES, proof
 from lambda_core.engines.auto import COSTS, MADE_FOR
 
@@ -147,7 +147,7 @@ def main(arguments: list[str] | None = None) -> None:
     if options.json is None:
         print(json.dumps(found, indent=1))
         return
-    options.json.write_text(json.dumps(held(options.json) | found, indent=1) + "\n")
+    write_json(options.json, found, beside=True)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,6 @@ says.
 """
 
 import argparse
-import json
 import sys
 import textwrap
 from collections.abc import Iterable
@@ -15,7 +14,7 @@ from datetime import date
 
 import torch
 
-from lambda_core.arguments import command, writable
+from lambda_core.arguments import command, writable, write_json
 from lambda_core.tables.figures import METRICS, VERDICTS, Figure, compare, published
 from lambda_core.tables.recipes import RECIPES
 
@@ -132,7 +131,7 @@ def main(arguments: list[str] | None = None) -> None:
             "torch": torch.__version__,
             "figures": [figure.as_dict() for figure in figures],
         }
-        options.json.write_text(json.dumps(content, indent=1) + "\n")
+        write_json(options.json, content)
     if wrong := [figure for figure in figures if figure.verdict == "differs"]:
         sys.exit(
             f"{len(wrong)} of {len(figures)} figures do not come out: {', '.join(f'{f.table} {f.row}' for f in wrong)}"

@@ -11,7 +11,7 @@ from torch.utils.data import DataLoader
 
 from lambda_core import data
 from lambda_core.allocator import keep_memory
-from lambda_core.arguments import DEVICE, WORKERS, refuse, usable_device, whole, writable
+from lambda_core.arguments import DEVICE, WORKERS, refuse, usable_device, whole, writable, write_json
 from lambda_core.training.held_out import held_out, opened
 from lambda_core.training.loop import evaluate
 
@@ -48,10 +48,9 @@ def main(arguments: list[str] | None = None) -> None:
         figures = measure(options.checkpoint, options.data, options.workers, options.device, options.dataset)
     except (ValueError, OSError) as error:
         refuse(error)
-    text = json.dumps(figures)
-    print(text)
+    print(json.dumps(figures))
     if options.json:
-        options.json.write_text(text + "\n")
+        write_json(options.json, figures, indent=None)
 
 
 if __name__ == "__main__":

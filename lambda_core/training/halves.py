@@ -21,7 +21,7 @@ from tqdm import tqdm
 
 from lambda_core import data
 from lambda_core.allocator import keep_memory
-from lambda_core.arguments import DEVICE, WORKERS, refuse, usable_device, whole, writable
+from lambda_core.arguments import DEVICE, WORKERS, command, refuse, usable_device, whole, writable, write_json
 from lambda_core.checkpoints import Checkpoint, fingerprint, zoo
 from lambda_core.switching import HALVES, everywhere, switched
 from lambda_core.training.held_out import held_out, opened
@@ -93,13 +93,13 @@ def main(arguments: list[str] | None = None) -> None:
     print(json.dumps(figures))
     if options.json:
         report = {
-            "command": f"python -m lambda_core.training.halves {options.checkpoint} --data DIR",
+            "command": command("python -m lambda_core.training.halves", arguments),
             "date": date.today().isoformat(),
             "checkpoint": options.checkpoint,
             "weights": weights,
             "top1": figures,
         }
-        options.json.write_text(json.dumps(report, indent=2) + "\n")
+        write_json(options.json, report, indent=2)
 
 
 if __name__ == "__main__":
