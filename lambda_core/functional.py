@@ -74,8 +74,8 @@ def causal_content_lambdas(k: Tensor, v: Tensor, key_norm: str = "softmax", chun
     """λc_n over the context m <= n, keys normalised over it.  (b, m, k, u), (b, m, v, u) -> (b, n, k, v)
 
     Softmax: λc_n = sum over m <= n of exp(K_m - L_n) V_m, with L_n = log of the sum over m <= n of exp(K_m). It goes
-    chunk by chunk: pairs within a chunk, and what came before as one λ, scaled by exp(L_before - L_n). No exponent is
-    above zero, so nothing overflows, and time and memory grow with n, not with n m.
+    chunk by chunk: pairs within a chunk, and what came before as one more pair, whose key is L_before and whose value is
+    the λ up to there. No exponent is above zero, so nothing overflows, and time and memory grow with n, not with n m.
     """
     check_key_norm(key_norm)
     if not key_norm.startswith("softmax"):
@@ -83,18 +83,21 @@ def causal_content_lambdas(k: Tensor, v: Tensor, key_norm: str = "softmax", chun
         if key_norm == "l2":  # clamped as F.normalize does
             lambdas = lambdas / k.square().cumsum(1).clamp_min(1e-24).sqrt()[:, :, :, None]
         return lambdas.sum(-1)
-    totals = k.logcumsumexp(1)  # L, (b, n, k, u)
     parts: list[Tensor] = []
     last = torch.empty(0)  # λc_n of the last n so far, u slices apart: (b, 1, k, v, u)
-    before = totals[:, :0]  # L of that n
+    before = torch.empty(0)  # L of that n: (b, 1, 1, k, u); logcumsumexp has second derivatives that are NaN
     # split, not sliced: the gradient of each slice would be as long as the whole sequence
-    for keys, values, sums in zip(k.split(chunk, 1), v.split(chunk, 1), totals.split(chunk, 1), strict=True):
-        exponents = keys[:, None] - sums[:, :, None]  # (b, n, m, k, u)
-        future = exponents.new_ones(exponents.shape[1:3], dtype=torch.bool).triu(1)[:, :, None, None]
-        lambdas = einsum("bnmku,bmvu->bnkvu", exponents.masked_fill(future, float("-inf")).exp(), values)
+    for keys, values in zip(k.split(chunk, 1), v.split(chunk, 1), strict=True):
+        length = keys.shape[1]
+        future = keys.new_ones((length, length), dtype=torch.bool).triu(1)[:, :, None, None]
+        pairs = keys[:, None].masked_fill(future, float("-inf"))  # (b, n, m, k, u)
         if parts:
-            lambdas = lambdas + (before - sums).exp()[:, :, :, None] * last
-        last, before = lambdas[:, -1:], sums[:, -1:]
+            pairs = torch.cat([before.expand(-1, length, -1, -1, -1), pairs], 2)
+        weights = pairs.softmax(2)
+        lambdas = einsum("bnmku,bmvu->bnkvu", weights[:, :, -length:], values)
+        if parts:
+            lambdas = lambdas + weights[:, :, 0, :, None] * last
+        last, before = lambdas[:, -1:], pairs[:, -1:].logsumexp(2, keepdim=True)
         parts.append(lambdas.sum(-1))
     return torch.cat(parts, 1)
 

@@ -97,6 +97,17 @@ def test_gradients_with_a_mask_stay_finite():
     assert (x.grad[0] != 0).any()
 
 
+@pytest.mark.parametrize("first", [0, 3, 40])
+def test_second_derivatives_of_a_causal_layer_are_finite(first):
+    """Also those of one output, where the others have no gradient, and where the first positions are hidden."""
+    layer = LambdaLayer1d(8, heads=2, dim_k=4, scope=7, causal=True).eval()
+    x = torch.randn(2, 8, 50, requires_grad=True)
+    y = layer(x, mask=(torch.arange(50) >= first).expand(2, -1))
+    (slope,) = torch.autograd.grad(y[..., -1].square().sum(), x, create_graph=True)
+    (bend,) = torch.autograd.grad(slope.square().sum(), x)
+    assert bend.isfinite().all() and (bend[..., first:].abs().amax(1) > 0).all()
+
+
 @pytest.mark.parametrize("mask", [torch.ones(2, 5), torch.ones(2, 4) > 0, torch.ones(3, 5) > 0, torch.ones(5) > 0])
 def test_masks_that_do_not_fit(mask):
     with pytest.raises(ValueError, match=r"^mask must be a bool tensor \(b, n\) = \(2, 5\) of the context, not "):
