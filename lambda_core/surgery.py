@@ -5,23 +5,27 @@ from contextlib import ExitStack, contextmanager
 
 from torch import Tensor, nn
 
-from lambda_core.layers import LambdaLayer
+from lambda_core.layers import LambdaLayer, LambdaLayer1d
 
 
-def rim_zeroed(table: Tensor, scope: int) -> Tensor:
-    """E with every offset beyond scope // 2 at zero, along either axis; shape (..., rows, columns) stays.
+def rim_zeroed(table: Tensor, scope: int, dims: int = 2, causal: bool = False) -> Tensor:
+    """E with every offset beyond scope // 2 at zero, along any of its last `dims` axes; its shape stays.
 
-    A layer with this table is a layer of scope r = `scope` that has the centre of E for its table. A scope as large as
-    the table changes nothing. Raises ValueError for a scope that is even or below 1.
+    A layer with this table is a layer of scope r = `scope` that has the centre of E for its table; causal: the last
+    entry is offset 0, so its last scope // 2 + 1 entries. A scope as large as the table changes nothing. Raises
+    ValueError for a scope that is even or below 1.
     """
     if scope < 1 or scope % 2 == 0:
         raise ValueError(f"a scope to crop to must be an odd positive integer, not {scope}")
-    rows, columns = table.shape[-2:]
-    top, left = max(0, (rows - scope) // 2), max(0, (columns - scope) // 2)
-    cropped = table.new_zeros(table.shape)
-    centre = (..., slice(top, rows - top), slice(left, columns - left))
-    cropped[centre] = table[centre]
+    half, cropped = scope // 2, table.new_zeros(table.shape)
+    kept = (..., *(slice(max(0, at - half), at + half + 1) for at in _reaches(table, dims, causal)))
+    cropped[kept] = table[kept]
     return cropped
+
+
+def _reaches(table: Tensor, dims: int, causal: bool) -> list[int]:
+    """The largest offset along each of the last axes, which is also the entry of offset 0."""
+    return [entries - 1 if causal else entries // 2 for entries in table.shape[-dims:]]
 
 
 @contextmanager
@@ -38,8 +42,9 @@ def cropped_scope(model: nn.Module, scope: int) -> Iterator[list[str]]:
             if not isinstance(layer, LambdaLayer) or layer.embeddings is None:
                 continue
             table = layer.embeddings
-            cropped = nn.Parameter(rim_zeroed(table.detach(), scope), requires_grad=table.requires_grad)
-            if scope < max(table.shape[-2:]):
+            kind = layer.dims, isinstance(layer, LambdaLayer1d) and layer.causal
+            cropped = nn.Parameter(rim_zeroed(table.detach(), scope, *kind), requires_grad=table.requires_grad)
+            if scope // 2 < max(_reaches(table, *kind)):
                 paths.append(path)
             stack.callback(setattr, layer, "embeddings", table)
             layer.embeddings = cropped

@@ -5,7 +5,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lambda_core import LambdaLayer
+from lambda_core import LambdaLayer, LambdaLayer1d
 from lambda_core.models import build
 from lambda_core.surgery import cropped_scope, rim_zeroed
 
@@ -44,6 +44,27 @@ def test_a_cropped_layer_is_a_layer_of_that_scope(name, scope):
         torch.testing.assert_close(layer(x), small(x))
     assert paths == [""]
     assert not torch.allclose(layer(x), small(x))
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("scope", [1, 3, 5])
+@pytest.mark.parametrize("options", [{"scope": 7, "dim_u": 8}, {"scope": None, "size": 9}], ids=["local", "global"])
+@pytest.mark.parametrize("causal", [False, True])
+def test_a_cropped_layer_on_sequences_is_one_of_that_scope(causal, options, scope):
+    torch.manual_seed(0)
+    layer = LambdaLayer1d(8, heads=2, dim_k=4, causal=causal, **options).eval()
+    torch.nn.init.normal_(layer.embeddings)
+    small = LambdaLayer1d(8, heads=2, dim_k=4, causal=causal, **{**options, "scope": scope, "size": None}).eval()
+    table, count = layer.embeddings, small.embeddings.shape[-1]
+    first = table.shape[-1] - count if causal else (table.shape[-1] - count) // 2
+    small.load_state_dict(layer.state_dict() | {"embeddings": table[..., first : first + count]})
+    x = torch.randn(2, 8, 9)
+    with cropped_scope(layer, scope) as paths:
+        torch.testing.assert_close(layer(x), small(x))
+    assert paths == [""] and layer.embeddings is table
+    whole = layer(x)
+    with cropped_scope(layer, 2 * table.shape[-1] - 1 if causal else table.shape[-1]) as paths:
+        assert torch.equal(layer(x), whole) and paths == []
 
 
 @given(st.integers(1, 9), st.integers(1, 9), st.integers(0, 6))
