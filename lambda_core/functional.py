@@ -74,8 +74,8 @@ def causal_content_lambdas(k: Tensor, v: Tensor, key_norm: str = "softmax", chun
     """λc_n over the context m <= n, keys normalised over it.  (b, m, k, u), (b, m, v, u) -> (b, n, k, v)
 
     Softmax: λc_n = sum over m <= n of exp(K_m - L_n) V_m, with L_n = log of the sum over m <= n of exp(K_m). It goes
-    chunk by chunk: pairs within a chunk, and what came before as one more pair, whose key is L_before and whose value is
-    the λ up to there. No exponent is above zero, so nothing overflows, and time and memory grow with n, not with n m.
+    chunk by chunk: pairs within a chunk, and what came before as one more pair, with L_before for a key and the λ up to
+    there for a value. No exponent is above zero, so nothing overflows, and time and memory grow with n, not with n m.
     """
     check_key_norm(key_norm)
     if not key_norm.startswith("softmax"):

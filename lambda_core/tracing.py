@@ -8,13 +8,22 @@ import torch
 from torch import Tensor, nn
 
 
+def hooked(module: nn.Module) -> bool:
+    """Whether something of its own waits for its forward or backward pass: a hook, or a forward put in its place."""
+    hooks = module._forward_hooks or module._forward_pre_hooks or module._backward_hooks or module._backward_pre_hooks
+    return bool(hooks) or "forward" in vars(module)
+
+
 class Tap(nn.Module):
     """An identity that gives a tensor a name, which hooks, `trace` and Captum can find. It holds no state."""
 
     @property
     def watched(self) -> bool:
-        """Whether anyone listens: tensors that only a listener needs are computed only then."""
-        return bool(self._forward_hooks)
+        """Whether anyone listens to it: tensors that only a listener needs are computed only then.
+
+        Hooks on all modules do not count: PyTorch's FLOP counter has some, and shall see what runs without it.
+        """
+        return hooked(self)
 
     def forward(self, x: Tensor) -> Tensor:
         return x

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from lambda_core.layers import LambdaLayer
+from lambda_core.layers import LambdaLayer, LambdaLayer1d
 from lambda_core.models import build
 from lambda_core.tracing import Tap, trace
 
@@ -173,3 +173,39 @@ def test_gradients_flow_through_taps():
     assert kept[0].shape == (1, 2, 16, 4)
     # the output is the sum of both halves, so that of each has the gradient of the output: ones, but for the layout
     assert torch.equal(grads[0], torch.ones_like(kept[0]))
+
+
+@pytest.mark.parametrize("name", ["keys", "content_lambda", "position_lambda", "content_output", "position_output"])
+@pytest.mark.parametrize("kind", ["forward_pre_hook", "forward_hook", "full_backward_hook", "full_backward_pre_hook"])
+@pytest.mark.parametrize("causal", [False, True])
+def test_every_kind_of_hook_finds_every_tap(name, kind, causal):
+    module, x = layer(), torch.randn(1, 6, 4, 4, requires_grad=True)
+    if causal:
+        module, x = LambdaLayer1d(6, dim_k=3, heads=2, scope=3, causal=True).eval(), torch.randn(1, 6, 9)
+    calls, expected = [], module(x)
+    handle = getattr(getattr(module, name), f"register_{kind}")(lambda *_: calls.append(1))
+    y = module(x)
+    y.sum().backward()
+    handle.remove()
+    torch.testing.assert_close(y, expected)
+    # the keys of a causal layer are made for the trace alone
+    assert len(calls) == (0 if causal and name == "keys" and "backward" in kind else 1)
+
+
+def test_a_hook_may_replace_either_lambda():
+    module, x = layer(), torch.randn(1, 6, 4, 4)
+    for name, other in (("position_lambda", "content"), ("content_lambda", "position")):
+        handle = getattr(module, name).register_forward_hook(lambda _module, _args, output: torch.zeros_like(output))
+        found = module(x)
+        handle.remove()
+        alone = layer(**{half: half == other for half in ("content", "position")})
+        alone.load_state_dict({key: value for key, value in module.state_dict().items() if key in alone.state_dict()})
+        torch.testing.assert_close(found, alone(x))
+
+
+def test_hooks_on_all_modules_change_nothing_that_is_computed(monkeypatch):
+    """PyTorch's FLOP counter has such hooks, and would count what nobody asked for."""
+    monkeypatch.setattr(LambdaLayer, "position_lambdas", lambda *_: pytest.fail("made for nobody"))
+    handle = nn.modules.module.register_module_forward_pre_hook(lambda *_: None)
+    layer()(torch.randn(1, 6, 4, 4))
+    handle.remove()

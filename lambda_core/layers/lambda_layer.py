@@ -16,7 +16,7 @@ from lambda_core.engines import convolution, projection
 from lambda_core.functional import check_key_norm, hide_keys, normalize_keys, wide, without_autocast
 from lambda_core.layers.face import check_counts, check_map, check_size
 from lambda_core.layers.pooling import AveragePool2d
-from lambda_core.tracing import Tap
+from lambda_core.tracing import Tap, hooked
 
 Part = TypeVar("Part")
 
@@ -320,8 +320,10 @@ class LambdaLayer(nn.Module):
 
     def _positions(self, q: Tensor, v: Tensor, size: positions.Size, content: Tensor | None = None) -> Tensor:
         """(λc + λp_n)ᵀ q_n.  (b, h, n, k), (b, m, v, u), (b, k, v) or None for no λc -> (b, h, n, v)"""
-        if self.position_lambda.watched:
-            self.position_lambda(self.position_lambdas(wide(v), size))
+        if self.position_lambda.watched:  # by way of λp, so that it has a gradient and a hook may replace it
+            lambdas = self.position_lambda(self.position_lambdas(wide(v), size))
+            lambdas = lambdas if content is None else lambdas + content[:, None]
+            return torch.einsum("bhnk,bnkv->bhnv", wide(q), lambdas)
         table = self._table()
         if self.position_bias is not None:  # the same for every n, as λc is
             bias = wide(self.position_bias)[:, None].expand(v.shape[0], -1, self.dim_v)
@@ -345,9 +347,8 @@ def _check_engine(name: str) -> None:
 
 
 def _hooked(module: nn.Module) -> bool:
-    """Whether something waits for its forward pass: a hook, also one on all modules, or a forward put in its place."""
-    hooks = module._forward_hooks or module._forward_pre_hooks or module._backward_hooks or module._backward_pre_hooks
-    return bool(hooks) or "forward" in vars(module) or nn.modules.module._has_any_global_hook()
+    """Whether something waits for its forward pass, be it a hook on all modules."""
+    return hooked(module) or nn.modules.module._has_any_global_hook()
 
 
 def _slices(x: Tensor, depth: int) -> Tensor:
