@@ -1,9 +1,10 @@
 """DeepLIFT through a lambda layer: rules for its products and its softmax, beside Captum's for activations and pools.
 
 A multiplier m says what a difference from the baseline is worth: Δlogit = Σ m Δx. Captum has rules for activations that
-take one number to one number. A lambda layer also multiplies two tensors that both depend on the input. Both rules
-below share a product's difference exactly: Δ(ab) = Δa (b + b₀)/2 + Δb (a + a₀)/2, and softmax is exp, sum, reciprocal
-and product. As in Captum, the first half of a batch is the input and the second half the baseline.
+take one number to one number, SiLU not among them. A lambda layer also multiplies two tensors that both depend on the
+input. The rule below shares a product's difference exactly: Δ(ab) = Δa (b + b₀)/2 + Δb (a + a₀)/2, and softmax is
+exp(x - L), L the log of the sum of exp(x). As in Captum, the first half of a batch is the input and the second half the
+baseline.
 """
 
 from collections.abc import Callable
@@ -11,10 +12,21 @@ from functools import partial
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from lambda_core.functional import wide
-from lambda_core.layers import LambdaLayer
+from lambda_core.layers import LAYERS, ConvolutionThen, LambdaLayer, LambdaLayer1d
+from lambda_core.layers.squeeze_excite import SqueezeExcite
 from lambda_core.positions import Size
+
+# Of the modules that need a rule those that have one, Captum's or ours, and those that have none. The norms are those
+# that divide by what the input decides.
+RULED = (nn.ReLU, nn.SiLU, nn.ELU, nn.LeakyReLU, nn.Sigmoid, nn.Tanh, nn.Softplus, LambdaLayer, SqueezeExcite)
+_UNITS = [kind.Unit if issubclass(kind, ConvolutionThen) else kind for kind in LAYERS.values()]
+_UNRULED = (
+    *(kind for kind in _UNITS if not issubclass(kind, (nn.Conv2d, *RULED))), LambdaLayer1d,
+    nn.GroupNorm, nn.LayerNorm, nn.RMSNorm, nn.InstanceNorm2d,
+)  # fmt: skip
 
 
 def _with_gradient_of(value: Tensor, surrogate: Tensor) -> Tensor:
@@ -40,12 +52,34 @@ def rescaled(function: Callable[[Tensor], Tensor], slope: Callable[[Tensor], Ten
     return _with_gradient_of(y, ratio * x)
 
 
+def _log_mean(x: Tensor) -> Tensor:
+    """log of (exp(a) - exp(b)) / (a - b) for a and b, the halves of x: no exponent is above zero."""
+    a, b = x.unflatten(0, (2, -1))
+    gap = (a - b).abs()
+    below = torch.where(gap < 1e-3, -gap / 2, (-torch.expm1(-gap) / gap.clamp_min(1e-3)).log())
+    return (torch.maximum(a, b) + below).repeat(2, *[1] * (x.dim() - 1))
+
+
 def softmax(x: Tensor, dim: int) -> Tensor:
-    """exp(x) / sum of exp(x) along `dim`."""
-    shift = x.detach().unflatten(0, (2, -1)).amax((0, dim + 1), keepdim=True)[0].repeat(2, *[1] * (x.dim() - 1))
-    powers = rescaled(torch.exp, torch.exp, x - shift)
-    shares = rescaled(torch.reciprocal, lambda s: -(s**-2), powers.sum(dim, keepdim=True))
-    return product(torch.mul, powers, shares)
+    """exp(x - L) along `dim`, L = log of the sum of exp(x), however far apart the halves are.
+
+    ΔL = Σ c Δx exactly, with c = (Δexp(x) / Δx) / (Δexp(L) / ΔL).
+    """
+    total = x.logsumexp(dim, keepdim=True)
+    with torch.no_grad():
+        shares = (_log_mean(x) - _log_mean(total)).exp()
+    total = _with_gradient_of(total, (shares * x).sum(dim, keepdim=True))
+    return rescaled(torch.exp, torch.exp, x - total)
+
+
+def _silu_slope(x: Tensor) -> Tensor:
+    gate = x.sigmoid()
+    return gate * (1 + x * (1 - gate))
+
+
+def _squeeze_excite(layer: SqueezeExcite, x: Tensor) -> Tensor:
+    gate = layer.excite(layer.act(layer.squeeze(x.mean((2, 3), keepdim=True))))
+    return product(torch.mul, x, rescaled(torch.sigmoid, lambda x: x.sigmoid() * (1 - x.sigmoid()), gate))
 
 
 def _keys(layer: LambdaLayer, k: Tensor) -> Tensor:
@@ -62,17 +96,27 @@ def _position_output(layer: LambdaLayer, q: Tensor, v: Tensor, size: Size) -> Te
 
 
 def give_rules(model: nn.Module) -> None:
-    """Make the lambda layers of a twin compute as before and differentiate by the rules above."""
+    """Make the modules of a twin that Captum has no rule for compute as before and differentiate by the rules above."""
     for layer in model.modules():
         if isinstance(layer, LambdaLayer):
             for rule in (_keys, _content_output, _position_output):
                 setattr(layer, rule.__name__, partial(rule, layer))
             layer._output = layer._halves  # type: ignore[method-assign]  # each half by its own rule
+        elif isinstance(layer, SqueezeExcite):
+            layer.forward = partial(_squeeze_excite, layer)  # type: ignore[method-assign]
+        elif isinstance(layer, nn.SiLU):
+            layer.forward = partial(rescaled, F.silu, _silu_slope)  # type: ignore[method-assign]
 
 
 def why_not(model: nn.Module) -> str | None:
-    """Why DeepLIFT does not apply to a network, or None."""
-    odd = {m.key_norm for m in model.modules() if isinstance(m, LambdaLayer)} - {"softmax", "none"}
-    if not odd:
-        return None
-    return f"DeepLIFT has rules for lambda layers with key_norm softmax and none, but not {min(odd)}"
+    """Why DeepLIFT does not apply to a network, or None. What a module of another's computes is not looked into."""
+    if odd := {m.key_norm for m in model.modules() if isinstance(m, LambdaLayer)} - {"softmax", "none"}:
+        return f"DeepLIFT has rules for lambda layers with key_norm softmax and none, but not {min(odd)}"
+    if odd := {type(m).__name__ for m in model.modules() if _without_rule(m)}:
+        return f"DeepLIFT has no rule for {min(odd)}, without which its map does not sum to the logit's rise"
+    return None
+
+
+def _without_rule(module: nn.Module) -> bool:
+    activation = type(module).__module__ == nn.ReLU.__module__
+    return isinstance(module, _UNRULED) or (activation and not isinstance(module, RULED))
