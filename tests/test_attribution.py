@@ -223,6 +223,15 @@ def test_what_does_not_fit_gets_a_sentence(model, x, arguments, error, words):
         attribute(model, x[0], 0)
     with pytest.raises(ValueError, match="lambda layer"):
         halves(model, x, 0, "classify")
+    for target in (-1, 5):
+        with pytest.raises(ValueError, match="from 0 to 4"):
+            halves(model, x, target, LAYERS[0])
+        with pytest.raises(ValueError, match="from 0 to 4"):
+            curve(model, x, target, x[0, 0])
+    with pytest.raises(ValueError, match=r"as large as the picture, \(24, 24\), not \(12, 12\)"):
+        curve(model, x, 0, torch.zeros(12, 12))
+    with pytest.raises(ValueError, match="one picture"):
+        curve(model, x.expand(2, -1, -1, -1), 0, x[0, 0])
 
 
 def test_without_captum_the_sentence_says_what_to_install(model, x, monkeypatch):

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torchvision.transforms.v2.functional import gaussian_blur
 
 from lambda_core.attribution.methods import BATCH
-from lambda_core.attribution.twin import Guard, Pace, twin
+from lambda_core.attribution.twin import Guard, Pace, class_check, twin
 
 
 def blurred(x: Tensor) -> Tensor:
@@ -64,8 +64,13 @@ def curve(
     """Take the pixels of one picture x (1, 3, H, W) away in the order of a heat map (H, W), hottest first.
 
     insert: begin with everything taken away and give the pixels back instead (Petsiuk et al. 2018, RISE, section 4.2).
-    A random map is the measure of nothing. lock, progress: see `attribute`.
+    A random map is the measure of nothing. lock, progress: see `attribute`. Raises ValueError for more than one
+    picture, for a map of another size, and for a class that is none.
     """
+    if x.dim() != 4 or len(x) != 1:
+        raise ValueError(f"curve takes one picture (1, 3, H, W), not {tuple(x.shape)}")
+    if heat.shape != x.shape[2:]:
+        raise ValueError(f"the heat map must be as large as the picture, {tuple(x.shape[2:])}, not {tuple(heat.shape)}")
     rank = torch.empty(heat.numel(), device=x.device)
     rank[heat.to(x.device).flatten().argsort(descending=True, stable=True)] = torch.arange(heat.numel()).to(rank)
     counts = torch.linspace(0, heat.numel(), steps + 1, device=x.device)
@@ -75,6 +80,7 @@ def curve(
     with Pace(lock, progress, math.ceil(len(masks) / BATCH)) as pace, torch.no_grad():
         own = twin(model)
         own.register_forward_pre_hook(pace.before)
+        own.register_forward_hook(class_check(target))
         for group in masks.split(BATCH):
             logits = own(replaced(x.expand(len(group), -1, -1, -1), group, fill))
             found.append(logits.float().softmax(1)[:, target])

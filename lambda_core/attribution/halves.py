@@ -11,7 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from lambda_core.attribution.methods import BATCH
-from lambda_core.attribution.twin import Guard, Pace, twin
+from lambda_core.attribution.twin import Guard, Pace, by_path, class_check, plain, twin
+from lambda_core.functional import wide
 from lambda_core.layers import LambdaLayer
 
 TAPS = ("content_output", "position_output")
@@ -54,10 +55,9 @@ def halves(
     as it is (Sundararajan et al. 2017; Gauss-Legendre with `steps` points); the two sum to logit - silent. One picture,
     x (1, 3, H, W); the maps have the size of the layer's input. Points of the path are a batch from the layer on, so
     what follows must broadcast over it, as the sum with a shortcut does. lock, progress: see `attribute`. Raises
-    ValueError for a path that is no lambda layer, and for more than one picture.
+    ValueError for a path that is no lambda layer, for a class that is none, and for more than one picture.
     """
-    found = dict(model.named_modules()).get(layer)
-    if not isinstance(found, LambdaLayer):
+    if not isinstance(by_path(model).get(plain(layer)), LambdaLayer):
         raise ValueError(f"halves needs the path of a lambda layer, and {layer!r} is none")
     if x.dim() != 4 or len(x) != 1:
         raise ValueError(f"halves takes one picture (1, 3, H, W), not {tuple(x.shape)}")
@@ -66,7 +66,8 @@ def halves(
     with Pace(lock, progress, 2 + math.ceil(steps / BATCH)) as pace:
         own = twin(model)
         own.register_forward_pre_hook(pace.before)
-        mix = own.get_submodule(layer)
+        own.register_forward_hook(class_check(target))
+        mix = by_path(own)[plain(layer)]
         assert isinstance(mix, LambdaLayer)
         content, position, size = _outputs(own, mix, x)
         on = x.new_tensor([[1, 1], [0, 1], [1, 0], [0, 0]])  # both, position alone, content alone, nothing
@@ -93,7 +94,9 @@ def _outputs(model: nn.Module, mix: LambdaLayer, x: Tensor) -> tuple[Tensor, Ten
     for handle in handles:
         handle.remove()
     height, width = seen.pop("input").shape[2:]
-    nothing = torch.zeros_like(next(iter(seen.values())))
+    nothing = next((torch.zeros_like(half) for half in seen.values()), None)
+    if nothing is None:  # both are switched off
+        nothing = wide(x).new_zeros(1, mix.heads, height * width, mix.dim_v)
     content, position = (seen.get(name, nothing)[0] for name in TAPS)
     return content, position, (height, width)
 

@@ -3,11 +3,10 @@
 from collections.abc import Callable
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from lambda_core.attribution.methods import METHODS, REDUCTIONS, Task, captum, enlarged
-from lambda_core.attribution.twin import Guard, Pace, twin
+from lambda_core.attribution.twin import Guard, Pace, by_path, class_check, plain, twin
 from lambda_core.layers import LambdaLayer
 
 
@@ -50,8 +49,8 @@ def attribute(
     with Pace(lock, progress) as pace:
         own = twin(model)
         own.register_forward_pre_hook(pace.before)
-        own.register_forward_hook(_class_check(target))
-        inner = own.get_submodule(layer_path(model, layer)) if chosen.layered else None
+        own.register_forward_hook(class_check(target))
+        inner = by_path(own)[layer_path(own, layer)] if chosen.layered else None
         task = Task(own, x.detach().clone().requires_grad_(), target, inner, pace, {**chosen.options, **options})
         found = chosen.run(task).detach()
     if raw:
@@ -63,23 +62,11 @@ def attribute(
 
 def layer_path(model: nn.Module, layer: str | None) -> str:
     """The path of a module, None standing for the last lambda layer; ValueError with the choices for another."""
-    modules = dict(model.named_modules())
+    modules = by_path(model)
     lambdas = [name for name, module in modules.items() if isinstance(module, LambdaLayer)]
     choices = f"its lambda layers are {', '.join(lambdas)}" if lambdas else "it has no lambda layer"
     if layer is None and not lambdas:
         raise ValueError(f"say which layer to look at: in this network {choices}")
-    if layer is not None and layer not in modules:
+    if layer is not None and plain(layer) not in modules:
         raise ValueError(f"the network has no module {layer!r}; {choices}")
-    return lambdas[-1] if layer is None else layer
-
-
-def _class_check(target: int | Tensor) -> Callable[..., None]:
-    highest, lowest = (int(torch.as_tensor(target).max()), int(torch.as_tensor(target).min()))
-
-    def check(_module: nn.Module, _args: Any, output: Tensor) -> None:
-        if output.dim() != 2:
-            raise ValueError(f"the network must return logits (b, classes), not {tuple(output.shape)}")
-        if lowest < 0 or highest >= output.shape[1]:
-            raise ValueError(f"target must be a class from 0 to {output.shape[1] - 1}, not {target}")
-
-    return check
+    return lambdas[-1] if layer is None else plain(layer)

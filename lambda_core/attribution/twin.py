@@ -21,10 +21,12 @@ def twin(model: nn.Module) -> nn.Module:
     tensors. The weights need no gradient there, and activations work out of place, because Captum reads what goes into
     them. Tracing hooks that another thread has on the model's taps do not come along.
     """
-    model = getattr(model, "_orig_mod", model)  # a compiled module would not look for hooks
+    model = getattr(model, "_orig_mod", model)  # a compiled module would not look for hooks, nor would one within
     memo: dict[int, Any] = {id(p): nn.Parameter(p.detach(), requires_grad=False) for p in model.parameters()}
     memo |= {id(buffer): buffer for buffer in model.buffers()}
     own = copy.deepcopy(model, memo).eval()
+    for module in list(own.modules()):
+        module._modules.update({name: getattr(part, "_orig_mod", part) for name, part in module._modules.items()})
     for module in own.modules():
         module._compiled_call_impl = None
         if isinstance(module, Tap):
@@ -32,6 +34,29 @@ def twin(model: nn.Module) -> nn.Module:
         if getattr(module, "inplace", False):
             module.inplace = False
     return own
+
+
+def by_path(model: nn.Module) -> dict[str, nn.Module]:
+    """The modules of a network by their paths, without what `torch.compile` puts into them."""
+    return {plain(path): module for path, module in model.named_modules()}
+
+
+def plain(path: str) -> str:
+    """A path without what `torch.compile` puts into it, as `lambda_core.trace` names tensors."""
+    return ".".join(part for part in path.split(".") if part != "_orig_mod")
+
+
+def class_check(target: int | Tensor) -> Callable[..., None]:
+    """A forward hook for a network: ValueError unless it returns logits, among them that of the class or classes."""
+    highest, lowest = (int(torch.as_tensor(target).max()), int(torch.as_tensor(target).min()))
+
+    def check(_module: nn.Module, _args: Any, output: Tensor) -> None:
+        if output.dim() != 2:
+            raise ValueError(f"the network must return logits (b, classes), not {tuple(output.shape)}")
+        if lowest < 0 or highest >= output.shape[1]:
+            raise ValueError(f"target must be a class from 0 to {output.shape[1] - 1}, not {target}")
+
+    return check
 
 
 class Turns(nn.Module):
