@@ -35,6 +35,18 @@ def test_a_half_is_there_or_not(value):
         LambdaLayer(16, content=value)
 
 
+@pytest.mark.parametrize("name", ["position", "norm_qv", "position_bias", "causal"])
+@pytest.mark.parametrize("value", ["no", 1, None])
+def test_a_flag_is_true_or_false(name, value):
+    with pytest.raises(ValueError, match=f"{name} must be True or False, not {value!r}"):
+        (LambdaLayer1d if name == "causal" else LambdaLayer)(16, scope=3, **{name: value})
+
+
+def test_the_longest_sequence_may_stand_in_a_list():
+    for size in (9, (9,), [9]):
+        assert LambdaLayer1d(16, scope=None, size=size).embeddings.shape[-1] == 17
+
+
 def test_what_needs_positions_says_so():
     layer = LambdaLayer(16, position=False)
     with pytest.raises(ValueError, match="made without its position half"):

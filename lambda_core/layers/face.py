@@ -16,6 +16,13 @@ def check_counts(**counts: int) -> None:
             raise ValueError(f"{name} must be {wanted}, not {value!r}")
 
 
+def check_flags(**flags: bool) -> None:
+    """ValueError unless each is True or False: other values would be taken for True, "no" among them."""
+    for name, value in flags.items():
+        if not isinstance(value, bool):
+            raise ValueError(f"{name} must be True or False, not {value!r}")
+
+
 def check_shares(**shares: float) -> None:
     """ValueError unless each is a number above 0 and at most 1."""
     for name, value in shares.items():

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from lambda_core import engines, positions
 from lambda_core.engines import convolution, projection
 from lambda_core.functional import check_key_norm, hide_keys, normalize_keys, wide, without_autocast
-from lambda_core.layers.face import check_counts, check_map, check_size
+from lambda_core.layers.face import check_counts, check_flags, check_map, check_size
 from lambda_core.layers.pooling import AveragePool2d
 from lambda_core.tracing import Tap, hooked
 
@@ -82,9 +82,7 @@ class LambdaLayer(nn.Module):
         if dim_out % heads:
             raise ValueError(f"dim_out={dim_out} cannot be split over heads={heads}: it must be a multiple of heads")
         check_key_norm(key_norm)
-        for name, value in (("content", content), ("position", position)):
-            if not isinstance(value, bool):
-                raise ValueError(f"{name} must be True or False, not {value!r}")
+        check_flags(content=content, position=position, norm_qv=norm_qv, position_bias=position_bias)
         if not (content or position):
             raise ValueError("a lambda layer needs content=True or position=True; with neither its output is zero")
         if position_bias and not position:

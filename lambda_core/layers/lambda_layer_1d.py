@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from lambda_core.functional import causal_content_lambdas, normalize_seen_keys, wide
+from lambda_core.layers.face import check_flags
 from lambda_core.layers.lambda_layer import LambdaLayer
 from lambda_core.layers.pooling import AveragePool1d
 from lambda_core.positions import Size, is_count
@@ -39,7 +40,9 @@ class LambdaLayer1d(LambdaLayer):
         causal: bool = False,
         **options: Any,
     ) -> None:
-        super().__init__(dim, dim_out, size=size if size is None or isinstance(size, tuple) else (size,), **options)
+        check_flags(causal=causal)
+        row = size if size is None or isinstance(size, (tuple, list)) else (size,)
+        super().__init__(dim, dim_out, size=row, **options)
         self.causal = causal
         if causal and self.embeddings is not None:
             past = self.embeddings.detach()[..., : self.embeddings.shape[-1] // 2 + 1]
