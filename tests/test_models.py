@@ -2,11 +2,13 @@
 
 import copy
 
+import numpy as np
 import pytest
 import torch
 from torchvision.ops import FeaturePyramidNetwork
 
 from lambda_core import load_checkpoint, save_checkpoint
+from lambda_core.cost import profile
 from lambda_core.layers import LAYERS, Convolution, GlobalAttention, LambdaLayer, LocalAttention
 from lambda_core.models import FAMILY, Config, build, config_of
 from lambda_core.models.config import layer_options, parse_stages
@@ -342,3 +344,9 @@ def test_a_pyramid_of_maps_for_detection(name):
 def test_a_card_written_before_letters_had_options_still_builds():
     assert parameters("lambda_resnet_mini") == parameters("lambda_resnet_mini", layer={"scope": 11}) == 2_369_544
     assert Config((1, 1, 1, 1)).layers == {}
+
+
+def test_sides_may_be_numpys():
+    made, same = (build("lambda_resnet_mini", layer={"scope": None}, image_size=side) for side in (np.int64(64), 64))
+    assert made.stages[3][0].mix.size == same.stages[3][0].mix.size
+    assert profile(made, np.int64(64)).flops == profile(same, 64).flops
