@@ -367,3 +367,20 @@ def test_a_compiled_network_is_saved_under_its_own_names(tmp_path):
     save_checkpoint(tmp_path / "x.safetensors", torch.compile(model), architecture=architecture, dtype=torch.float32)
     read = load_checkpoint(tmp_path / "x.safetensors").model.state_dict()
     assert all(torch.equal(read[name], value) for name, value in model.state_dict().items())
+
+
+def test_an_architecture_that_json_cannot_hold_is_named(tmp_path):
+    overrides = {"num_classes": np.int64(3)}
+    model = build("lambda_resnet_micro", **overrides)
+    with pytest.raises(
+        ValueError, match=r"^architecture is written as JSON, which has no place for a value in it: .*int64"
+    ):
+        save_checkpoint(
+            tmp_path / "x.safetensors", model, architecture={"name": "lambda_resnet_micro", "overrides": overrides}
+        )
+
+
+@pytest.mark.parametrize("name", ["/proc/self/mem", "x" * 300])
+def test_a_file_that_the_system_does_not_give_is_refused(name):
+    with pytest.raises(CheckpointRefused, match=f"^the checkpoint '{name}' cannot be read: "):
+        load_checkpoint(name)

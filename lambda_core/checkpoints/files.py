@@ -115,7 +115,7 @@ def save_checkpoint(
     architecture: {"name": ..., "overrides": {...}}, the arguments of `build`. The file appears whole or not at all.
     Raises ValueError for anything else in `architecture`, for a `dtype` without fractions, for a place where no file
     can be, and for what could not be read back: another network than the model, another number of classes than it has
-    scores, a preprocess that prepares no picture, a card that JSON cannot hold; OSError where the disk refuses.
+    scores, a preprocess that prepares no picture, a value that JSON cannot hold; OSError where the disk refuses.
     """
     if dtype not in STORED:
         raise ValueError(f"dtype must be float16, bfloat16, float32 or float64, not {dtype}")
@@ -142,14 +142,18 @@ def save_checkpoint(
         "preprocess": dict(preprocess or {}),
         "card": dict(card or {}),
     }
-    try:
-        text = json.dumps(header)
-    except (TypeError, ValueError) as error:
-        raise ValueError(
-            f"card and preprocess are written as JSON, which has no place for one of them: {error}"
-        ) from None
+    text = json.dumps({name: _jsonable(name, value) for name, value in header.items()})
     content = save_safetensors(weights, metadata={"format": "pt", "lambda_core": text})
     replace_file(path, lambda temporary: temporary.write_bytes(content))  # save_file's can be read by their owner alone
+
+
+def _jsonable(name: str, value: Any) -> Any:
+    """The value; ValueError, with the name of what holds it, for one that JSON cannot hold."""
+    try:
+        json.dumps(value)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{name} is written as JSON, which has no place for a value in it: {error}") from None
+    return value
 
 
 def _narrowed(weight: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
@@ -167,11 +171,15 @@ def load_checkpoint(path_or_name: str | Path, device: torch.device | str | None 
     fetches. Files are those that `save_checkpoint` and training write, and state dicts of timm's and d-li14's lambda
     networks, which their keys give away, the weights of the last step before averaged ones; one of a single lambda
     layer of timm's or lucidrains' gives that layer for a model. Raises CheckpointRefused, in one sentence, for a name
-    that is not there or a file that does not fit.
+    that is not there, a file that cannot be read or one that does not fit.
     """
     name = str(path_or_name)
     path = zoo().get(name, Path(path_or_name))
-    if not path.is_file():
+    try:
+        content = path.read_bytes() if path.is_file() else None
+    except OSError as error:
+        raise CheckpointRefused(f"the checkpoint {name!r} cannot be read: {error.strerror}") from error
+    if content is None:
         if name.startswith("timm/"):
             weights, architecture, preprocess = from_hub(name.removeprefix("timm/"))
             return _load(weights, _header(architecture, preprocess, name), device)
@@ -180,7 +188,7 @@ def load_checkpoint(path_or_name: str | Path, device: torch.device | str | None 
             f"a network of the zoo ({', '.join(zoo()) or 'empty'}), or one of timm's "
             f"({', '.join(f'timm/{network}' for network in NETWORKS)})"
         )
-    weights, header = _contents(path.read_bytes())
+    weights, header = _contents(content)
     if isinstance(layer := header.get("layer"), LambdaLayer):
         return Checkpoint(layer.to(device or "cpu"), card=header["card"])
     return _load(weights, header, device)
