@@ -7,8 +7,15 @@ import torch
 from lambda_networks import LambdaLayer as TheirLayer
 from safetensors.torch import save
 
-from lambda_core import LambdaLayer, load_checkpoint
-from lambda_core.checkpoints import CheckpointRefused, from_lucidrains, read_checkpoint, to_lucidrains
+from lambda_core import LambdaLayer, build, load_checkpoint
+from lambda_core.checkpoints import (
+    CheckpointRefused,
+    from_lucidrains,
+    read_checkpoint,
+    to_d_li14,
+    to_lucidrains,
+    to_timm,
+)
 from tests.peers import randomize
 
 
@@ -101,3 +108,27 @@ def test_keys_that_are_missing_or_odd_are_named():
         from_lucidrains({key: value for key, value in state.items() if key != "norm_v.weight"})
     with pytest.raises(CheckpointRefused, match=r"^pos_conv.weight is \(3,\) and should be \(k, u, 1, r, r\)$"):
         from_lucidrains(state | {"pos_conv.weight": torch.ones(3)})
+
+
+@pytest.mark.parametrize("convert", [to_timm, to_lucidrains])
+@pytest.mark.parametrize("place", [{"scope": 5, "position_bias": True}, {"scope": None, "size": (4, 4)}], ids=str)
+def test_what_is_written_is_a_copy(convert, place):
+    layer = LambdaLayer(32, **place)
+    before = {name: value.clone() for name, value in layer.state_dict().items()}
+    for value in convert(layer).values():
+        assert value.is_contiguous()
+        value.fill_(7)
+    assert all(torch.equal(value, before[name]) for name, value in layer.state_dict().items())
+
+
+@pytest.mark.parametrize(
+    ("convert", "name", "layer"),
+    [
+        (to_timm, "lambda_resnet26t", {}),
+        (to_d_li14, "lambda_resnet50", {"position_bias": True, "pool_size": 3}),
+    ],
+)
+def test_a_network_that_is_written_is_a_copy(convert, name, layer):
+    model = build(name, num_classes=3, layer=layer)
+    places = {value.untyped_storage().data_ptr() for value in model.state_dict().values()}
+    assert not places & {value.untyped_storage().data_ptr() for value in convert(model).values()}

@@ -47,7 +47,7 @@ class Dialect:
         theirs = renamed(state, names)
         for ours, name, layer in layers:
             theirs |= below(self.store(under(state, ours), layer), name)
-        return {name: value.contiguous() for name, value in theirs.items()}
+        return copies(theirs)
 
     def parse(self, theirs: State, model: ResNet) -> State:
         """`write` backwards, for weights that fit `model`."""
@@ -159,6 +159,11 @@ def renamed(state: Mapping[str, Tensor], names: Mapping[str, str]) -> State:
     """The weights of those modules that `names` has, under the names that it gives them."""
     parts = [(*key.rpartition(".")[::2], value) for key, value in state.items()]
     return {f"{names[module]}.{leaf}": value for module, leaf, value in parts if module in names}
+
+
+def copies(state: Mapping[str, Tensor]) -> State:
+    """The weights in memory of their own: nothing that is done to them reaches the network that they came from."""
+    return {name: value.clone(memory_format=torch.contiguous_format) for name, value in state.items()}
 
 
 def checked(state: State, expected: Mapping[str, Tensor], network: str) -> State:

@@ -10,7 +10,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from lambda_core.checkpoints import skeleton
-from lambda_core.checkpoints.dialect import State, axes, bias, check_storable, checked, plain, rows
+from lambda_core.checkpoints.dialect import State, axes, bias, check_storable, checked, copies, plain, rows
 from lambda_core.checkpoints.fit import CheckpointRefused
 from lambda_core.layers import LambdaLayer
 
@@ -61,8 +61,8 @@ def to_lucidrains(layer: LambdaLayer) -> State:
     theirs.pop("position_bias", None)
     table = theirs.pop("embeddings")  # (k, u, R, C)
     if layer.scope is None:
-        return theirs | {"rel_pos_emb": table.permute(2, 3, 0, 1).contiguous()}
-    return theirs | {"pos_conv.weight": table[:, :, None], "pos_conv.bias": bias(ours)}
+        return copies(theirs | {"rel_pos_emb": table.permute(2, 3, 0, 1)})
+    return copies(theirs | {"pos_conv.weight": table[:, :, None], "pos_conv.bias": bias(ours)})
 
 
 def _reordered(name: str, value: Tensor, channels: tuple[int, int]) -> Tensor:

@@ -21,6 +21,7 @@ from lambda_core.checkpoints.dialect import (
     bias,
     check_storable,
     checked,
+    copies,
     joined,
     plain,
     renamed,
@@ -137,7 +138,7 @@ def to_timm(model: ResNet | LambdaLayer) -> State:
     Raises ValueError for lambda layers that timm's cannot be, say with u > 1, and for other networks than NETWORKS.
     """
     if isinstance(model, LambdaLayer):
-        return _store(model.state_dict(), model)
+        return copies(_store(model.state_dict(), model))
     found = TIMM.write(model)
     same: dict[str, Any] = {"num_classes": model.config.num_classes, "in_chans": model.config.in_chans}
     if model.config.image_size is not None:
@@ -220,7 +221,7 @@ def _store(ours: State, layer: LambdaLayer) -> State:
     theirs = renamed(ours, _NORMS) | {"qkv.weight": joined(ours)}
     table = ours["embeddings"]  # (k, 1, R, C)
     if layer.scope is None:
-        return theirs | {"pos_emb": table[:, 0].permute(1, 2, 0).contiguous()}
+        return theirs | {"pos_emb": table[:, 0].permute(1, 2, 0)}
     return theirs | {"conv_lambda.weight": table[..., None], "conv_lambda.bias": bias(ours)}
 
 
