@@ -49,8 +49,8 @@ def predict(checkpoint: Checkpoint, image: Image.Image, top: int = 5) -> list[di
         raise ValueError(f"top must be at least 1, not {top}")
     preprocess = checkpoint.preparation()
     checkpoint.check_scores()
-    device = next(checkpoint.model.parameters()).device
-    scores = checkpoint.model(prepare(image, preprocess).to(device))[0].float()
+    weight = next(checkpoint.model.parameters())  # where the network is, and of which type
+    scores = checkpoint.model(prepare(image, preprocess).to(weight))[0].float()
     if not scores.isfinite().all():
         raise CheckpointRefused("the network's scores are not numbers: its weights are damaged, or do not belong to it")
     probabilities, indices = scores.softmax(0).topk(min(top, len(scores)))

@@ -11,7 +11,7 @@ import pytest
 import torch
 from PIL import Image
 
-from lambda_core import build, load_checkpoint, save_checkpoint
+from lambda_core import build, evaluation, load_checkpoint, save_checkpoint
 from lambda_core.checkpoints import Checkpoint, CheckpointRefused
 from lambda_core.data import IMAGENETTE_CLASSES, prepare
 from lambda_core.pictures import FORMATS, as_rgb
@@ -187,3 +187,13 @@ def test_a_network_of_other_channels_sees_no_picture(picture, tmp_path, capsys):
     save_checkpoint(tmp_path / "grey.safetensors", model, architecture=architecture, preprocess=preprocess)
     code, _, err = run(capsys, picture, "--checkpoint", tmp_path / "grey.safetensors")
     assert code and "takes images of 1 channels, and a picture has 3" in err
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float64])
+def test_a_network_of_another_type_predicts(picture, network, dtype):
+    loaded = load_checkpoint(network)
+    expected = predict(loaded, read_picture(picture))
+    found = predict(replace(loaded, model=loaded.model.to(dtype)), read_picture(picture))
+    assert [one["probability"] for one in found] == pytest.approx([one["probability"] for one in expected], abs=0.05)
+    pixels = torch.randint(256, (2, 3, 32, 32), dtype=torch.uint8)
+    assert evaluation.normalized(loaded, pixels).dtype == dtype
