@@ -131,8 +131,7 @@ def measure(network: Opened, count: int) -> Iterator[tuple[int, int]]:
 
 
 def _outside(network: Opened) -> Answers:
-    checkpoint = network.checkpoint
-    x = normalized(checkpoint, outside_pictures(int(checkpoint.preprocess["size"]), checkpoint.classes))
+    x = normalized(network.checkpoint, outside_pictures(network.checkpoint.preprocess, network.checkpoint.classes))
     parts = []
     for batch in x.split(BATCH):
         with loading.LOCK:

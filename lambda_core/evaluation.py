@@ -219,10 +219,10 @@ def joined(parts: Sequence[Answers]) -> Answers:
 
 
 def normalized(checkpoint: Checkpoint, pictures: Tensor) -> Tensor:
-    """(b, 3, S, S) uint8 as the network takes them, where it is."""
+    """(b, 3, S, S) uint8 as the network takes them, where it is and of its type."""
     told = checkpoint.preparation()
-    device = next(checkpoint.model.parameters()).device
-    return data.normalize(pictures.to(device), told["mean"], told["std"])
+    weight = next(checkpoint.model.parameters())
+    return data.normalize(pictures.to(weight.device), told["mean"], told["std"]).to(weight)
 
 
 def crops(picture: Image.Image) -> Iterator[Image.Image]:
@@ -234,16 +234,20 @@ def crops(picture: Image.Image) -> Iterator[Image.Image]:
             yield picture.crop((left, top, left + side, top + side))
 
 
-def outside_pictures(size: int, classes: Sequence[str] = ()) -> Tensor:
-    """Five crops of each photograph of OUTSIDE that shows none of the classes: (up to 90, 3, size, size) uint8."""
+def outside_pictures(preprocess: Mapping[str, Any], classes: Sequence[str] = ()) -> Tensor:
+    """Five crops of each photograph of OUTSIDE that shows none of the classes: (up to 90, 3, size, size) uint8.
+
+    They are framed as a checkpoint's `preprocess` says, as those of its validation set are.
+    """
     folder = resources.files("skimage") / "data"
+    size, framing = int(preprocess["size"]), data.framing(preprocess)
     known = {name.lower() for name in classes}
     found = []
     for name in OUTSIDE:
         if known.intersection(SUBJECTS.get(name, ())):
             continue
         with (folder / name).open("rb") as file, Image.open(file) as picture:
-            found += [data.decode(data.square(crop, size)) for crop in crops(picture.convert("RGB"))]
+            found += [data.decode(data.square(crop, size, **framing)) for crop in crops(picture.convert("RGB"))]
     return torch.stack(found)
 
 
@@ -266,7 +270,7 @@ def measure(
     for batch, truth in tqdm(loader, unit_scale=50, unit=" pictures"):
         parts.append(answers_of(checkpoint.model, normalized(checkpoint, batch)))
         labels.append(truth.numpy())
-    others = outside_pictures(int(checkpoint.preparation()["size"]), checkpoint.classes)
+    others = outside_pictures(checkpoint.preparation(), checkpoint.classes)
     outside = answers_of(checkpoint.model, normalized(checkpoint, others))
     return report(joined(parts), np.concatenate(labels), indices, outside)
 

@@ -188,7 +188,7 @@ def test_accuracy_is_measured_on_pictures_as_the_card_prepares_them(tmp_path):
 
 
 def test_a_photograph_of_a_class_is_not_one_of_other_things():
-    every, without = evaluation.outside_pictures(8), evaluation.outside_pictures(8, ("dog", "Cat"))
+    every, without = (evaluation.outside_pictures({"size": 8}, names) for names in ((), ("dog", "Cat")))
     assert (len(every), len(without)) == (90, 85)
     first = 5 * evaluation.OUTSIDE.index("chelsea.png")
     assert torch.equal(without, torch.cat([every[:first], every[first + 5 :]]))
@@ -210,3 +210,13 @@ def test_what_a_card_says_of_its_data(card, name, folder):
     checkpoint = replace(load_checkpoint("lambda_resnet_mini"), card=card)
     if name != "cifar10":
         assert len(held_out(checkpoint, folder)) == 20
+
+
+def test_photographs_of_something_else_are_framed_as_the_others(monkeypatch):
+    taken = []
+    monkeypatch.setattr(
+        evaluation.data, "square", lambda picture, size, **how: taken.append(how) or picture.resize((size, size))
+    )
+    told = {"size": 8, "mean": [0.5] * 3, "std": [0.2] * 3, "crop": 0.5, "interpolation": "bilinear"}
+    assert evaluation.outside_pictures(told).shape == (90, 3, 8, 8)
+    assert taken == [{"crop": 0.5, "interpolation": "bilinear"}] * 90
