@@ -1,12 +1,15 @@
 """Imports run one way: pages -> explorer -> lambda_core, and in lambda_core from the layers of the paper upwards."""
 
 import ast
+import importlib
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+
+from lambda_core.cost import counter
 
 ROOT = Path(__file__).parent.parent
 
@@ -163,3 +166,8 @@ def test_the_library_is_built_in_layers() -> None:
         if ORDER.index(imported) > ORDER.index(importer):
             wrong.append(found)
     assert not wrong, listed(wrong)
+
+
+def test_modules_may_be_loaded_again() -> None:
+    """As notebooks do: PyTorch takes the formula of an operator once a process."""
+    importlib.reload(counter)

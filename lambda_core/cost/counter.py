@@ -3,7 +3,7 @@
 from typing import Any
 
 import torch
-from torch.utils.flop_counter import register_flop_formula
+from torch.utils.flop_counter import flop_registry, register_flop_formula
 
 from lambda_core.engines import ENGINES
 
@@ -28,12 +28,16 @@ def pointwise(a: torch.Size, weight: torch.Size, *_: Any, **__: Any) -> int:
 
 
 def register() -> None:
-    for name in ENGINES:
-        for suffix, formula in (("output", forward), ("gradients", backward)):
-            if operator := getattr(torch.ops.lambda_core, f"{name}_{suffix}", None):
-                register_flop_formula(operator)(formula)
-    if hasattr(torch.ops.mkldnn, "_linear_pointwise"):
-        register_flop_formula(torch.ops.mkldnn._linear_pointwise)(pointwise)
+    """Once a process: what has a formula keeps it, since PyTorch refuses another."""
+    found = {
+        getattr(torch.ops.lambda_core, f"{name}_{suffix}", None): formula
+        for name in ENGINES
+        for suffix, formula in (("output", forward), ("gradients", backward))
+    }
+    found[getattr(torch.ops.mkldnn, "_linear_pointwise", None)] = pointwise
+    for operator, formula in found.items():
+        if operator is not None and operator not in flop_registry:
+            register_flop_formula(operator)(formula)
 
 
 register()
