@@ -284,11 +284,12 @@ class _Cache:
     """
 
     def __init__(self, pairs: Iterable[tuple[Tensor, int]]) -> None:
-        pixels, self.ends, self.sides, self.labels = bytearray(), [0], [], []
+        pixels = bytearray()
+        self.ends, self.sides, self.labels = [0], list[tuple[int, int]](), list[int]()
         for image, label in pairs:
             pixels += image.numpy().tobytes()
             self.ends.append(len(pixels))
-            self.sides.append(tuple(image.shape[1:]))
+            self.sides.append((image.shape[1], image.shape[2]))
             self.labels.append(label)
         self.pixels = torch.frombuffer(pixels, dtype=torch.uint8) if pixels else torch.empty(0, dtype=torch.uint8)
 
