@@ -122,8 +122,8 @@ def _chosen(name: str, there: Contents, begin: networks.Opened | None) -> Recipe
     with left:
         st.caption("The network")
         if begin:
-            usual = {name: getattr(plain, name) for name in ("keep", "precision", "pictures", "held_out")}
-            plain = replace(RECIPES[FINETUNE], **usual)
+            taken = {name: getattr(plain, name) for name in ("keep", "precision", "pictures", "held_out")}
+            plain = replace(RECIPES[FINETUNE], **taken)
             model, overrides, side = plain.model, plain.overrides, plain.size
             _trained(begin)
         else:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from typing import Any
 
 from torch import Tensor, nn
 
@@ -18,7 +19,7 @@ def rim_zeroed(table: Tensor, scope: int, dims: int = 2, causal: bool = False) -
     if scope < 1 or scope % 2 == 0:
         raise ValueError(f"a scope to crop to must be an odd positive integer, not {scope}")
     half, cropped = scope // 2, table.new_zeros(table.shape)
-    kept = (..., *(slice(max(0, at - half), at + half + 1) for at in _reaches(table, dims, causal)))
+    kept: tuple[Any, ...] = (..., *(slice(max(0, at - half), at + half + 1) for at in _reaches(table, dims, causal)))
     cropped[kept] = table[kept]
     return cropped
 

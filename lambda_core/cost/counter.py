@@ -1,5 +1,6 @@
 """PyTorch's FLOP counter learns what our operators take. It cannot look into them, and would count nothing."""
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -29,7 +30,7 @@ def pointwise(a: torch.Size, weight: torch.Size, *_: Any, **__: Any) -> int:
 
 def register() -> None:
     """Once a process: what has a formula keeps it, since PyTorch refuses another."""
-    found = {
+    found: dict[Any, Callable[..., int]] = {
         getattr(torch.ops.lambda_core, f"{name}_{suffix}", None): formula
         for name in ENGINES
         for suffix, formula in (("output", forward), ("gradients", backward))

@@ -11,7 +11,6 @@ from torch import Size, Tensor, nn
 
 from lambda_core.cost.formulas import DEFAULT, FORMULAS, PARAMETERS, free
 from lambda_core.cost.terms import Counts, Formula, Term, Terms, of_shape, total
-from lambda_core.positions import is_count
 
 
 @dataclass(frozen=True)
@@ -103,7 +102,7 @@ def profile_in_place(
     network: nn.Module, image_size: int | tuple[int, ...] = 224, *, batch: int = 1, channels: int | None = None
 ) -> Cost:
     """As `profile`, of a network on the meta device that was made for this alone: it is of no other use afterwards."""
-    sides = (image_size, image_size) if is_count(image_size) else tuple(image_size)
+    sides = tuple(image_size) if isinstance(image_size, (tuple, list)) else (image_size, image_size)
     config: Any = getattr(network, "config", None)
     taken = getattr(config, "in_chans", 3) if channels is None else channels
     calls: dict[nn.Module, list[Call]] = {}

@@ -10,7 +10,7 @@ from lambda_core.layers import LAYERS, Convolution, ConvolutionThen, LambdaLayer
 from lambda_core.models.blocks import Bottleneck
 from lambda_core.models.config import Config, check_numbers, layer_options, options_by_letter, parse_stages, takes
 from lambda_core.models.head import Classifying, linear
-from lambda_core.positions import Size, is_count
+from lambda_core.positions import Size
 
 ACTS: dict[str, type[nn.Module]] = {"relu": nn.ReLU, "silu": nn.SiLU}
 
@@ -97,7 +97,7 @@ def _map(image_size: int | tuple[int, int] | None, stride: int) -> Size | None:
     """The map of an image at a stride, every step of which rounds up."""
     if image_size is None:
         return None
-    height, width = (image_size, image_size) if is_count(image_size) else image_size
+    height, width = image_size if isinstance(image_size, (tuple, list)) else (image_size, image_size)
     return -(-height // stride), -(-width // stride)
 
 
