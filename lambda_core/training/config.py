@@ -262,7 +262,7 @@ RECIPES: dict[str, Recipe] = {
         "so 4.5 days. For lambda_resnet200_d and deeper add drop_path to the overrides, 0.1 or more.",
     ),
     # python -m lambda_core.training.classify cifar10 --data DIR [--download]
-    # Two cores in two hours: wide stages at a quarter of the side, small pictures first.
+    # For two CPU cores: wide stages at a quarter of the side, small pictures first.
     "cifar10": Recipe(
         model="lambda_resnet_mini",
         overrides={
@@ -272,7 +272,7 @@ RECIPES: dict[str, Recipe] = {
         data="cifar10",
         size=32,
         sizes=((0, 16), (8, 24), (26, 32)),
-        epochs=40,
+        epochs=37,
         batch=128,
         lr=3e-3,
         weight_decay=0.1,
@@ -280,7 +280,8 @@ RECIPES: dict[str, Recipe] = {
         erase=0.5,
         ending=4,
         validate=7,
-        expects="TODO",
+        expects="1.7 h on two CPU cores with bfloat16 (AVX-512): 91.3 % top-1 (3.1 M parameters). The goal is 94.2 %: "
+        "missed.",
     ),
     # python -m lambda_core.training.classify digits
     # 1,797 handwritten digits that scikit-learn ships: for a first run, and for watching a layer learn.
