@@ -143,7 +143,8 @@ def test_live_shows_predictions_and_gradcam_of_convolutions_and_the_weights_come
     assert not app.exception
     app.selectbox(key="network_choice").set_value("micro_content").run()
     assert not app.exception and not said(app) and app.session_state["selection"].layer == PATH
-    app.button_group(key="live_overlay").set_value("sum").run()
+    assert app.button_group(key="live_overlay").options == ["Nothing", "Grad-CAM", "Content"]  # the half that it has
+    app.button_group(key="live_overlay").set_value("content").run()
     app.selectbox(key="network_choice").set_value("micro_cccc").run()
     assert not app.exception and app.button_group(key="live_overlay").value == "gradcam"
 
