@@ -142,6 +142,7 @@ def show() -> None:
     }
     if not live:
         picture = sidebar.picture(chosen)
-        data["still"] = {"jpeg": loading.jpeg(picture, STILL_SIDE), "title": picture.title, "key": picture.key}
+        key = f"{picture.key} {loading.network_key()}"  # another network may take other pixels of the same picture
+        data["still"] = {"jpeg": loading.jpeg(picture, STILL_SIDE), "title": picture.title, "key": key}
         data["answer"] = answer(picture.image, asked, 0)
     camera(data, key=KEY, on_frame_change=_on_frame, on_status_change=_on_status)

@@ -31,7 +31,7 @@ except OSError as error:
         ({"architecture": "lambda_resnet_micro"}, "architecture must be"),
         ({"architecture": {"name": 3}}, "architecture must be"),
         ({"classes": "ab"}, "classes must be a list of names, not 'ab'"),
-        ({"card": {"day": datetime.date(2020, 1, 1)}}, "card is written as JSON, which has no place for a value in it: .*date"),
+        ({"card": {"day": datetime.date(2020, 1, 1)}}, "card is written as JSON, which has no place for .*date"),
     ],
 )
 def test_what_a_file_cannot_hold_is_refused(tmp_path: Path, changes: dict, said: str) -> None:
