@@ -147,7 +147,7 @@ def choose(place: str, label: str) -> None:
         st.selectbox(
             label, listed, format_func=lambda name: labels.get(name, name),
             key=f"network_{place}", on_change=_chosen, args=(place,), width=320,
-            help=None if place == "second" else "Type to search: home, large, tiny, content, scope, timm …",
+            help=None if place == "second" else "Type to search: home, large, small, content, scope, timm …",
         )  # fmt: skip
         with st.popover("Open a file", icon=":material/upload_file:"):
             st.file_uploader(

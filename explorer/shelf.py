@@ -15,7 +15,6 @@ TITLES = {
     HOME: f"Home: {HOME}",
     "lambda_resnet_small": "Large: lambda_resnet_small",
     "resnet_small": "Large: resnet_small, convolutions only",
-    "lambda_resnet_cifar10": "Tiny pictures: lambda_resnet_cifar10",
     **{name: f"Small: {ablation.title}" for name, ablation in ABLATIONS.items()},
 }
 BUFFERS = ("running_mean", "running_var", "num_batches_tracked")  # kept with the weights, but not learned by gradients
