@@ -53,13 +53,7 @@ def _why_not() -> str | None:
         return f"It cannot be measured here: {reason}."
     if data_of(network.checkpoint.card) is None:
         return "The card of this network names no data set that is known here, so its accuracy cannot be measured."
-    try:
-        measured.pictures(network)
-    except (data.DataMissing, data.DataBroken):
-        return measured.to_bring(network)
-    except ValueError as error:
-        return f"It cannot be measured here: {words.escaped(str(error))}."
-    return None
+    return None if measured.here(network) else measured.to_bring(network)
 
 
 def _begin(off: Off, count: int) -> None:

@@ -68,10 +68,7 @@ class Contents:
 def found() -> list[str]:
     """Names of what is here, the digits first. Only looks whether a folder is there, so it takes no time."""
     root = data_folder()
-    return [
-        name for name in LESSONS
-        if not (places := DATASETS[name].places) or any(root.name == p or (root / p).is_dir() for p in places)
-    ]  # fmt: skip
+    return [name for name in LESSONS if DATASETS[name].here(root)]
 
 
 @st.cache_resource(max_entries=8, ttl=600, show_spinner="Looking through the pictures")

@@ -100,6 +100,11 @@ def to_bring(network: Opened) -> str:
     )
 
 
+def here(network: Opened) -> bool:
+    """Whether the photographs seem to be here: looks for their folder alone, so it takes no time."""
+    return _kind(network).here(data.data_folder())
+
+
 def pictures(network: Opened) -> Any:
     """The validation pictures. Raises DataMissing where they are not here, ValueError where the classes differ."""
     return _pictures(network.key, str(data.data_folder()), network.checkpoint)

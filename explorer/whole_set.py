@@ -119,22 +119,20 @@ def _hardest(network: Opened, found: dict[str, Any]) -> None:
     st.markdown("**The photographs that it finds hardest**")
     try:
         pictures = measured.pictures(network)
-    except (data.DataMissing, data.DataBroken, ValueError, KeyError):
+        shown = [entry for entry in found["hardest"][:SHOWN] if entry["index"] < len(pictures)]
+        thumbs = [_thumb(network.key, entry["index"], pictures) for entry in shown]
+    except (OSError, SyntaxError, ValueError, KeyError):  # gone, or damaged since they were listed
         st.markdown("They are shown where the data set is.")
         return
     names = words.class_names(network.checkpoint.classes, len(found["confusion"]))
     with st.container(horizontal=True, gap="medium", key="hardest"):
-        for entry in found["hardest"][:SHOWN]:
-            index = entry["index"]
-            if index >= len(pictures):
-                continue
-            image = _thumb(network.key, index, pictures)
+        for entry, image in zip(shown, thumbs, strict=True):
             with st.container(width=136, gap="small"):
                 st.image(image, width=128)
                 st.caption(
                     f"{names[entry['label']]}, taken for {names[entry['answer']]}, {100 * entry['probability']:.0f} %"
                 )
-                st.button("Look at it", key=f"hard_{index}", on_click=_take, args=(network, index))
+                st.button("Look at it", key=f"hard_{entry['index']}", on_click=_take, args=(network, entry["index"]))
 
 
 @st.cache_data(max_entries=200, show_spinner=False)

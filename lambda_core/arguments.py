@@ -6,7 +6,7 @@ import os
 import platform
 import shlex
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -108,28 +108,27 @@ def write_json(path: Path, content: Mapping[str, Any], *, indent: int | None = 1
         sys.exit(f"{path} could not be written: {why}; make room or name another file, then run the same command again")
 
 
-# Options that tell of this machine alone, and the least of each that argparse takes for it.
-_ELSEWHERE = {"--json": "--j", "--data": "--da"}
+# What stands in a recorded command for the values of options that tell of one machine; None: the option is left out.
+PLACES: dict[str, Callable[[str], str | None]] = {"--json": lambda _: None, "--data": lambda _: "DIR"}
 
 
-def command(program: str, arguments: list[str] | None) -> str:
+def command(
+    program: str, arguments: list[str] | None, places: Mapping[str, Callable[[str], str | None]] = PLACES
+) -> str:
     """What somebody types for the same figures, in a shell: the arguments, those of this process where None.
 
-    Without --json FILE, and with DIR for the folder of --data. program: as in "python -m lambda_core.tables".
+    program: as in "python -m lambda_core.tables". places: by option, what is shown for its value.
     """
     shown = program.split()
     words = iter(sys.argv[1:] if arguments is None else arguments)
     for word in words:
-        flag, equals, _ = word.partition("=")
-        option = next(
-            (name for name, least in _ELSEWHERE.items() if name.startswith(flag) and flag.startswith(least)), ""
-        )
+        flag, equals, value = word.partition("=")
+        short = len(flag) < 3 or flag == "--d"  # which argparse takes for --device
+        option = "" if short else next((name for name in places if name.startswith(flag)), "")
         if not option:
             shown.append(word)
-            continue
-        if not equals:
-            next(words, None)
-        shown += ["--data", "DIR"] if option == "--data" else []
+        elif (told := places[option](value if equals else next(words, ""))) is not None:
+            shown += [f"{flag}={told}"] if equals else [flag, told]
     return shlex.join(shown)
 
 

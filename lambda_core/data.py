@@ -173,6 +173,10 @@ class DataSet(NamedTuple):
     cache: bool
     places: tuple[str, ...] = ()
 
+    def here(self, folder: Path) -> bool:
+        """Whether some of it lies in a folder of data sets, or is that folder; whether it is whole is not looked at."""
+        return not self.places or any(folder.name == place or (folder / place).is_dir() for place in self.places)
+
     def class_names(self, loaded: Dataset) -> tuple[str, ...]:
         """The classes, by label."""
         return self.classes if self.classes is not None else tuple(loaded.classes)  # type: ignore[attr-defined]
@@ -204,9 +208,11 @@ def train_transform(
     """
     from torchvision.transforms import v2
 
-    steps: list[Any] = [v2.RandomResizedCrop(size, scale=scale, antialias=True)]
+    steps: list[Any] = []
     if pad:
-        steps = [v2.Resize(size, antialias=True), v2.RandomCrop(size, padding=pad)]
+        steps += [v2.Resize(size, antialias=True), v2.RandomCrop(size, padding=pad)]
+    else:
+        steps.append(v2.RandomResizedCrop(size, scale=scale, antialias=True))
     if flip:
         steps.append(v2.RandomHorizontalFlip())
     if randaugment:

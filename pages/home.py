@@ -15,17 +15,14 @@ allowed.note()
 traced = loading.traced(picture, selection.layer)
 selection = canvas.fitted(selection, traced)
 
-SUMS = {
-    True: "It sums the picture up in one small matrix, a **lambda**.",
-    False: "For every pixel, it sums up what lies around it in one small matrix, a **lambda**.",
-}
-sums = SUMS["content" in places.halves()]
+everywhere = "content" in places.halves()
+sums = "It sums the picture up" if everywhere else "For every pixel, it sums up what lies around it"
 
 st.title("Look inside a lambda layer")
 st.markdown(
     "A lambda layer lets every pixel use the whole picture without comparing all pairs of pixels. "
-    f"{sums} Each pixel has a short list of numbers of its own, its **query**, and multiplies the matrix with it: "
-    "that is what it takes from all the others. "
+    f"{sums} in one small matrix, a **lambda**. Each pixel has a short list of numbers of its own, its **query**, and "
+    "multiplies the matrix with it: that is what it takes from all the others. "
     "This one belongs to a trained network and runs on your picture: move over the photo."
 )
 canvas.show(picture, traced, key="overview", mode="overview")

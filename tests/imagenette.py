@@ -5,10 +5,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-WNIDS = (
-    "n01440764", "n02102040", "n02979186", "n03000684", "n03028079",
-    "n03394916", "n03417042", "n03425413", "n03445777", "n03888257",
-)  # fmt: skip
+from lambda_core.data import IMAGENETTE_FOLDERS as WNIDS
 
 
 def make(root: Path, train: int = 4, val: int = 2) -> Path:

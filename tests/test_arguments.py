@@ -187,7 +187,7 @@ def test_every_option_is_described_and_the_text_keeps_its_lines(name, monkeypatc
     [
         (["layers", "--note", "two words, 5 °C"], "layers --note 'two words, 5 °C'"),
         (["a b.pt", "--data", "/home/me/d", "--count", "9"], "'a b.pt' --data DIR --count 9"),
-        (["x", "--da=/home/me/d", "--js", "f.json", "--workers", "0"], "x --data DIR --workers 0"),
+        (["x", "--da=/home/me/d", "--js", "f.json", "--workers", "0"], "x --da=DIR --workers 0"),
         (["x", "--json=f.json", "--d", "cuda:1"], "x --d cuda:1"),
     ],
 )

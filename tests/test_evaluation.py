@@ -202,7 +202,7 @@ def test_a_photograph_of_a_class_is_not_one_of_other_things():
         ({"recipe": {"data": "cifar10"}}, "cifar10"),
         ({"recipe": {"data": "a folder of mine"}}, None),
         ({"recipe": {"data": ["x"]}}, None),
-        ({"recipe": "x"}, None),
+        ({"recipe": "x"}, "imagenette"),
     ],
 )
 def test_what_a_card_says_of_its_data(card, name, folder):

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from lambda_core import data, load_checkpoint
+from lambda_core import arguments, data, load_checkpoint
 from lambda_core.training import classify, evaluate, halves
 from lambda_core.training.config import RECIPES
 from lambda_core.training.processes import accelerator_for
@@ -43,7 +43,7 @@ def test_the_run_leaves_a_checkpoint_that_measures_as_its_card_says(folder, whol
 
 def test_the_card_states_the_command_without_paths(folder, tmp_path):
     given = ["imagenette-128", "--data", str(folder), "--out", str(tmp_path), "--seed", "3"]
-    assert classify._command(given) == (
+    assert arguments.command("python -m lambda_core.training.classify", given, classify.PLACES) == (
         "python -m lambda_core.training.classify imagenette-128 --data DIR --out FOLDER --seed 3"
     )
 
@@ -62,7 +62,7 @@ def test_the_card_states_the_command_without_paths(folder, tmp_path):
     ],
 )
 def test_no_form_of_an_option_tells_a_path(given, shown):
-    assert classify._command(["digits", *given]) == f"python -m lambda_core.training.classify digits {shown}"
+    assert arguments.command("python -m x", ["digits", *given], classify.PLACES) == f"python -m x digits {shown}"
 
 
 def test_a_dry_run_says_what_will_happen_and_writes_nothing(folder, tmp_path, monkeypatch, capsys):

@@ -8,7 +8,6 @@ import argparse
 import json
 import math
 import os
-import shlex
 import signal
 import sys
 from collections.abc import Callable
@@ -22,7 +21,7 @@ from torch.utils.data import DataLoader, Dataset, Subset
 
 from lambda_core import data
 from lambda_core.allocator import keep_memory
-from lambda_core.arguments import WORKERS, refuse, usable_device, whole
+from lambda_core.arguments import WORKERS, command, refuse, usable_device, whole
 from lambda_core.models import build
 from lambda_core.training.alone import alone
 from lambda_core.training.card import export, exported
@@ -34,6 +33,12 @@ from lambda_core.training.plan import describe, plan
 from lambda_core.training.processes import accelerator_for
 from lambda_core.training.starting import begin, check_places, settled
 
+# What the card's command shows of options that tell of one machine: no path, and files by name.
+PLACES = {
+    "--data": lambda _: "DIR",
+    "--out": lambda _: "FOLDER",
+    "--init": lambda value: value if value.startswith("timm/") else Path(value).name,
+}
 STOPPED = 128 + signal.SIGTERM  # exit status of a run that left because it was asked to, as of a process that it ends
 
 
@@ -242,7 +247,7 @@ def main(arguments: list[str] | None = None) -> None:
             device=options.device,
             download=options.download,
             init=options.init,
-            command=_command(given),
+            command=command("python -m lambda_core.training.classify", given, PLACES),
             watch=None if options.dry_run else leave_when_asked,  # a plan has nothing to save
             dry=options.dry_run,
         )
@@ -265,32 +270,6 @@ def main(arguments: list[str] | None = None) -> None:
         saved = f"saved after step {done['step']}" if (out / "state.pt").exists() else "before the first step"
         print(f"asked to stop: {saved}; the same command goes on from there", file=sys.stderr)
         sys.exit(128 + done["stopped"])
-
-
-def _command(given: list[str]) -> str:
-    """The command for the card, with DIR and FOLDER in place of this machine's paths, and files by name."""
-    shown, after = [], ""
-    for word in given:
-        flag, equals, value = word.partition("=")
-        if after:
-            word, after = _pathless(after, word), ""
-        elif place := _option(flag):
-            word = f"{flag}={_pathless(place, value)}" if equals else word
-            after = "" if equals else place
-        shown.append(word)
-    return shlex.join(["python", "-m", "lambda_core.training.classify", *shown])
-
-
-def _option(flag: str) -> str:
-    """The option with a path that a flag names, which argparse lets people shorten; "" for any other."""
-    return next((name for name in ("--data", "--out", "--init") if len(flag) > 2 and name.startswith(flag)), "")
-
-
-def _pathless(option: str, value: str) -> str:
-    """The value of an option without what it tells of this machine."""
-    if option == "--init":
-        return value if value.startswith("timm/") else Path(value).name
-    return {"--data": "DIR", "--out": "FOLDER"}[option]
 
 
 if __name__ == "__main__":

@@ -27,13 +27,17 @@ def opened(path_or_name: str | Path, device: torch.device | str | None = None) -
     return replace(found, card={**found.card, "recipe": recipe}) if isinstance(recipe, dict) else found
 
 
+def _recipe(card: Mapping[str, Any]) -> Mapping[str, Any]:
+    recipe = card.get("recipe")
+    return recipe if isinstance(recipe, Mapping) else {}
+
+
 def data_of(card: Mapping[str, Any]) -> str | None:
     """The name in DATASETS of what a card says that its network was trained on; None for one that is not known here.
 
     A card that says nothing is taken for one of Imagenette.
     """
-    recipe = card.get("recipe") or {}
-    name = recipe.get("data", "imagenette") if isinstance(recipe, Mapping) else None
+    name = _recipe(card).get("data", "imagenette")
     return name if isinstance(name, str) and name in data.DATASETS else None
 
 
@@ -47,7 +51,7 @@ def held_out(checkpoint: Checkpoint, folder: str | Path | None = None, dataset: 
     loaded = kind.load("val", folder)
     if tuple(kind.class_names(loaded)) != tuple(checkpoint.classes):
         raise ValueError(f"this network tells other classes apart than those of {kind.title}")
-    count = (checkpoint.card.get("recipe") or {}).get("held_out", 0) if data_of(checkpoint.card) and not dataset else 0
+    count = 0 if dataset else _recipe(checkpoint.card).get("held_out", 0)
     pictures = data.some(loaded, count if is_count(count) else 0)
     told = checkpoint.preparation()
     return data.Repeatable(pictures, data.eval_transform(int(told["size"]), **data.framing(told)))

@@ -225,20 +225,25 @@ def address(server: Server, path: str = "/", **query: object) -> str:
     return f"{server.url}/{path.lstrip('/')}" + (f"?{urlencode(query)}" if query else "")
 
 
-def bring_small_network(page: Page, folder: Path, **overrides: Any) -> None:
-    """Send random weights for pictures of 32 px by the menu of networks: the first lambda layer's map is 4 x 4."""
+def untrained(file: Path, size: int, classes: tuple[str, ...], **overrides: Any) -> Path:
+    """Write random weights for pictures of `size` px; the same every time."""
     import torch  # only here: who looks for a Chromium need not wait for it
 
     from lambda_core import build, save_checkpoint
 
     torch.manual_seed(0)
-    overrides = {"num_classes": 2, **overrides}
-    file = folder / "small.safetensors"
+    overrides = {"num_classes": len(classes), **overrides}
     save_checkpoint(
         file, build("lambda_resnet_mini", **overrides),
-        architecture={"name": "lambda_resnet_mini", "overrides": overrides}, classes=("apple", "pear"),
-        preprocess={"size": 32, "mean": [0.5] * 3, "std": [0.5] * 3},
+        architecture={"name": "lambda_resnet_mini", "overrides": overrides}, classes=classes,
+        preprocess={"size": size, "mean": [0.5] * 3, "std": [0.5] * 3},
     )  # fmt: skip
+    return file
+
+
+def bring_small_network(page: Page, folder: Path, **overrides: Any) -> None:
+    """Send random weights for pictures of 32 px by the menu of networks: the first lambda layer's map is 4 x 4."""
+    file = untrained(folder / "small.safetensors", 32, ("apple", "pear"), **overrides)
     page.locator(".st-key-network_popover button").first.click()
     page.get_by_test_id("stPopoverBody").locator("input[type=file]").set_input_files(file)
     page.locator(".st-key-network_popover").get_by_text("small.safetensors").first.wait_for()

@@ -5,13 +5,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-import torch
 from playwright.sync_api import Page
 
 from explorer import images
-from lambda_core import build, load_checkpoint, save_checkpoint
+from lambda_core import load_checkpoint
 from lambda_core.predict import predict
-from tests.browser.driver import View, settle
+from tests.browser.driver import View, settle, untrained
 
 
 @pytest.mark.parametrize("view", [View(width=400, height=860, color_scheme="dark")], ids=str)
@@ -26,14 +25,7 @@ def test_the_likeliest_class_is_the_models(open_page: Callable[..., Page], view:
 
 
 def test_a_file_is_compared_and_then_used_by_every_page(open_page: Callable[..., Page], tmp_path: Path) -> None:
-    torch.manual_seed(0)
-    overrides = {"num_classes": 2}
-    file = tmp_path / "mine.safetensors"
-    save_checkpoint(
-        file, build("lambda_resnet_mini", **overrides),
-        architecture={"name": "lambda_resnet_mini", "overrides": overrides}, classes=("<i>apple</i>", "pear"),
-        preprocess={"size": 64, "mean": [0.5] * 3, "std": [0.5] * 3},
-    )  # fmt: skip
+    file = untrained(tmp_path / "mine.safetensors", 64, ("<i>apple</i>", "pear"))
     page = open_page("predictions")
     for place, count in (("second", 2), ("first", 2)):
         page.get_by_text("Open a file").nth(int(place == "second")).click()
