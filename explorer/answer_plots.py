@@ -6,24 +6,15 @@ from typing import Any
 import numpy as np
 
 from explorer import cells
+from explorer.charts import chart
 from explorer.theme import PALETTE
 
 MOST_LISTED = 20
-
-
-def _layout(scheme: str, height: int, **more: Any) -> dict[str, Any]:
-    ink = PALETTE[scheme]
-    return {
-        "height": height, "margin": {"l": 8, "r": 16, "t": 8, "b": 8}, "showlegend": False,
-        "paper_bgcolor": "rgba(0,0,0,0)", "plot_bgcolor": "rgba(0,0,0,0)",
-        "font": {"family": "Source Sans, sans-serif", "size": 13, "color": ink["ink-soft"]}, **more,
-    }  # fmt: skip
+MARGIN = {"l": 8, "r": 16, "t": 8, "b": 8}
 
 
 def confusion(counts: Sequence[Sequence[int]], names: Sequence[str], scheme: str) -> Any:
     """A row a class, a column an answer. The scale ends at the largest mistake, so that mistakes can be seen."""
-    import plotly.graph_objects as go
-
     ink, table = PALETTE[scheme], np.array(counts)
     shares = table / np.maximum(table.sum(1, keepdims=True), 1)
     wrong = shares - np.diag(np.diag(shares))
@@ -34,7 +25,7 @@ def confusion(counts: Sequence[Sequence[int]], names: Sequence[str], scheme: str
     ]
     shown = np.minimum(shares, limit)
     inks = np.array([[cells.letters(share / limit, scheme) for share in row] for row in shown])
-    figure = go.Figure()
+    figure = chart(scheme, 150 + 34 * len(names), margin=MARGIN, showlegend=False)
     for number, name in enumerate(np.unique(inks)):  # a heat map has one colour for all its letters
         mine = inks == name
         figure.add_heatmap(
@@ -48,7 +39,6 @@ def confusion(counts: Sequence[Sequence[int]], names: Sequence[str], scheme: str
                 "x": 0, "xanchor": "left", "y": 1.01, "yanchor": "bottom",
             },
         )  # fmt: skip
-    figure.update_layout(**_layout(scheme, 150 + 34 * len(names)))
     axis = {"type": "category", "showgrid": False, "automargin": True}  # plotly takes "3" for a number
     figure.update_yaxes(autorange="reversed", **axis)
     figure.update_xaxes(tickangle=-45 if max(map(len, names)) > 2 else 0, **axis)  # digits fit upright
@@ -69,12 +59,10 @@ def most_confused(counts: Sequence[Sequence[int]], names: Sequence[str]) -> list
 
 def reliability(found: Mapping[str, Any], scheme: str) -> Any:
     """Share of right answers by certainty, beside the line of a network that is as often right as it says."""
-    import plotly.graph_objects as go
-
     ink, bins = PALETTE[scheme], len(found["count"])
     centres = [(i + 0.5) / bins for i in range(bins)]
     most = max(found["count"])
-    figure = go.Figure()
+    figure = chart(scheme, 340, margin=MARGIN, showlegend=False)
     figure.add_bar(
         x=centres, y=found["accuracy"], width=0.92 / bins, customdata=found["count"],
         # a bin of few pictures says little, so it is drawn faint
@@ -86,13 +74,8 @@ def reliability(found: Mapping[str, Any], scheme: str) -> Any:
         x=[0, 1], y=[0, 1], mode="lines", line={"color": ink["ink-soft"], "width": 1.5, "dash": "dot"}, hoverinfo="skip"
     )
     steps = {i / 5: f"{20 * i} %" for i in range(6)}
-    axis = {
-        "tickvals": list(steps), "ticktext": list(steps.values()), "range": [0, 1], "gridcolor": ink["line"],
-        "zeroline": False, "automargin": True,
-    }  # fmt: skip
-    figure.update_layout(
-        **_layout(scheme, 340), xaxis={**axis, "title": "how sure it is"}, yaxis={**axis, "title": "right"}
-    )
+    axis = {"range": [0, 1], "automargin": True}
+    figure.update_xaxes(title="how sure it is", tickvals=list(steps), ticktext=list(steps.values()), **axis)
     del steps[0.0]  # one zero in the corner is enough
-    figure.update_yaxes(tickvals=list(steps), ticktext=list(steps.values()))
+    figure.update_yaxes(title="right", tickvals=list(steps), ticktext=list(steps.values()), **axis)
     return figure

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from explorer.charts import chart
 from explorer.theme import PALETTE
 from lambda_core.attribution import Curve, Halves
 from lambda_core.switching import HALVES
@@ -16,17 +17,13 @@ SIGNS = {"content": "λᶜ", "position": "λᵖ"}
 
 
 def _figure(scheme: str, x: str, y: str, **options: Any) -> Any:
-    import plotly.graph_objects as go
-
-    ink = PALETTE[scheme]
-    figure = go.Figure()
-    axis = {"gridcolor": ink["line"], "zerolinecolor": ink["line-strong"], "tickfont": {"color": ink["ink-soft"]}}
-    figure.update_layout(
-        height=HEIGHT, margin={"l": 8, "r": 8, "t": 28, "b": 8}, paper_bgcolor=ink["page"], plot_bgcolor=ink["page"],
-        font={"family": "Source Sans, sans-serif", "size": 14, "color": ink["ink"]},
-        legend={"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0, "title": None},
-        xaxis={**axis, "title": x}, yaxis={**axis, "title": y}, **options,
+    figure = chart(
+        scheme, HEIGHT, margin={"l": 8, "r": 8, "t": 28, "b": 8},
+        legend={"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0, "title": None}, **options,
     )  # fmt: skip
+    figure.update_xaxes(title=x)
+    # Shares and correlations have a sign, so zero is a line here.
+    figure.update_yaxes(title=y, zeroline=True, zerolinecolor=PALETTE[scheme]["line-strong"])
     return figure
 
 

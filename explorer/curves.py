@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+from explorer.charts import chart
 from explorer.theme import PALETTE
 
 Rows = Sequence[dict[str, float]]
@@ -33,15 +34,9 @@ def _held_out(log: Rows, name: str, scheme: str) -> Any:
 
 
 def _figure(traces: list[Any], title: str, epochs: int, scheme: str) -> Any:
-    import plotly.graph_objects as go
-
-    ink = PALETTE[scheme]
-    found = go.Figure(traces)
-    found.update_xaxes(range=[0, epochs], title="epoch", gridcolor=ink["line"], zeroline=False, automargin=False)
-    found.update_yaxes(gridcolor=ink["line"], zeroline=False, rangemode="tozero", automargin=False)
-    return found.update_layout(
-        title={"text": title, "font": {"size": 15, "color": ink["ink-soft"]}, "x": 0}, height=300,
-        margin={"l": 40, "r": 10, "t": 40, "b": 72}, paper_bgcolor="rgba(0,0,0,0)", plot_bgcolor="rgba(0,0,0,0)",
-        font={"color": ink["ink-soft"]}, uirevision="run", showlegend=True,
-        legend={"orientation": "h", "x": 0, "y": -0.3},
+    found = chart(
+        scheme, 300, title=title, traces=traces, margin={"l": 40, "r": 10, "t": 40, "b": 72}, uirevision="run",
+        showlegend=True, legend={"orientation": "h", "x": 0, "y": -0.3},
     )  # fmt: skip
+    found.update_xaxes(range=[0, epochs], title="epoch", automargin=False)
+    return found.update_yaxes(rangemode="tozero", automargin=False)

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 from html import escape
 from types import MappingProxyType
 
+from explorer.bars import percent
 from explorer.blocks import Costs
 from explorer.drawing import LETTERS, Line, lines
 from explorer.theme import PALETTE
@@ -107,7 +108,7 @@ def of_network(found: Costs, metric: str, scheme: str) -> str:
         value = sum(line.value for line in mine)
         terms += [line.term for line in mine]
         html.append(
-            f"<details><summary>{escape(title)} <span class='soft'>{value / total:.1%}</span> <b>{value:,}</b>"
+            f"<details><summary>{escape(title)} <span class='soft'>{percent(value / total)}</span> <b>{value:,}</b>"
             f"</summary>{table(mine, scheme)}</details>"
         )
     said = "FLOPs, 2 a multiply-add, for one image" if metric == "flops" else "parameters"

@@ -4,7 +4,7 @@ import math
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from explorer import budget, derivations
+from explorer import budget, charts, derivations
 from explorer.budget import KINDS, NAMES, SHOWN, Sizes, along, flop_terms, flops, said_time, size_of, terms
 from explorer.theme import PALETTE
 from lambda_core.cost import Term
@@ -111,10 +111,12 @@ def figure(
     measured: Sequence[Mapping[str, Any]] = (), shown: Collection[str] = SHOWN,
 ) -> Any:  # fmt: skip
     """One chart for plotly. measured: points on its curves, see `budget.dots`. shown: kinds whose curves are seen."""
-    import plotly.graph_objects as go
-
     ink, found = PALETTE[scheme], curves(what, sizes, axis, count)
-    chart = go.Figure()
+    chart = charts.chart(
+        scheme, 400, margin={"l": 8, "r": 12, "t": 12, "b": 66}, showlegend=False, uirevision=what, hovermode="closest",
+        hoverlabel={"bgcolor": ink["page"], "bordercolor": ink["line-strong"], "align": "left",
+                    "font": {"color": ink["ink"], "family": charts.FONT}},
+    )  # fmt: skip
     for curve in found:
         hue, width, dash = STYLES[curve.kind]
         chart.add_scatter(
@@ -148,18 +150,9 @@ def figure(
     ticks = [value for value in ticks if value == chosen or abs(math.log2(value / chosen)) > 0.4]
     chart.update_xaxes(
         type="log", title={"text": NAMES[axis], "font": {"size": 14}}, range=[math.log10(x[0]), math.log10(x[-1])],
-        tickvals=ticks, gridcolor=ink["line"], zeroline=False, tickformat="d", title_standoff=8, ticklabelstandoff=10,
+        tickvals=ticks, tickformat="d", title_standoff=8, ticklabelstandoff=10,
     )  # fmt: skip
-    chart.update_yaxes(
-        type="log", gridcolor=ink["line"], zeroline=False, automargin=True, ticklabelstandoff=8, **vertical
-    )
-    chart.update_layout(
-        height=400, margin={"l": 8, "r": 12, "t": 12, "b": 66}, paper_bgcolor="rgba(0,0,0,0)",
-        plot_bgcolor="rgba(0,0,0,0)", font={"color": ink["ink-soft"], "family": "Source Sans, sans-serif", "size": 13},
-        showlegend=False, uirevision=what,
-        hovermode="closest", hoverlabel={"bgcolor": ink["page"], "bordercolor": ink["line-strong"], "align": "left",
-                                         "font": {"color": ink["ink"], "family": "Source Sans, sans-serif"}},
-    )  # fmt: skip
+    chart.update_yaxes(type="log", automargin=True, ticklabelstandoff=8, **vertical)
     return chart
 
 

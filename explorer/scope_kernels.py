@@ -9,6 +9,7 @@ import streamlit as st
 from torch import nn
 
 from explorer import loading, state, theme, tiles
+from explorer.bars import percent
 from explorer.state import Selection
 from lambda_core import LambdaLayer
 
@@ -95,6 +96,6 @@ def _draw(sheet: Sheet, open_now: bool) -> None:
         )  # fmt: skip
         st.html(
             f'{STYLE}<figure class="kernels"><img src="data:image/png;base64,{face}" alt="Kernels of {sheet.title}">'
-            f"<figcaption>{sheet.says}. Full colour at ±{sheet.limit:.2g}. {sheet.near:.0%} of their energy "
+            f"<figcaption>{sheet.says}. Full colour at ±{sheet.limit:.2g}. {percent(sheet.near)} of their energy "
             f"lies within {NEAR} × {NEAR}</figcaption></figure>"
         )

@@ -10,6 +10,8 @@ import streamlit as st
 from PIL import Image
 
 from explorer import ablated, heat, images, later, loading, theme
+from explorer.bars import percent
+from explorer.charts import chart
 from explorer.places import halves
 from explorer.theme import PALETTE
 from lambda_core import LambdaLayer
@@ -110,14 +112,10 @@ def _draw_fields(
         png = heat.on_photo(photo, field, "output", scheme=scheme)
         figures.append(
             f'<figure><img src="data:image/png;base64,{png}" alt="Receptive field of {title}"><figcaption>{title}'
-            f"<small>{place.kind}</small><small>95 % of it in {_percent(widths(field))} of the picture</small>"
+            f"<small>{place.kind}</small><small>95 % of it in {percent(widths(field))} of the picture</small>"
             "</figcaption></figure>"
         )
     st.html(GRID + f'<div class="depth">{"".join(figures)}</div>')
-
-
-def _percent(share: float) -> str:
-    return f"{100 * share:.1f} %" if share < 0.1 else f"{100 * share:.0f} %"
 
 
 def table() -> list[dict[str, Any]]:
@@ -152,12 +150,12 @@ def cost() -> None:
 
 @st.cache_data(max_entries=2, show_spinner=False)  # with what it draws: charts cost much of the time a click may take
 def _draw_cost(scheme: str, _rows: list[dict[str, Any]]) -> None:
-    charts = {
+    figures = {
         "scope_flops": _chart(_rows, scheme, "flops_b", "FLOPs, billions", ours="ours_b"),
         "scope_top1": _chart(_rows, scheme, "top1", "Top-1, %", ours="measured"),
     }
-    for column, (key, chart) in zip(st.columns(2, gap="large"), charts.items(), strict=True):
-        column.plotly_chart(chart, key=key, theme=None, config={"displayModeBar": False})
+    for column, (key, figure) in zip(st.columns(2, gap="large"), figures.items(), strict=True):
+        column.plotly_chart(figure, key=key, theme=None, config={"displayModeBar": False})
     measured = sorted({row["measured_on"] for row in _rows if row["measured"] is not None})
     shown = [
         {
@@ -190,11 +188,12 @@ def _one_decimal(number: float | None) -> str:
 
 
 def _chart(rows: list[dict[str, Any]], scheme: str, published: str, title: str, ours: str) -> Any:
-    import plotly.graph_objects as go
-
     ink = PALETTE[scheme]
     names = [row["r"] for row in rows]
-    found = go.Figure()
+    found = chart(
+        scheme, 310, title=title, margin={"l": 44, "r": 10, "t": 44, "b": 84}, hovermode="x",
+        legend={"orientation": "h", "x": 0, "y": -0.3, "yanchor": "top"},
+    )  # fmt: skip
     if any(row[ours] is not None for row in rows):
         found.add_scatter(
             x=names, y=[row[ours] for row in rows], mode="lines+markers", connectgaps=True,
@@ -208,12 +207,6 @@ def _chart(rows: list[dict[str, Any]], scheme: str, published: str, title: str, 
         name="paper" if ours == "ours_b" else "paper, ImageNet",
         line={"color": ink["line-strong"], "width": 1},
     )  # fmt: skip
-    found.update_xaxes(title="scope r", type="category", gridcolor=ink["line"], showgrid=False)
-    found.update_yaxes(gridcolor=ink["line"], zeroline=False, rangemode="tozero" if ours == "ours_b" else "normal")
-    found.update_layout(
-        title={"text": title, "font": {"size": 15, "color": ink["ink"]}, "x": 0}, height=310,
-        margin={"l": 44, "r": 10, "t": 44, "b": 84}, paper_bgcolor="rgba(0,0,0,0)", plot_bgcolor="rgba(0,0,0,0)",
-        font={"color": ink["ink-soft"], "family": "Source Sans"}, showlegend=len(found.data) > 1,
-        legend={"orientation": "h", "x": 0, "y": -0.3, "yanchor": "top"}, hovermode="x",
-    )  # fmt: skip
-    return found
+    found.update_xaxes(title="scope r", type="category", showgrid=False)
+    found.update_yaxes(rangemode="tozero" if ours == "ours_b" else "normal")
+    return found.update_layout(showlegend=len(found.data) > 1)

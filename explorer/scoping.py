@@ -168,5 +168,5 @@ def _said(found: Measured) -> str:
     name = words.escaped(name)
     return (
         f"The footprint covers {reached.sum():,} of {reached.size:,} positions. The layer's outputs move by "
-        f"{change.mean():.1%} on average; “{name}” goes from {before:.1%} to {here:.1%}."
+        f"{100 * change.mean():.1f} % on average; “{name}” goes from {100 * before:.1f} % to {100 * here:.1f} %."
     )

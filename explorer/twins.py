@@ -7,6 +7,7 @@ import streamlit as st
 
 from explorer import ablated, theme
 from explorer.ablated import Network
+from explorer.charts import chart
 from explorer.theme import PALETTE
 
 PAIRS = (("lambda_resnet_small", "resnet_small"), ("micro_ccll", "micro_cccc"))  # lambda layers, convolutions
@@ -15,9 +16,12 @@ PANELS = {"val_loss": "Loss on held-out pictures (nats)", "val_top1": "Right ans
 
 def figure(pair: Sequence[Network], metric: str, scheme: str = "light") -> Any:
     """A line a run, so that seeds show how far a difference can be trusted. metric: of PANELS."""
-    import plotly.graph_objects as go
-
-    ink, found = PALETTE[scheme], go.Figure()
+    ink = PALETTE[scheme]
+    found = chart(
+        scheme, 300, title=PANELS[metric], margin={"l": 48, "r": 10, "t": 40, "b": 76}, hovermode="x",
+        # At the foot of the figure, whatever the plot leaves of its height: the axis has its title in between.
+        legend={"orientation": "h", "x": 0, "y": 0, "yref": "container", "yanchor": "bottom"},
+    )  # fmt: skip
     styles = (("lambda layers", ink["lambda"], "solid"), ("convolutions", ink["ink-soft"], "dot"))
     for network, (name, colour, dash) in zip(pair, styles, strict=True):
         for number, run in enumerate(network["runs"]):
@@ -26,17 +30,7 @@ def figure(pair: Sequence[Network], metric: str, scheme: str = "light") -> Any:
                 x=[row["epoch"] for row in rows], y=[row[metric] for row in rows], mode="lines", name=name,
                 legendgroup=name, showlegend=number == 0, line={"color": colour, "dash": dash},
             )  # fmt: skip
-    found.update_xaxes(title="epoch", title_standoff=4, gridcolor=ink["line"], zeroline=False, automargin=False)
-    found.update_yaxes(gridcolor=ink["line"], zeroline=False)
-    found.update_layout(
-        title={"text": PANELS[metric], "font": {"size": 15, "color": ink["ink"]}, "x": 0}, height=300,
-        margin={"l": 48, "r": 10, "t": 40, "b": 76}, paper_bgcolor="rgba(0,0,0,0)",
-        plot_bgcolor="rgba(0,0,0,0)", font={"color": ink["ink-soft"], "family": "Source Sans"},
-        hovermode="x",
-        # At the foot of the figure, whatever the plot leaves of its height: the axis has its title in between.
-        legend={"orientation": "h", "x": 0, "y": 0, "yref": "container", "yanchor": "bottom"},
-    )  # fmt: skip
-    return found
+    return found.update_xaxes(title="epoch", title_standoff=4, automargin=False)
 
 
 def show() -> None:

@@ -232,7 +232,9 @@ def eval_transform(size: int, crop: float = 1.0, interpolation: str = "bicubic")
 
 def normalize(images: Tensor, mean: Sequence[float] = IMAGENET_MEAN, std: Sequence[float] = IMAGENET_STD) -> Tensor:
     """(..., 3, H, W) uint8 in 0..255 -> float32, shares of 255 less `mean`, over `std`, channel by channel."""
-    centre, spread = (torch.tensor(values, device=images.device).view(-1, 1, 1) for values in (mean, std))
+    # Not made on the device: that waits for all that it has to do.
+    channels = (torch.tensor(values).view(-1, 1, 1) for values in (mean, std))
+    centre, spread = (values.to(images.device, non_blocking=True) for values in channels)
     return (images.float() / 255 - centre) / spread
 
 

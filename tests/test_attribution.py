@@ -60,14 +60,13 @@ def test_every_method_gives_a_map_and_leaves_the_model_alone(model, x, method):
     before = {name: value.clone() for name, value in model.state_dict().items()}
     flags = [(p.requires_grad, p.grad) for p in model.parameters()]
     inplace = [m.inplace for m in model.modules() if hasattr(m, "inplace")]
-    pictures = torch.cat([x, x.flip(3)])
+    pictures = torch.cat([x, 10 * x.flip(3)])
     heat = attribute(model, pictures, torch.tensor([2, 1]), method=method)
     assert heat.shape == (2, SIDE, SIDE)
     assert heat.isfinite().all() and heat.abs().sum() > 0
     assert METHODS[method].signed or heat.min() >= 0
     single = attribute(model, x, 2, method=method, layer=LAYERS[1] if METHODS[method].layered else None)
-    if method != "smoothgrad":  # whose noise is drawn for the whole batch
-        torch.testing.assert_close(single[0], heat[0], rtol=1e-3, atol=1e-5)
+    torch.testing.assert_close(single[0], heat[0], rtol=1e-3, atol=1e-5)
     assert hooks(model) == 0
     assert [(p.requires_grad, p.grad) for p in model.parameters()] == flags
     assert [m.inplace for m in model.modules() if hasattr(m, "inplace")] == inplace
@@ -398,3 +397,9 @@ def test_ranks_and_their_correlation():
     assert spearman(a, a.exp()) == pytest.approx(1)
     assert spearman(a, 1 - a) == pytest.approx(-1)
     assert spearman(a, torch.ones(50)) == 0
+
+
+def test_halves_in_half_precision(model, x):
+    whole = halves(model, x, 2, LAYERS[0])
+    small = halves(twin(model).bfloat16(), x.bfloat16(), 2, LAYERS[0])
+    assert small.logit - small.silent == pytest.approx(whole.logit - whole.silent, abs=0.05)

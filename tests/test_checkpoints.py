@@ -119,6 +119,11 @@ def test_another_kind_of_file():
     assert "not a whole safetensors file" in refusal(b"GIF89a" + bytes(100))
 
 
+def test_a_header_without_metadata():
+    header = json.dumps({"__metadata__": None}).encode()
+    assert refusal(struct.pack("<Q", len(header)) + header)
+
+
 def test_weights_without_architecture():
     content = save({"w": torch.zeros(2)})
     assert "not the architecture" in refusal(content)

@@ -209,6 +209,14 @@ def test_what_has_no_formula_is_said():
     assert (cost.params, cost.flops) == (3 + 12, 2 * 16 * 9)
 
 
+def test_a_module_with_two_paths_counts_each_of_its_passes_once():
+    shared = nn.Conv2d(4, 4, 3, padding=1)
+    flat = profile(nn.Sequential(shared, shared), 8, channels=4)
+    nested = profile(nn.Sequential(nn.Sequential(shared), nn.Sequential(shared)), 8, channels=4)
+    assert nested.flops == flat.flops == 2 * profile(nn.Sequential(shared), 8, channels=4).flops
+    assert nested.params == flat.params
+
+
 def test_a_shared_parameter_counts_once():
     model = nn.Sequential(nn.Linear(4, 4), nn.Linear(4, 4))
     model[1].weight = model[0].weight

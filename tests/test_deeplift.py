@@ -31,6 +31,7 @@ COMPLETE = {
     "convolutions with silu": {"act": "silu", "stages": "CCCC"},
     "squeeze-excite": {"stages": "SSLL", "layer": SMALL, "layers": {"S": {"ratio": 0.5}}},
     "slices and a bias": {"layer": {**SMALL, "dim_u": 2, "position_bias": True}},
+    "a max-pool in the stem": {"pool": True, "layer": SMALL},
     "keys as they are": {"layer": {**SMALL, "key_norm": "none"}},
 }
 
@@ -47,13 +48,28 @@ def test_the_map_sums_to_the_rise_of_the_logit(name):
     assert found == pytest.approx(rise.item(), rel=1e-3)
 
 
+@pytest.mark.parametrize("window", [(2, 2, 0), (3, 2, 1), (3, 1, 0)], ids=str)
+def test_the_maximum_of_a_window_may_move(window):
+    torch.manual_seed(0)
+    model = nn.Sequential(
+        nn.Conv2d(3, 4, 3), nn.ReLU(), nn.MaxPool2d(*window), nn.Flatten(), nn.LazyLinear(2)
+    ).eval()  # fmt: skip
+    x, baseline = torch.randn(2, 1, 3, 9, 9)
+    with torch.no_grad():
+        rise = (model(x) - model(baseline))[0, 1].item()
+    found = attribute(model, x, 1, method="deeplift", baseline=baseline, raw=True).sum().item()
+    assert found == pytest.approx(rise, rel=1e-3, abs=1e-4)
+
+
 @pytest.mark.parametrize("letter", sorted(set(LAYERS) - set("CLS")))
 def test_layers_without_a_rule_are_refused(letter):
     with pytest.raises(ValueError, match=r"^DeepLIFT has no rule for \w+, without which its map does not sum"):
         attribute(network(stages=f"CC{letter}L", image_size=24), torch.zeros(1, 3, 24, 24), 0, method="deeplift")
 
 
-@pytest.mark.parametrize("module", [nn.GELU(), nn.Hardswish(), nn.MultiheadAttention(4, 2), nn.GroupNorm(2, 4)])
+@pytest.mark.parametrize(
+    "module", [nn.GELU(), nn.Hardswish(), nn.MultiheadAttention(4, 2), nn.GroupNorm(2, 4), nn.AdaptiveMaxPool2d(1)]
+)
 def test_other_modules_without_a_rule_are_refused(module):
     assert type(module).__name__ in METHODS["deeplift"].why_not(nn.Sequential(nn.Conv2d(3, 4, 1), nn.ReLU(), module))
 

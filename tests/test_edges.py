@@ -150,3 +150,12 @@ def test_a_traced_layer_computes_the_same(engine):
     module = layer(engine)
     traced, x = torch.jit.trace(module, image(2, 4, 5, 3)), image(2, 4, 5, 3)
     torch.testing.assert_close(traced(x), module(x))
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit", "ignore::torch.jit.TracerWarning")
+@pytest.mark.parametrize("engine", ["auto", *ENGINES])
+@pytest.mark.parametrize("half", ["content", "position"])
+def test_a_traced_layer_of_one_half_takes_any_batch(engine, half):
+    module = layer(engine, **{half: False})
+    traced, x = torch.jit.trace(module, image(2, 4, 5, 3)), image(5, 4, 5, 3)
+    torch.testing.assert_close(traced(x), module(x))

@@ -105,6 +105,19 @@ def test_second_derivatives(name):
 
 
 @pytest.mark.parametrize("name", FAST)
+def test_second_derivatives_within_autocast(name):
+    """As a gradient penalty takes them, whose whole step is in the block: an engine is computed as it is outside."""
+    tensors = [t.detach().float().requires_grad_() for t in problem(1, 2, 4, 3, 1, (3, 5), (4, 5), content=True)]
+    found = []
+    for inside in (True, False):
+        y = engine(name, (4, 5))(*tensors)
+        with torch.autocast("cpu", torch.bfloat16, enabled=inside):
+            slopes = torch.autograd.grad(y.square().sum(), tensors, create_graph=True)
+            found.append(torch.autograd.grad(sum(slope.square().sum() for slope in slopes), tensors))
+    torch.testing.assert_close(*found)
+
+
+@pytest.mark.parametrize("name", FAST)
 @pytest.mark.parametrize("layout", ["channels last", "channels first"])
 def test_the_output_lies_as_the_queries_do(name, layout):
     q, v, table = problem(2, 3, 4, 5, 1, (3, 3), (4, 4))

@@ -170,6 +170,13 @@ def test_other_weights_are_refused(state):
         from_d_li14(state)
 
 
+@pytest.mark.parametrize("options", [{"strides": (1, 2, 2, 1)}, {"pool": False}, {"act": "silu"}], ids=str)
+def test_networks_that_would_compute_something_else_there(options):
+    model = build("lambda_resnet26", layer={"position_bias": True, "pool_size": 3}, **options)
+    with pytest.raises(ValueError, match="another activation, stride or pooling"):
+        to_d_li14(model)
+
+
 @pytest.mark.parametrize(
     ("name", "options"),
     [("hybrid_resnet26", {}), ("lambda_resnet26", {"position_bias": True}), ("lambda_resnet_mini", {})],

@@ -113,6 +113,14 @@ def test_layers_that_timm_has_not(options, reason):
         to_timm(LambdaLayer(8, **{"dim_k": 4, "scope": 3, **options}))
 
 
+@pytest.mark.parametrize("options", [{"strides": (1, 2, 2, 1)}, {"pool": False}], ids=str)
+def test_networks_that_would_compute_something_else_there(options):
+    with torch.device("meta"):
+        model = build("lambda_resnet26t", **options)
+    with pytest.raises(ValueError, match="another stride or pooling"):
+        to_timm(model)
+
+
 def test_a_network_with_parts_that_timm_has_not():
     with torch.device("meta"):
         model = build("lambda_resnet26t", stages="C-C-CL-SL")

@@ -15,7 +15,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from lambda_core.engines import einsum, fused
+from lambda_core.engines import einsum, fused, toeplitz
 
 ROOT = Path(__file__).parents[1]
 NAMES = "y", "dq", "dv", "dE", "dλc"
@@ -147,3 +147,12 @@ def main() -> None:
 
 if __name__ == "__main__":
     main()
+
+
+@pytest.mark.parametrize("changed", [{"heads": 20}, {"values": 96}, {"k": 8}], ids=str)
+def test_what_the_kernel_does_not_take_is_costed_as_what_does(changed):
+    heads, values, k = ({"heads": 4, "values": 64, "k": 16} | changed).values()
+    shapes = (8, heads, 256, k), (8, 256, values, 1), (k, 1, 23, 23), (16, 16)
+    assert fused.cost(*shapes) == toeplitz.cost(*shapes)
+    fits = (8, 4, 256, 16), (8, 256, 64, 1), (16, 1, 23, 23), (16, 16)
+    assert fused.cost(*fits) != toeplitz.cost(*fits)

@@ -17,6 +17,7 @@ from lambda_core import load_checkpoint
 from lambda_core.training import classify
 from lambda_core.training.alone import LOCK, alone
 from lambda_core.training.faults import TrainingStopped
+from lambda_core.training.optimizing import schedule
 from lambda_core.training.processes import accelerator_for
 from tests import imagenette
 from tests.tiny import TINY, equal
@@ -61,6 +62,8 @@ def test_other_pictures_are_said_and_stand_on_the_card(folder, tmp_path, capsys)
     classify.train(replace(TINY, epochs=2), out, more, device="cpu")
     assert "the data is not what this run saw before: 50 training pictures now" in capsys.readouterr().err
     changes = [{"after_epoch": 1, "epochs": 2, "training_pictures": 50}]
+    rate = torch.load(out / "state.pt", weights_only=True)["optimizer"]["param_groups"][0]["lr"]
+    assert rate == pytest.approx(TINY.lr * schedule(11, 12, TINY.warmup))  # the last of two epochs of six steps
     assert load_checkpoint(out / "last.safetensors").card["changes"] == changes
 
 

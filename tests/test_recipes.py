@@ -58,6 +58,7 @@ def test_schedule_warms_up_and_ends_at_zero():
     assert max(values) == pytest.approx(1)
     assert values[-1] < 0.001
     assert values[0] == pytest.approx(0.1)
+    assert schedule(150, 100, 0.1) == pytest.approx(0)  # past the end, where pictures went away
 
 
 def test_the_average_follows_at_once_and_slows_down():
@@ -128,6 +129,7 @@ def test_digits_are_there_without_a_folder():
         ({"randaugment": (2, 40)}, "randaugment must be"),
         ({"sizes": (1, 2)}, "sizes must be"),
         ({"sizes": ((0, "a"),)}, "sizes must be"),
+        ({"sizes": ((40, 128), (0, 96))}, "first epochs of sizes must grow"),
         ({"sizes": ((0, 0),)}, "sizes must be"),
         ({"seed": 2**63 - 1}, "seed must be below"),
         ({"size": 1}, "size must be at least 2, not 1"),

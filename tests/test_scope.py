@@ -284,7 +284,7 @@ def test_the_form_crops_and_the_numbers_are_those_of_pytorch():
             answer = checkpoint.model(x)
     best = int(before.argmax())
     for logits in (before, answer):
-        assert f"{float(logits[0].softmax(0)[best]):.1%}" in captions(app)
+        assert f"{100 * float(logits[0].softmax(0)[best]):.1f} %" in captions(app)
     app.select_slider(key="scope_twin_scope").set_value(11)
     app.button(key="FormSubmitter:scope_twins-Show").click().run()
     assert app.session_state["selection"].scope == 0 and "scope" not in app.query_params

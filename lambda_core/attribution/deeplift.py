@@ -1,4 +1,4 @@
-"""DeepLIFT through a lambda layer: rules for its products and its softmax, beside Captum's for activations and pools.
+"""DeepLIFT through a lambda layer: rules for its products and its softmax, beside Captum's for activations.
 
 A multiplier m says what a difference from the baseline is worth: Δlogit = Σ m Δx. Captum has rules for activations that
 take one number to one number, SiLU not among them. A lambda layer also multiplies two tensors that both depend on the
@@ -25,7 +25,7 @@ RULED = (nn.ReLU, nn.SiLU, nn.ELU, nn.LeakyReLU, nn.Sigmoid, nn.Tanh, nn.Softplu
 _UNITS = [kind.Unit if issubclass(kind, ConvolutionThen) else kind for kind in LAYERS.values()]
 _UNRULED = (
     *(kind for kind in _UNITS if not issubclass(kind, (nn.Conv2d, *RULED))), LambdaLayer1d,
-    nn.GroupNorm, nn.LayerNorm, nn.RMSNorm, nn.InstanceNorm2d,
+    nn.GroupNorm, nn.LayerNorm, nn.RMSNorm, nn.InstanceNorm2d, nn.MaxPool1d, nn.MaxPool3d, nn.AdaptiveMaxPool2d,
 )  # fmt: skip
 
 
@@ -82,6 +82,32 @@ def _squeeze_excite(layer: SqueezeExcite, x: Tensor) -> Tensor:
     return product(torch.mul, x, rescaled(torch.sigmoid, lambda x: x.sigmoid() * (1 - x.sigmoid()), gate))
 
 
+class MaxPool(nn.Module):
+    """A max-pool that gives Δy to one place of its window: that of the larger of the two maxima, y or y₀.
+
+    There |Δx| ≥ |Δy|, so the multiplier Δy/Δx is between 0 and 1, and the sum is exact. (Captum's rule shares Δy among
+    the places of both maxima, and is not exact where windows overlap or the maximum moves.) No subclass of
+    `nn.MaxPool2d`, to which Captum would apply its own.
+    """
+
+    def __init__(self, pool: nn.MaxPool2d) -> None:
+        super().__init__()
+        self.pool = partial(
+            F.max_pool2d, kernel_size=pool.kernel_size, stride=pool.stride, padding=pool.padding,
+            dilation=pool.dilation, ceil_mode=pool.ceil_mode, return_indices=True,
+        )  # fmt: skip
+
+    def forward(self, x: Tensor) -> Tensor:
+        y, places = self.pool(x)
+        flat = x.flatten(2)
+        with torch.no_grad():
+            (high, low), (here, there) = (t.flatten(2).unflatten(0, (2, -1)) for t in (y, places))
+            place = torch.where(high >= low, here, there)
+            dx = flat.unflatten(0, (2, -1)).diff(dim=0)[0].neg().gather(2, place)
+            ratio = torch.where(dx == 0, 1, (high - low) / dx).repeat(2, 1, 1)
+        return _with_gradient_of(y, (ratio * flat.gather(2, place.repeat(2, 1, 1))).view_as(y))
+
+
 def _keys(layer: LambdaLayer, k: Tensor) -> Tensor:
     return layer.keys(softmax(wide(k), 1) if layer.key_norm == "softmax" else wide(k))
 
@@ -97,7 +123,10 @@ def _position_output(layer: LambdaLayer, q: Tensor, v: Tensor, size: Size) -> Te
 
 def give_rules(model: nn.Module) -> None:
     """Make the modules of a twin that Captum has no rule for compute as before and differentiate by the rules above."""
-    for layer in model.modules():
+    for layer in list(model.modules()):
+        for name, part in layer.named_children():
+            if isinstance(part, nn.MaxPool2d):
+                setattr(layer, name, MaxPool(part))
         if isinstance(layer, LambdaLayer):
             for rule in (_keys, _content_output, _position_output):
                 setattr(layer, rule.__name__, partial(rule, layer))

@@ -111,9 +111,10 @@ def _scaled(
     """
     extra = content.new_zeros(len(scales), *content.shape).requires_grad_()
 
-    def output(*_: Any) -> Tensor:
+    def output(_: nn.Module, __: Any, whole: Tensor) -> Tensor:
         y = torch.einsum("tz,zhnv->thnv", scales.to(content), torch.stack([content, position])) + extra
-        return mix.pool(y.transpose(2, 3).reshape(len(y), mix.dim_out, *size))  # channel = h v, as in the layer
+        y = y.transpose(2, 3).reshape(len(y), mix.dim_out, *size)  # channel = h v, as in the layer
+        return mix.pool(y.to(whole.dtype))
 
     handle = mix.register_forward_hook(output)
     try:

@@ -94,12 +94,14 @@ def _smoothgrad(task: Task) -> Tensor:
     group = max(1, BATCH // len(task.x))
     task.pace.slices = math.ceil(samples / group)
     saliency = captum().Saliency(task.model)
-    spread = task.options["noise"] * (task.x.max() - task.x.min()).item()
+    x = task.x.detach()
+    spread = task.options["noise"] * (x.amax((1, 2, 3)) - x.amin((1, 2, 3)))[:, None, None, None, None]
     total = torch.zeros_like(task.x)
     for start in range(0, samples, group):
         count = min(group, samples - start)
-        noise = torch.normal(0.0, spread, (len(task.x) * count, *task.x.shape[1:]), generator=draw)
-        noisy = (task.x.detach().repeat_interleave(count, 0) + noise.to(task.x)).requires_grad_()
+        # One draw for all pictures: what a picture gets is not for the others beside it to decide.
+        noise = torch.randn(count, *x.shape[1:], generator=draw).to(x)
+        noisy = (x[:, None] + spread * noise).flatten(0, 1).requires_grad_()
         target = task.target
         if isinstance(target, Tensor) and target.numel() > 1:
             target = target.repeat_interleave(count, 0)

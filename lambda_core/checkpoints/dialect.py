@@ -198,6 +198,16 @@ def check_storable(layer: LambdaLayer, project: str, window: int, slices: bool =
         )
 
 
+def computes_as(model: ResNet, reference: ResNet, *, act: bool) -> bool:
+    """Whether two networks of equal weights agree in what no weight tells: strides, pooling and, if asked, `act`."""
+
+    def unseen(config: Config) -> tuple[Any, ...]:
+        steps = [stride for _, _, stride in config.stem]
+        return (*steps, *config.strides, config.pool, config.act if act else None)
+
+    return unseen(model.config) == unseen(reference.config)
+
+
 def bias(ours: State) -> Tensor:
     """The position bias of a layer, zero in one that has none."""
     return ours.get("position_bias", ours["embeddings"].new_zeros(len(ours["embeddings"])))

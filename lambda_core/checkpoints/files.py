@@ -271,7 +271,7 @@ def _read_safetensors(content: bytes) -> tuple[State, dict[str, Any]]:
     try:
         weights = load_safetensors(content)
         length = int.from_bytes(content[:8], "little")
-        metadata = json.loads(content[8 : 8 + length]).get("__metadata__", {})
+        metadata = json.loads(content[8 : 8 + length]).get("__metadata__") or {}
     except (SafetensorError, ValueError) as error:
         raise CheckpointRefused(
             "the file is not a whole safetensors file (truncated, or of another kind): download or save it again"

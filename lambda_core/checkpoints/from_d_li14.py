@@ -19,6 +19,7 @@ from lambda_core.checkpoints.dialect import (
     bias,
     check_storable,
     checked,
+    computes_as,
     joined,
     plain,
     renamed,
@@ -71,8 +72,13 @@ def to_d_li14(model: ResNet) -> State:
     with such a layer in every block.
     """
     found = D_LI14.write(model)
-    if not is_d_li14(found) or compare(found, D_LI14.write(cast(ResNet, skeleton.network(_architecture(found))))):
+    reference = cast(ResNet, skeleton.network(_architecture(found))) if is_d_li14(found) else None
+    if reference is None or compare(found, D_LI14.write(reference)):
         raise ValueError("lambda.pytorch has no network of this shape; its ResNets have a lambda layer in every block")
+    if not computes_as(model, reference, act=True):
+        raise ValueError(
+            "lambda.pytorch's network of this shape has another activation, stride or pooling: its outputs differ"
+        )
     return found
 
 

@@ -21,6 +21,7 @@ from lambda_core.checkpoints.dialect import (
     bias,
     check_storable,
     checked,
+    computes_as,
     copies,
     joined,
     plain,
@@ -135,6 +136,7 @@ def _check_outputs(module: nn.Module, architecture: Mapping[str, Any]) -> None:
 def to_timm(model: ResNet | LambdaLayer) -> State:
     """The state dict that timm's module of the same shape loads with strict=True: `from_timm` backwards.
 
+    No weight tells an activation: timm.create_model(..., act_layer="silu") is the like of a network with act="silu".
     Raises ValueError for lambda layers that timm's cannot be, say with u > 1, and for other networks than NETWORKS.
     """
     if isinstance(model, LambdaLayer):
@@ -143,8 +145,11 @@ def to_timm(model: ResNet | LambdaLayer) -> State:
     same: dict[str, Any] = {"num_classes": model.config.num_classes, "in_chans": model.config.in_chans}
     if model.config.image_size is not None:
         same["image_size"] = model.config.image_size
-    if all(compare(found, TIMM.write(network)) for network in _networks(same).values()):
+    alike = [network for network in _networks(same).values() if not compare(found, TIMM.write(network))]
+    if not alike:
         raise ValueError(f"timm has no network of this shape; its lambda networks are {', '.join(NETWORKS)}")
+    if not any(computes_as(model, network, act=False) for network in alike):
+        raise ValueError("timm's network of this shape has another stride or pooling: its outputs differ")
     return found
 
 

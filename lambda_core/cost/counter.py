@@ -12,7 +12,9 @@ Shape = tuple[int, ...]
 
 
 def forward(q: Shape, v: Shape, table: Shape, content: Shape, rows: int, columns: int, **_: Any) -> int:
-    """Of shapes: 2·n·m·k·v·u and 2·h·n·k·v for each image, whatever the order of an engine. m as in `profile`."""
+    """Of shapes: 2·n·m·k·v·u and 2·h·n·k·v for each image, whatever the order of an engine. m as in `profile`,
+    but for causal layers: an engine is given the future half of their table too, as zeros.
+    """
     b, heads, n, k = q
     inside = min(table[2], rows) * min(table[3], columns)
     return 2 * b * n * k * v[2] * (inside * v[3] + heads)

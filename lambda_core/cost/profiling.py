@@ -146,13 +146,13 @@ def _rows(
     if has_formula or own:
         parts = dict(module.named_modules()) if has_formula else {"": module}
         params = tuple(term for name, part in parts.items() for term in _params(part, name, path, owners))
+        output = calls[module][-1].y[1:] if module in calls else Size()
         flops: list[Term] = []
         stored: list[Term] = []
         for name, part in sorted(parts.items(), key=lambda item: not item[0]):  # projections first, then what they feed
             for counts in _counts(part, calls, batch):
                 flops += _labelled(counts.flops, name)
                 stored += counts.stored
-        output = calls[module][-1].y[1:] if module in calls else Size()
         yield Row(path, type(module).__name__, tuple(output), params, tuple(flops), tuple(stored), has_formula)
     if not has_formula:
         for name, child in module.named_children():
@@ -167,9 +167,9 @@ def _labelled(terms: Terms, name: str) -> Terms:
 
 
 def _counts(module: nn.Module, calls: dict[nn.Module, list[Call]], batch: int) -> list[Counts]:
-    """What each pass through one module costs, without its parts."""
+    """What each pass through one module costs, without its parts, to the first who asks: one that has two paths."""
     formula = _formula(module)
-    return [formula(module, *call, batch) for call in calls.get(module, ())] if formula else []
+    return [formula(module, *call, batch) for call in calls.pop(module, ())] if formula else []
 
 
 def _params(module: nn.Module, name: str, path: str, owners: dict[int, tuple[str, str]]) -> Terms:

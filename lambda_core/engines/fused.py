@@ -77,7 +77,7 @@ def applies(q: Tensor, v: Tensor, table: Tensor, *others: Tensor) -> bool:
         return False
     if q.dtype == torch.float32 and q.shape[3] > DEEPEST:
         return False
-    if max(_last(x) for x in (q, v, *others)) >= LARGEST:
+    if max(_last(x) for x in (q, v, *others)) >= LARGEST or q[..., 0].numel() * v.shape[2] >= LARGEST:  # the output
         return False
     rows, columns = table.shape[2:]
     if rows * columns * ROWS * q.shape[2] >= LARGEST:  # more than the weights have, however they are laid out
@@ -187,7 +187,7 @@ def cost(q: tuple[int, ...], v: tuple[int, ...], table: tuple[int, ...], size: p
     b, h, n, k = q
     _, _, values, u = v
     operations, numbers = toeplitz.cost(q, v, table, size)
-    if u > 1 or k not in DEPTHS:
+    if u > 1 or h > HEADS or not {k, values} <= set(DEPTHS):
         return operations, numbers
     rows, columns = positions.cropped_size(table[2:], size)
     pairs = size[1] * min(size[1], columns + ROWS // k - 1) * reached(size[0], rows)

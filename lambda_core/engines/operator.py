@@ -53,7 +53,10 @@ def operator(name: str, output: Output, gradients: Gradients, narrow: bool = Fal
     """
 
     def forward(q: Tensor, v: Tensor, table: Tensor, content: Tensor, rows: int, columns: int) -> Tensor:
-        return output(q, v, table, content, (rows, columns)) if len(q) else empty_output(q, v)
+        if not len(q):
+            return empty_output(q, v)
+        with without_autocast(q.device.type):  # which is on where second derivatives are taken within it
+            return output(q, v, table, content, (rows, columns))
 
     def backward(
         dy: Tensor, q: Tensor, v: Tensor, table: Tensor, content: Tensor, rows: int, columns: int
@@ -96,7 +99,7 @@ def operator(name: str, output: Output, gradients: Gradients, narrow: bool = Fal
         if transformed():
             return einsum.engine(q, v, table, size, content)
         dtype = q.dtype if narrow and narrows(q.dtype, q.device) else wide(q).dtype
-        lambdas = q.new_zeros(len(q), q.shape[3], v.shape[2]) if content is None else content
+        lambdas = q.new_zeros(q.shape[0], q.shape[3], v.shape[2]) if content is None else content
         return first(q.to(dtype), v.to(dtype), table.to(dtype), lambdas.to(dtype), *size).to(q.dtype)
 
     return engine

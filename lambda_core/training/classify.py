@@ -134,7 +134,8 @@ def _finish(
                 if log:
                     for name, value in scores.items():
                         log(f"val/{name}", run.step, value)
-            names = ["last.safetensors", f"epoch_{run.epoch:03}.safetensors"] if kept else ["last.safetensors"]
+            # last.safetensors comes last: where it is there, a run that goes on does not look back.
+            names = [f"epoch_{run.epoch:03}.safetensors", "last.safetensors"] if kept else ["last.safetensors"]
             for file in [out / name for name in names] if accelerator.is_main_process else []:
                 with writing(file):
                     export(run, file, command, len(pictures), len(val))

@@ -167,6 +167,8 @@ def check(recipe: Recipe) -> None:
         _numbers(each, 2, 0, 2**16, int) and each[1] >= LEAST["size"] for each in sizes
     ):
         raise ValueError(f"sizes must be ((first epoch, side), ...), as ((0, 96), (40, 128)), not {sizes!r}")
+    if (firsts := [first for first, _ in sizes]) != sorted(set(firsts)):
+        raise ValueError(f"the first epochs of sizes must grow, as in ((0, 96), (40, 128)), not {sizes!r}")
 
 
 def _check_overrides(overrides: dict[str, Any]) -> None:

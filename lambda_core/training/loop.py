@@ -315,8 +315,9 @@ class Run:
         """One step of the optimizer, over `accumulate` parts of a batch. Returns the loss, still on the device."""
         recipe, accelerator = self.recipe, self.accelerator
         torch.manual_seed((recipe.seed * 1_000_003 + self.step) * 101 + accelerator.process_index)
+        done = self.epoch * (total // recipe.epochs) + self.begun  # unlike `step`, of the pictures that there are now
         for group in self.optimizer.param_groups:
-            group["lr"] = recipe.lr * schedule(self.step, total, recipe.warmup)
+            group["lr"] = recipe.lr * schedule(done, total, recipe.warmup)
         whole = torch.zeros((), device=self.device)
         for _ in range(recipe.accumulate):
             images, labels = next(parts)

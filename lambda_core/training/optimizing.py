@@ -30,7 +30,7 @@ def schedule(step: int, total: int, warmup: float) -> float:
     start = max(1, round(total * warmup))
     if step < start:
         return (step + 1) / start
-    return 0.5 * (1 + math.cos(math.pi * (step - start) / max(1, total - start)))
+    return 0.5 * (1 + math.cos(math.pi * min(1.0, (step - start) / max(1, total - start))))
 
 
 def averaging(decay: float) -> Callable[[Any, Any, Any], None]:

@@ -100,7 +100,7 @@ def _seconds_a_step(run: Run, data: Repeatable, workers: int, total: int) -> flo
         )
     run.model.train()
     with served(loader) as parts:
-        run.train_step(parts, total)
+        run.train_step(parts, total).item()  # a GPU works on after the call
         started = time.perf_counter()
         for _ in range(count):
             run.train_step(parts, total).item()
