@@ -10,7 +10,7 @@ from explorer.charts import chart
 from explorer.theme import PALETTE
 
 MOST_LISTED = 20
-MARGIN = {"l": 8, "r": 16, "t": 8, "b": 8}
+MARGIN = {"l": 8, "r": 28, "t": 14, "b": 8}  # room for half of "100 %" beyond either axis
 
 
 def confusion(counts: Sequence[Sequence[int]], names: Sequence[str], scheme: str) -> Any:

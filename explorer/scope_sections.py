@@ -207,6 +207,6 @@ def _chart(rows: list[dict[str, Any]], scheme: str, published: str, title: str, 
         name="paper" if ours == "ours_b" else "paper, ImageNet",
         line={"color": ink["line-strong"], "width": 1},
     )  # fmt: skip
-    found.update_xaxes(title="scope r", type="category", showgrid=False)
+    found.update_xaxes(title="scope r", title_standoff=4, type="category", showgrid=False)
     found.update_yaxes(rangemode="tozero" if ours == "ours_b" else "normal")
     return found.update_layout(showlegend=len(found.data) > 1)

@@ -187,7 +187,7 @@ METHODS: dict[str, Method] = {
         "DeepLIFT", "How is that rise shared out when each unit passes on its own difference?",
         r"\begin{gathered}\sum_c m_c (x_c - x'_c),\\"  # two lines: one is wider than a phone
         r"\Delta(ab) = \Delta a\,\tfrac{b+b'}{2} + \Delta b\,\tfrac{a+a'}{2}\end{gathered}",
-        "Shrikumar et al. 2017; the products and softmax of a lambda layer by our rules", "3 and 1",
+        "Shrikumar et al. 2017; max-pools, and the products and softmax of a lambda layer, by our rules", "3 and 1",
         _deeplift, complete=True, options={"baseline": None}, why_not=deeplift.why_not,
     ),
     "occlusion": Method(
