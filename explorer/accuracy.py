@@ -6,7 +6,7 @@ import streamlit as st
 import torch
 from torch.utils.data import Dataset
 
-from explorer import ablated, halves, loading, measured, networks, words
+from explorer import ablated, halves, loading, measured, networks
 from explorer.halves import Off
 from lambda_core import data
 from lambda_core.data import subset
@@ -60,11 +60,8 @@ def _begin(off: Off, count: int) -> None:
     """Take `count` pictures for a measurement, which `_work` then does, or note why there are none."""
     try:
         pictures = measured.pictures(networks.first())
-    except (data.DataMissing, data.DataBroken):
-        st.session_state["halves_message"] = measured.to_bring(networks.first())
-        return
-    except ValueError as error:
-        st.session_state["halves_message"] = f"It cannot be measured here: {words.escaped(str(error))}."
+    except (OSError, ValueError) as error:
+        st.session_state["halves_message"] = measured.stopped(networks.first(), error)
         return
     st.session_state.pop("halves_message", None)
     indices = subset(len(pictures), count)
@@ -82,7 +79,12 @@ def _work() -> None:
     begin = min(seen for _, seen in counts.values())
     end = min(begin + BATCH, len(job.indices))
     if begin < end:
-        batch = [job.pictures[i] for i in job.indices[begin:end]]
+        try:
+            batch = [job.pictures[i] for i in job.indices[begin:end]]
+        except (OSError, ValueError) as error:  # damaged, or gone since they were listed
+            st.session_state.pop(JOB)
+            st.session_state["halves_message"] = measured.stopped(networks.first(), error)
+            st.rerun()
         images, labels = torch.stack([image for image, _ in batch]), torch.tensor([label for _, label in batch])
         for variant, (right, seen) in counts.items():
             if seen < end:

@@ -119,9 +119,18 @@ def pending(question: Question, names: list[str]) -> list[Job]:
     return [job for job in jobs if attributions.known(question, job) is None and job not in failed]
 
 
+def _about(question: Question) -> tuple:
+    """Names a question about this network, without its picture, which a session is not to keep."""
+    return loading.network_key(), question.picture.key, question.target, question.layer
+
+
 def _failed(question: Question) -> dict[Job, str]:
     """What could not be computed for a question about this network, and why."""
-    return st.session_state.setdefault("attribution_failed", {}).setdefault((loading.network_key(), question), {})
+    return st.session_state.get("attribution_failed", {}).get(_about(question), {})
+
+
+def _fail(question: Question, job: Job, why: str) -> None:
+    st.session_state.setdefault("attribution_failed", {}).setdefault(_about(question), {})[job] = why
 
 
 def _cancel(keep: list[str]) -> None:
@@ -159,7 +168,7 @@ def work(place: DeltaGenerator, question: Question, jobs: list[Job], found: Mapp
         try:
             attributions.find(question, job, tell)
         except (ValueError, ImportError) as error:
-            _failed(question)[job] = str(error)
+            _fail(question, job, str(error))
         if not job.quick:
             break  # show it before the next one starts
     st.rerun()

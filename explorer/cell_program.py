@@ -42,7 +42,7 @@ import torch
 {exports.libraries(picture)}
 from lambda_core import load_checkpoint, trace
 from lambda_core.data import prepare
-from lambda_core.positions import around
+from lambda_core.positions import around{exports.readers(picture)}
 
 {exports.opening(network, picture)}
 

@@ -11,7 +11,7 @@ import numpy as np
 import streamlit as st
 import torch
 
-from explorer import loading
+from explorer import loading, words
 from explorer.networks import Opened
 from lambda_core import data
 from lambda_core.checkpoints import Checkpoint
@@ -98,6 +98,13 @@ def to_bring(network: Opened) -> str:
         f"To measure a network here, bring the {pictures}: put {what} into a folder `data` here, or start the app with "
         "`LAMBDA_DATA` set to the folder that holds it."
     )
+
+
+def stopped(network: Opened, error: Exception, which: str = "It") -> str:
+    """Why its pictures cannot be had, in Markdown: they are not there, not whole, or one of them is damaged."""
+    if isinstance(error, data.DataMissing) and not here(network):
+        return to_bring(network)
+    return f"{which} cannot be measured here: {words.escaped(str(error))}."
 
 
 def here(network: Opened) -> bool:

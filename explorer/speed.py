@@ -69,7 +69,8 @@ def _start() -> None:
 
 
 def _cancel() -> None:
-    st.session_state.pop(RUN).child.stop()
+    if run := st.session_state.pop(RUN, None):  # a second press may come while the first is being carried out
+        run.child.stop()
 
 
 def show() -> None:

@@ -8,7 +8,6 @@ import streamlit as st
 
 from explorer import answer_plots, images, loading, measured, sidebar, theme, words
 from explorer.networks import Opened
-from lambda_core import data
 
 COUNTS = (100, 300, 1000, 4000)
 SHOWN = 12  # of the hardest pictures
@@ -73,11 +72,8 @@ def _measure(networks: list[Opened]) -> None:
             return
         try:
             total.append(len(measured.pictures(network)))
-        except (data.DataMissing, data.DataBroken):
-            st.markdown(measured.to_bring(network))
-            return
-        except (ValueError, KeyError) as error:
-            st.markdown(f"{which} cannot be measured here: {words.escaped(str(error))}.")
+        except (OSError, ValueError, KeyError) as error:
+            st.markdown(measured.stopped(network, error, which))
             return
     counts = [count for count in COUNTS if count < min(total)] + [min(total)]
     with st.container(horizontal=True, vertical_alignment="bottom"):
@@ -89,8 +85,13 @@ def _measure(networks: list[Opened]) -> None:
         bar = st.progress(0.0)
         for place, network in enumerate(networks):
             title = words.escaped(network.name[:60])
-            for done, of in measured.measure(network, count):
-                bar.progress((place + done / of) / len(networks), f"{title}: {done:,} of {of:,}")
+            try:
+                for done, of in measured.measure(network, count):
+                    bar.progress((place + done / of) / len(networks), f"{title}: {done:,} of {of:,}")
+            except (OSError, ValueError) as error:  # a picture is damaged, or gone since they were listed
+                bar.empty()
+                st.info(measured.stopped(network, error))
+                return
         st.rerun()
 
 

@@ -375,7 +375,8 @@ def test_what_failed_for_one_network_is_tried_on_another(monkeypatch):
     for name in ("first", "second"):
         monkeypatch.setattr(loading, "network_key", lambda name=name: name)
         assert attribution_view.pending(question, ["occlusion"]) == [job]
-        attribution_view._failed(question)[job] = "it did not"
+        assert attribution_view._about(question) not in session.get("attribution_failed", {}), "it did not fail"
+        attribution_view._fail(question, job, "it did not")
         assert attribution_view.pending(question, ["occlusion"]) == []
 
 

@@ -93,6 +93,8 @@ def test_a_program_for_a_picture_of_ones_own_takes_what_is_shown(kind, tmp_path,
         write(picture=picture, width=16, row=0, column=0, head=0, **layer)
         for write in (exports.snippet, exports.halves_snippet)
     ]
+    where = {"row": 0, "column": 0, "head": 0, "key": 0, "value": 0}
+    programs.append(cell_program.snippet(picture=picture, width=16, cell="output", **where, **layer))
     programs.append(scope_exports.snippet(picture=picture, n="0", head=0, scope=3, part="both", **layer))
     programs.append(attribution_exports.snippet(picture=picture, target=1, methods=["saliency"], **layer))
     checkpoint = load_checkpoint("lambda_resnet_mini")

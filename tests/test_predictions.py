@@ -250,6 +250,25 @@ def test_what_is_measured_here_is_kept_for_these_weights(tmp_path, monkeypatch):
     assert not app.exception and app.session_state["selection"].image == "set"
 
 
+def test_a_damaged_picture_ends_the_measurement_with_a_sentence(tmp_path, monkeypatch):
+    folder = imagenette.make(tmp_path, train=0, val=2)
+    monkeypatch.setenv("LAMBDA_DATA", str(folder))
+    monkeypatch.setattr(measured, "_known", lambda network: [])
+    app = start()
+    for file in folder.rglob("val/*/*"):
+        file.write_bytes(b"nothing that could be a picture")
+    app.button(key="set_measure").click().run()
+    assert not app.exception and "It cannot be measured here: " in " ".join(info.value for info in app.info)
+
+
+def test_a_class_without_pictures_gets_a_sentence(tmp_path, monkeypatch):
+    folder = imagenette.make(tmp_path, train=0, val=1)
+    monkeypatch.setenv("LAMBDA_DATA", str(folder))
+    next(folder.rglob("val/*/*")).unlink()
+    app = start()
+    assert not app.exception and "cannot be measured here: " in shown(app)
+
+
 def reported(count):
     return {"images": count, "top1": 50.0, "standard_error": 1.0}
 

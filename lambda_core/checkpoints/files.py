@@ -9,6 +9,7 @@ import io
 import json
 import pickle
 import warnings
+import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -35,6 +36,7 @@ ZOO = Path(__file__).with_name("zoo")
 IMAGENET_COUNT = 1000
 STORED = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 MAX_SIZE = 4096  # pixels a side
+MOST_REPEATED = 4  # times: layers may share weights
 UNSAFE = "and could run code, so it was not opened: write a .safetensors file with lambda_core.save_checkpoint"
 OTHERS = {"timm": TIMM_FILES, "d-li14/lambda.pytorch": D_LI14_FILES}  # projects whose networks are read as well
 LAYERS: dict[str, tuple[Callable[[State], bool], Callable[[State], nn.Module]]] = {  # and whose layers, one alone
@@ -216,9 +218,21 @@ def _load(weights: State, header: Mapping[str, Any], device: torch.device | str 
     _check_preprocess(header.get("preprocess", {}))
     model = skeleton.network(header["architecture"])
     check_fit(weights, model.state_dict(), "the architecture in the file's header")
+    _check_held(weights)
     classes = _classes(header, model)
     card = {**_card(header), "architecture": header["architecture"]}
     return Checkpoint(skeleton.filled(model, weights, device), classes, header.get("preprocess", {}), card)
+
+
+def _check_held(weights: State) -> None:
+    """CheckpointRefused for weights that are few numbers, repeated: a small file can spell any size so."""
+    held = {tensor.untyped_storage().data_ptr(): tensor.untyped_storage().nbytes() for tensor in weights.values()}
+    asked = sum(tensor.numel() * tensor.element_size() for tensor in weights.values())
+    if asked > MOST_REPEATED * sum(held.values()):
+        raise CheckpointRefused(
+            f"the file holds {sum(held.values()):,} bytes of weights and repeats them to {asked:,}: save the "
+            "network's state_dict() as it is"
+        )
 
 
 def _classes(header: Mapping[str, Any], model: nn.Module) -> tuple[str, ...]:
@@ -290,6 +304,7 @@ def _read_safetensors(content: bytes) -> tuple[State, dict[str, Any]]:
 def _read_torch(content: bytes) -> tuple[State, dict[str, Any]]:
     if content[:2] != b"PK" and not content.startswith(ROW_OF_PICKLES):
         raise CheckpointRefused(f"the file is a bare pickle {UNSAFE}")
+    _check_archive(content)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of marks in damaged files
@@ -298,13 +313,27 @@ def _read_torch(content: bytes) -> tuple[State, dict[str, Any]]:
     except pickle.UnpicklingError as error:
         raise CheckpointRefused(f"the file holds more than weights {UNSAFE}") from error
     except Exception as error:  # reading a damaged file fails in any way
-        if "TorchScript" in str(error):
-            raise CheckpointRefused("the .pt file is a TorchScript program: save the network's state_dict()") from error
         raise CheckpointRefused("the .pt file is truncated or damaged: save it again") from error
     if isinstance(state, dict) and {"architecture", "average"} <= set(state):
         prefix = "module."
         return {k.removeprefix(prefix): v for k, v in state["average"].items() if k.startswith(prefix)}, state
     return _read_state(state)
+
+
+def _check_archive(content: bytes) -> None:
+    """CheckpointRefused for a ZIP archive of another kind than weights, or whose parts are larger than it is.
+
+    A compressed part can be made to fill any memory; `torch.save` compresses none.
+    """
+    try:
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            parts = archive.infolist()
+    except (zipfile.BadZipFile, ValueError, NotImplementedError, OSError):
+        return  # no archive, or a damaged one, which is found out when it is read
+    if any(part.filename.endswith("/constants.pkl") for part in parts):
+        raise CheckpointRefused("the .pt file is a TorchScript program: save the network's state_dict()")
+    if sum(part.file_size for part in parts) > len(content) or any(part.compress_type for part in parts):
+        raise CheckpointRefused("the .pt file is compressed, which torch.save never does: save it again with it")
 
 
 def _read_state(content: Any) -> tuple[State, dict[str, Any]]:
