@@ -228,7 +228,7 @@ def test_every_base_is_a_network():
     assert not [b for b in BASES if b in FAMILY and any(str(name).isdigit() for name in FAMILY[b].layer)]
 
 
-def test_a_measurement_runs_once_at_a_time_and_can_be_stopped():
+def test_a_measurement_runs_once_at_a_time_and_can_be_stopped(monkeypatch):
     networks = (read("lambda_resnet_mini~px64"), read("resnet26~px64"))
     run = speed.start(networks, 1, 100)
     with pytest.raises(RuntimeError, match="under way"):
@@ -238,7 +238,9 @@ def test_a_measurement_runs_once_at_a_time_and_can_be_stopped():
     assert all(rate > 0 for kind in rates.values() for rate in kind)
     assert len(run.child.lines) == 2 * 2 * speed.ROUNDS + 1
     run = speed.start(networks, 1, 100)
-    run.child.stop()
+    monkeypatch.setattr(speed.st, "session_state", {speed.RUN: run})
+    speed._cancel()
+    speed._cancel()  # a second press, while the first is being carried out
     assert run.child.process.returncode and run.rates()["forward"] == [None, None]
 
 
