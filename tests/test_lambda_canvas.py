@@ -4,6 +4,7 @@ import json
 import re
 import shutil
 import subprocess
+import unicodedata
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from explorer.components.bundle import BundleError, bundle
 from explorer.components.lambda_canvas import assets
 from explorer.components.lambda_canvas.pack import pack_trace, unpack_trace, with_mode
 from lambda_core.layers.lambda_layer import LambdaLayer
+from lambda_core.positions import gather
 from lambda_core.tracing import trace
 
 FOLDER = Path(__file__).parents[1] / "explorer" / "components" / "lambda_canvas"
@@ -198,6 +200,32 @@ def test_browser_agrees_with_pytorch(name, modules):
         assert text.strip() and not re.search(r"undefined|NaN|null|\[object|Infinity", text), text
         assert "token" not in text
     assert not found["boxes"], "\n".join(found["boxes"])
+
+
+@pytest.mark.parametrize("name", LAYERS)
+def test_the_code_of_the_last_step_computes_the_output(name, modules):
+    """Also with an intra-depth, which the weights keep as the values do, and with a position bias."""
+    layer, tensors, settings, position_lambda = traced(name)
+    packed = modules / f"{name}.bin"
+    packed.write_bytes(pack_trace(tensors, settings, {"title": name, "jpeg": ""}, SELECTION))
+    done = subprocess.run([NODE, "numbers.js", packed], cwd=modules, capture_output=True, text=True, timeout=60)
+    step = json.loads(done.stdout)["attention"]
+    size, u = (settings["height"], settings["width"]), layer.dim_u
+    stored = {"Q": tensors["q"].swapaxes(0, 1), "V": tensors["v"], "b": tensors.get("position_bias")}
+    if layer.content:
+        stored["K̄"] = tensors["keys"]
+    if layer.position:
+        stored["E"] = gather(layer.embeddings.detach(), size).permute(2, 3, 0, 1).numpy()
+    if u == 1:  # then the code has no such axis
+        stored |= {letter: stored[letter][..., 0] for letter in {"V", "K̄", "E"} & stored.keys()}
+    names = {unicodedata.normalize("NFKC", letter): value for letter, value in stored.items()}
+    exec(re.sub("<[^>]+>", "", "\n".join(step["einsum"])), {"einsum": np.einsum}, names)
+    own = 0 if position_lambda is None else position_lambda.numpy()
+    lambdas = tensors.get("content_lambda", 0) + own
+    expected = tensors["q"].swapaxes(0, 1) @ lambdas
+    np.testing.assert_allclose(names["y"], expected, atol=1e-4)
+    assert [len(shape) for _, shape, _ in step["shapes"]] == [2 + (u > 1), 2 + (u > 1), 2]
+    assert ("learned number" in step["text"]) == (layer.position_bias is not None)
 
 
 def test_only_products_inside_the_window_are_numbered(modules):

@@ -46,4 +46,4 @@ for (const width of [368, 820, 980, 1168, 1380]) for (const view of [0, 1, 2, 3,
 }
 const check = createCheck(model);
 while (!check.run(50));
-console.log(JSON.stringify({ pixels, cells, texts, boxes, check: check.result, check_text: panels.checkHtml(check.result) }));
+console.log(JSON.stringify({ pixels, cells, texts, boxes, check: check.result, check_text: panels.checkHtml(check.result), attention: steps[8] }));

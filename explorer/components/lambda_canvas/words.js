@@ -197,22 +197,26 @@ function applyTheQuery(model) {
   };
 }
 
-function impliedAttention(model, { depth }) {
-  const { N, K, V, heads, hasContent, hasPosition } = model, grid = 64;
-  const parts = [hasContent && sym("keys", { sub: "m" }), hasPosition && sym("kernels", { sub: "m−n" })].filter(Boolean);
+function impliedAttention(model, { u, by, depth, bias }) {
+  const { N, K, V, U, heads, hasContent, hasPosition } = model, grid = 64, at = u && `,${u}`; // weights keep u: so do values
+  const parts = [hasContent && sym("keys", { sub: `m${at}` }), hasPosition && sym("kernels", { sub: `m−n${at}` })].filter(Boolean);
   const inner = parts.length > 1 ? `${upright("(")}${parts.join(sign("+"))}${upright(")")}` : parts[0];
-  const maps = (heads * grid ** 4) / 1e6, lambdas = (grid ** 2 * K * V) / 1e6, said = (x) => thousands(x < 10 ? Math.round(x * 10) / 10 : Math.round(x));
+  const maps = (heads * U * grid ** 4) / 1e6, lambdas = (grid ** 2 * K * V) / 1e6, said = (x) => thousands(x < 10 ? Math.round(x * 10) / 10 : Math.round(x));
   const halves = hasContent && hasPosition ? "The content part mixes the key maps, which stay put; the position part mixes the kernels, which move along." : hasContent ? "It mixes the key maps, which stay put." : "It mixes the kernels, which move along.";
+  const weight = sym("weights", { sub: `nm${at}`, sup: "h" }), query = sym("query", { sup: "h" }), also = u && ` and ${u}`;
+  const first = equation(`w n m h is q n h dot the weights of m${also}`, weight, sign("="), query, sign("·"), inner);
+  const constant = model.bias ? `${sign("+")}${query}${sign("·")}${sym("bias")}` : "";
+  const second = equation(`y n h is the sum over m${also} of w times v m${model.bias ? ", plus q n h dot b" : ""}`, sym("output", { sup: "h" }), sign("="), sum(`m${at}`), weight, "\u2006", sym("values", { base: "v", sub: `m${at}` }), constant);
   return {
     headline: "Do the same sum in another order and an attention map appears.",
-    text: `<p>Let the query meet the weights first and the values last. Then ${sym("weights")} tells how much this pixel takes from each position. ${halves} Both orders end in the same ${sym("output")}, yet a lambda layer never has to store such a map.</p><p class="note">On a map of ${times(grid, grid)}, with ${plural(heads, "head")}: ${said(maps)} million weights to store, or ${said(lambdas)} million numbers of lambda.</p>${depth}`,
-    equation: `<span class="row">${equation("w n m h is q n h dot the weights of m", sym("weights", { sub: "nm", sup: "h" }), sign("="), sym("query", { sup: "h" }), sign("·"), inner)}${equation("y n h is the sum over m of w times v m", sym("output", { sup: "h" }), sign("="), sum("m"), sym("weights", { sub: "nm", sup: "h" }), "\u2006", sym("values", { base: "v", sub: "m" }))}</span>`,
+    text: `<p>Let the query meet the weights first and the values last. Then ${sym("weights")} tells how much this pixel takes from each position. ${halves} Both orders end in the same ${sym("output")}, yet a lambda layer never has to store such a map.</p><p class="note">On a map of ${times(grid, grid)}, with ${plural(heads, "head")}: ${said(maps)} million weights to store, or ${said(lambdas)} million numbers of lambda.</p>${bias}${depth}`,
+    equation: `<span class="row">${first}${second}</span>`,
     einsum: [
-      `${code("weights", "w")} = einsum("nhk,nmk->nhm", ${code("queries", "Q")}, ${[hasContent && code("keys", "K̄"), hasPosition && code("kernels", "E")].filter(Boolean).join(" + ")})`,
-      `${code("output", "y")} = einsum("nhm,mv->nhv", ${code("weights", "w")}, ${code("values", "V")})`,
+      `${code("weights", "w")} = einsum("nhk,${hasPosition ? "n" : ""}mk${u}->nhm${u}", ${code("queries", "Q")}, ${[hasContent && code("keys", "K̄"), hasPosition && code("kernels", "E")].filter(Boolean).join(" + ")})`,
+      `${code("output", "y")} = einsum("nhm${u},mv${u}->nhv", ${code("weights", "w")}, ${code("values", "V")})${model.bias ? ` + (${code("queries", "Q")} @ ${code("bias", "b")})[..., None]` : ""}`,
     ],
     shapes: [
-      ["weights", [heads, N], "a weight for each position, head by head"], ["values", [N, V], "what is there"],
+      ["weights", [heads, N, ...by], "a weight for each position, head by head"], ["values", [N, V, ...by], "what is there"],
       ["output", [heads, V], "the same numbers as in step 7"],
     ],
   };
