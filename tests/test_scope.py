@@ -90,6 +90,24 @@ def test_the_headline_says_where_the_map_cuts_the_window_off(modules, size, scop
     assert all(part in said for part in words), said + done.stderr
 
 
+@pytest.mark.parametrize(
+    ("part", "content", "end"),
+    [
+        ("position", True, "change what this pixel takes through its window; through the content half it still can."),
+        ("position", False, "change this pixel."),
+        ("both", True, "change this pixel."),
+    ],
+)
+def test_what_a_zero_derivative_means_depends_on_what_was_differentiated(modules, part, content, end):
+    model = {"hasPosition": True, "hasContent": content}
+    app = {"model": model, "own": 3, "largestR": 7, "state": {"part": part}}
+    script = f'import {{ paragraphs }} from "./words.js"; console.log(paragraphs({json.dumps(app)}))'
+    done = subprocess.run(
+        [NODE, "--input-type=module", "-e", script], cwd=modules / "scope_canvas", capture_output=True, text=True
+    )
+    assert re.sub("<[^>]*>", "", done.stdout).strip().endswith(end), done.stdout + done.stderr
+
+
 def packed_layer(name):
     layer, tensors, settings, _ = traced(name)
     own, _ = scoping.scopes(settings)

@@ -21,12 +21,14 @@ export function headlineOf({ model, own, largestR, state: { scope } }) {
   return `The position half of a pixel reaches ${square(own)} positions, and no further.`;
 }
 
-export function paragraphs({ model, own, largestR }) {
+export function paragraphs({ model, own, largestR, state: { part } }) {
   if (!model.hasPosition) {
     return `<p>It was built without ${sym("kernels")}: where a position lies makes no difference to it. The content half that is left sees the whole map at once, so there is nothing to crop. What you see on the photo is its measured footprint.</p>`;
   }
   const widest = own === largestR ? `<p class="note">This layer has an offset for every pair of positions on its map, so its own ${upright("r")} already is the largest.</p>` : "";
-  return `<p>The scope ${upright("r")} is how far the kernels ${sym("kernels")} reach: the pixel ${sym("pixel")} draws on the ${upright("r × r")} positions around it, and the window goes where it goes. <b>Drag the frame</b> to change ${upright("r")}. Inside the layer’s own ${own} the kernels are cropped, outside there is nothing to use.</p><p>The frame is drawn; the footprint is measured. PyTorch differentiates ${sym("output")} with respect to every input position ${sym("context")}: where the derivative is zero, nothing that happens there can change this pixel.</p>${widest}`;
+  // With the content half held fixed, a zero is no promise about the whole pixel.
+  const unchanged = part === "position" && model.hasContent ? "what this pixel takes through its window; through the content half it still can" : "this pixel";
+  return `<p>The scope ${upright("r")} is how far the kernels ${sym("kernels")} reach: the pixel ${sym("pixel")} draws on the ${upright("r × r")} positions around it, and the window goes where it goes. <b>Drag the frame</b> to change ${upright("r")}. Inside the layer’s own ${own} the kernels are cropped, outside there is nothing to use.</p><p>The frame is drawn; the footprint is measured. PyTorch differentiates ${sym("output")} with respect to every input position ${sym("context")}: where the derivative is zero, nothing that happens there can change ${unchanged}.</p>${widest}`;
 }
 
 export function taskList(tasks, done) {
