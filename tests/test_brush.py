@@ -11,8 +11,8 @@ from tests.test_lambda_canvas import FOLDER, NODE, SCRIPTS
 
 
 @pytest.fixture(scope="module")
-def told(tmp_path_factory):
-    """What the strokes of strokes.js sent, and how many there were after each of its parts."""
+def found(tmp_path_factory):
+    """What strokes.js found."""
     folder = tmp_path_factory.mktemp("modules")
     for name in ("brush", "lambda_canvas"):
         shutil.copytree(FOLDER.parent / name, folder / name)
@@ -20,7 +20,12 @@ def told(tmp_path_factory):
     (folder / "package.json").write_text('{"type": "module"}')
     done = subprocess.run([NODE, "brush/strokes.js"], cwd=folder, capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
-    found = json.loads(done.stdout)
+    return json.loads(done.stdout)
+
+
+@pytest.fixture(scope="module")
+def told(found):
+    """What the strokes sent, and how many there were after each part."""
     return [from_text(sent["digits"]) for sent in found["sent"]], found["counts"]
 
 
@@ -42,3 +47,9 @@ def test_the_right_button_and_a_second_finger_paint_nothing(told):
     assert counts[3:] == [3, 3, 4], "nor does the second finger lift the first"
     assert masks[3][25, 10] and masks[3][25, 15]
     assert not masks[3][55].any() and not masks[3][:, 25:35].any() and not masks[3][25, 46:].any()
+
+
+def test_a_cover_that_changes_nothing_is_answered_and_none_asks_for_one(found):
+    nothing, *covered = found["said"]
+    assert nothing == [True, "paint something away"]
+    assert covered == [[False, "0.00"], [False, "0.00"], [False, "−0.50"], [False, "+0.50"]]

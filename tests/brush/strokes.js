@@ -10,19 +10,17 @@ const canvas = {
   getContext: () => ({}), setPointerCapture() {}, addEventListener: (type, listener) => (heard[type] = listener),
   getBoundingClientRect: () => ({ left: 0, top: 0, width: 64, height: 64 }), // a pixel a cell of the mask
 };
-const board = () => {
-  const parts = { canvas };
-  return { ...element(), querySelector: (selector) => (parts[selector] ??= element()) };
-};
+const parts = { canvas };
+const board = () => ({ ...element(), querySelector: (selector) => (parts[selector] ??= element()) });
 let made = 0;
 Object.assign(globalThis, {
   document: { createElement: () => (made++ ? element() : board()) }, getComputedStyle: () => ({ getPropertyValue: () => "" }),
   requestAnimationFrame: () => 1, cancelAnimationFrame() {}, Image: class {}, ResizeObserver: class { observe() {} disconnect() {} },
 });
 
-const empty = "0".repeat(1024), answer = { title: "cup", before: 1, after: 0.5, rows: [["cup", 0.9, 0.5]] };
-const run = (mask, version) => brushComponent({
-  data: { photo: "", fill: "", mask, version, answer }, parentElement: parent, setStateValue: (_name, value) => sent.push(value),
+const empty = "0".repeat(1024), answer = { title: "cup", before: 1, after: 0.5, rows: [["cup", 0.9, 0.5]] }, said = [];
+const run = (mask, version, after = 0.5) => brushComponent({
+  data: { photo: "", fill: "", mask, version, answer: { ...answer, after } }, parentElement: parent, setStateValue: (_name, value) => sent.push(value),
 });
 const at = (type, x, y, more) => heard[type]({ clientX: x, clientY: y, button: 0, isPrimary: true, pointerId: 1, ...more });
 const second = { isPrimary: false, pointerId: 2 }, right = { button: 2 }, counts = [];
@@ -52,9 +50,14 @@ at("pointermove", 55, 25, second);
 at("pointerup", 55, 25, second);
 count();
 at("pointermove", 15, 25);
-const end = run(empty, 2);
+run(empty, 2);
 at("pointerup", 15, 25);
 count();
+let end;
+for (const [mask, after] of [[empty, 1], [sent[0].digits, 1.004], [sent[0].digits, 0.996], [sent[0].digits, 0.5], [sent[0].digits, 1.5]]) {
+  end = run(mask, 3, after);
+  said.push([parts[".after"].hidden, parts[".change"].textContent]);
+}
 parent.isConnected = false;
 end(); // else its clock keeps the process alive
-console.log(JSON.stringify({ sent, counts }));
+console.log(JSON.stringify({ sent, counts, said }));

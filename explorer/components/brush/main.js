@@ -45,21 +45,21 @@ function createBrush(parent) {
       image.onload = () => { if (keys[name] === data[name]) { pictures[name] = image; kick(); } };
       image.src = pictureUrl(data[name]);
     }
-    answer(data.answer);
+    answer(data.answer, /[^0]/.test(data.mask));
     kick();
   };
 
   const shown = (value) => Number(value.toFixed(2)) || 0; // as it is printed, and a zero has no sign
   const number = (value) => shown(value).toFixed(2).replace("-", "−");
-  function answer(found) {
+  function answer(found, covered) { // a change of 0.00 is an answer too
     find(".answer").classList.remove("wait");
     find("h3").textContent = `Logit of ${found.title}`;
     find(".before").textContent = number(found.before);
-    const change = shown(shown(found.after) - shown(found.before)), changed = change !== 0;
-    find(".arrow").hidden = find(".after").hidden = !changed;
+    const change = shown(shown(found.after) - shown(found.before));
+    find(".arrow").hidden = find(".after").hidden = !covered;
     find(".after").textContent = number(found.after);
-    find(".change").textContent = changed ? `${change > 0 ? "+" : ""}${number(change)}` : "paint something away";
-    find(".change").classList.toggle("down", change < 0 || !changed);
+    find(".change").textContent = covered ? `${change > 0 ? "+" : ""}${number(change)}` : "paint something away";
+    find(".change").classList.toggle("down", change <= 0);
     const rows = found.rows.map(([name, before, after]) => {
       const label = document.createElement("span"), bar = document.createElement("span"), share = document.createElement("span");
       label.textContent = name;
