@@ -114,7 +114,7 @@ def _on_frame() -> None:
     try:
         picture = decoded(frame["jpeg"])
     except images.ImageRefused as error:
-        st.session_state["live_answer"] = {**st.session_state.get("live_answer", {}), "refused": str(error)}
+        st.session_state["live_answer"] = {"number": number, "refused": str(error)}
         return
     if frame.get("freeze"):
         sidebar.keep("camera", picture)

@@ -175,7 +175,8 @@ def test_a_frame_that_makes_no_sense_breaks_nothing(frame):
     session = after(frame)
     assert session["selection"].image == "coffee"
     if frame.get("jpeg"):
-        assert session["live_answer"]["refused"]
+        answer = session["live_answer"]
+        assert answer.keys() == {"number", "refused"} and answer["number"] == frame["number"]
 
 
 def test_the_page_offers_every_map_and_says_where_frames_go():
@@ -284,10 +285,6 @@ def test_the_camera_stays_until_it_leaves_the_page(tmp_path):
 
 FRAMES = """
 import { createCamera } from "./camera.js";
-Object.assign(globalThis, {
-  sides: [], document: { createElement: () => ({}), addEventListener() {}, removeEventListener() {} },
-  getComputedStyle: () => ({ getPropertyValue: () => "#808080" }),
-});
 for (const side of [32, 224]) {
   const camera = createCamera({});
   camera.update({ side, wish: "", still: { key: "a", jpeg: "", title: "cup" }, answer: null }, () => {});
@@ -297,11 +294,35 @@ for (const side of [32, 224]) {
 }
 console.log(JSON.stringify(sides));
 """
-FACE = """globalThis.clicks = {};
+REFUSED = """
+import { createCamera } from "./camera.js";
+const camera = createCamera({}), said = [], pin = { version: 1, row: 1, column: 2 };
+const good = { top: [], grid: [4, 4], pin, ms: 5 };
+let data = { side: 32, wish: "", still: { key: "a", jpeg: "", title: "cup" }, answer: { number: 0, ...good } };
+const send = (name, { number }) => name === "frame" && (data = { ...data, still: null, number });
+const update = () => camera.update(data, send);
+update();
+clicks.start();
+for (const answer of [{ refused: "No." }, good, { refused: "No." }]) {
+  const before = sides.length;
+  while (sides.length === before) await new Promise((done) => setTimeout(done, 20));
+  data.answer = { number: data.number, ...answer };
+  update();
+  said.push(notice.textContent);
+}
+camera.destroy();
+console.log(JSON.stringify(said));
+"""
+FACE = """Object.assign(globalThis, {
+  clicks: {}, notice: {}, sides: [], getComputedStyle: () => ({ getPropertyValue: () => "#808080" }),
+  document: { createElement: () => ({}), addEventListener() {}, removeEventListener() {} },
+});
 const part = (name) => ({ addEventListener: (type, run) => { if (type === "click") clicks[name] = run; } });
 export const createFace = () => ({
-  root: { dataset: {}, remove() {} }, showMode() {}, still: {}, notice: {}, video: { play: async () => {} },
-  start: part("start"), freeze: part("freeze"), stage: part("stage"),
+  root: { dataset: {}, remove() {} }, showMode() {}, showTop() {}, showLegend() {}, showRate() {}, notice, still: {},
+  video: { play: async () => {} },
+  unlike: {}, heat: {}, pin: {}, spoken: {}, start: part("start"), freeze: part("freeze"),
+  stage: part("stage"),
 });"""
 STREAM = """export const SENTENCES = {}, closeStream = () => {};
 export const openStream = async () => ({ getVideoTracks: () => [{ addEventListener() {} }] });
@@ -311,15 +332,24 @@ export const grabFrame = (_video, _canvas, side) => {
 };"""
 
 
+def by_camera(folder, script):
+    """What a script prints that works the camera of a page that is made up."""
+    for name in ("camera", "lambda_canvas"):
+        shutil.copytree(COMPONENT.parent / name, folder / name)
+    (folder / "package.json").write_text('{"type": "module"}')
+    for file, text in (("face.js", FACE), ("stream.js", STREAM), ("try.js", script)):
+        (folder / "camera" / file).write_text(text)
+    done = subprocess.run([NODE, "camera/try.js"], cwd=folder, capture_output=True, text=True, check=True, timeout=60)
+    return json.loads(done.stdout)
+
+
 def test_a_frame_is_not_as_small_as_the_networks_input(tmp_path):
     """At 32 px, what JPEG loses changed the first class of one frame in twelve."""
-    for name in ("camera", "lambda_canvas"):
-        shutil.copytree(COMPONENT.parent / name, tmp_path / name)
-    (tmp_path / "package.json").write_text('{"type": "module"}')
-    for file, text in (("face.js", FACE), ("stream.js", STREAM), ("try.js", FRAMES)):
-        (tmp_path / "camera" / file).write_text(text)
-    done = subprocess.run([NODE, "camera/try.js"], cwd=tmp_path, capture_output=True, text=True, check=True, timeout=60)
-    assert json.loads(done.stdout) == [128, 224]
+    assert by_camera(tmp_path, FRAMES) == [128, 224]
+
+
+def test_a_refused_frame_is_told_and_the_next_one_goes_out_at_once(tmp_path):
+    assert by_camera(tmp_path, REFUSED) == ["No.", "", "No."]
 
 
 def test_the_frame_rate_is_counted_over_the_last_seconds(tmp_path):

@@ -89,26 +89,30 @@ export function createCamera(parent) {
     if (!forStill) {
       if (!waiting || answer.number !== waiting.number) return;
       const now = performance.now();
-      meter.answered(now, now - waiting.sent, answer.ms);
+      if (!answer.refused) meter.answered(now, now - waiting.sent, answer.ms);
       state.answered++;
+      say(answer.refused || "");
     }
     waiting = null;
-    state.grid = answer.grid;
-    if (answer.pin.version !== pinVersion) {
-      pinVersion = answer.pin.version;
-      [state.row, state.column] = [answer.pin.row, answer.pin.column];
-    }
-    show(answer);
+    if (!answer.refused) take(answer);
     if (state.mode === "live") {
       face.showRate(meter.read());
       next();
     }
   }
 
+  function take(answer) {
+    state.grid = answer.grid;
+    if (answer.pin.version !== pinVersion) {
+      pinVersion = answer.pin.version;
+      [state.row, state.column] = [answer.pin.row, answer.pin.column];
+    }
+    show(answer);
+  }
+
   function show(answer) {
     const { heat } = answer;
-    if (answer.refused) say(answer.refused);
-    if (answer.top) face.showTop(answer.top);
+    face.showTop(answer.top);
     face.unlike.hidden = !answer.unlike;
     face.unlike.textContent = answer.unlike || "";
     face.root.dataset.heat = heat ? "on" : "off";
@@ -117,7 +121,7 @@ export function createCamera(parent) {
     face.showLegend(heat, heat && palette.photo[heat.hue]);
     face.pin.hidden = !answer.pinned;
     if (answer.pinned) face.showPin(state.row, state.column, state.grid);
-    if (answer.top?.length && state.mode !== "live") face.spoken.textContent = `${answer.top[0].name}, ${Math.round(100 * answer.top[0].p)} per cent`;
+    if (answer.top.length && state.mode !== "live") face.spoken.textContent = `${answer.top[0].name}, ${Math.round(100 * answer.top[0].p)} per cent`;
   }
 
   function say(sentence) {
