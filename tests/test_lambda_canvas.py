@@ -152,6 +152,22 @@ def test_assets_are_whole_and_local():
     assert max(len(file.read_text().splitlines()) for file in FOLDER.iterdir() if file.is_file()) < 400
 
 
+@pytest.mark.parametrize("scheme", theme.PALETTE)
+def test_a_step_that_the_layer_has_not_can_still_be_read(scheme):
+    rule = re.search(r"\.steps \.missing \{([^}]*)\}", assets()["css"])[1]
+    ink = theme.PALETTE[scheme][re.fullmatch(r" color: var\(--([\w-]+)\); ", rule)[1]]
+    for under in ("page", "rail"):
+        light, dark = sorted(map(luminance, (ink, theme.PALETTE[scheme][under])), reverse=True)
+        assert (light + 0.05) / (dark + 0.05) >= 4.5
+
+
+def luminance(colour):
+    """As WCAG has it, of "#RRGGBB"."""
+    parts = (int(colour[at : at + 2], 16) / 255 for at in (1, 3, 5))
+    linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
+    return float(np.dot([0.2126, 0.7152, 0.0722], linear))
+
+
 def test_bundle_parses(tmp_path):
     (tmp_path / "bundle.mjs").write_text(assets()["js"])
     done = subprocess.run([NODE, "--check", tmp_path / "bundle.mjs"], capture_output=True, text=True)
