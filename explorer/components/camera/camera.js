@@ -201,7 +201,7 @@ export function createCamera(parent) {
 
   face.start.addEventListener("click", () => (stream ? stop() : start()));
   face.freeze.addEventListener("click", freeze);
-  face.stage.addEventListener("pointerdown", (event) => {
+  face.stage.addEventListener("click", (event) => { // a finger that scrolls the page clicks nothing
     const box = face.stage.getBoundingClientRect(), [height, width] = state.grid;
     pin(Math.floor(((event.clientY - box.top) / box.height) * height), Math.floor(((event.clientX - box.left) / box.width) * width));
   });

@@ -302,9 +302,18 @@ export function createApp(parent) {
   app.touch = (x, y, time) => {
     const hit = app.layout && hitTest(app.layout, app.model, x, y);
     if (!hit || hit.kind !== "photo") return;
+    const { pinned } = state, { n } = app.pixel;
+    app.restore = () => {
+      pending = app.restore = null;
+      state.pinned = pinned;
+      setPixel(n);
+      page.renderWhere(app);
+      kick();
+    };
     state.pinned = false;
     app.pointerMove(x, y, time);
   };
+  app.restore = null; // where the finger turned out to scroll the page, all is as before it came
 
   // ---- the sweep: a slow figure over the photo, stopped by any input
   app.toggleSweep = () => {

@@ -37,6 +37,8 @@ export function connect(app) {
   for (const type of ["pointerenter", "focusin", "pointerdown"]) on(root, type, () => (active = app));
   on(canvas, "pointermove", (event) => app.pointerMove(...place(event), event.timeStamp));
   on(canvas, "pointerdown", (event) => event.pointerType !== "mouse" && app.touch(...place(event), event.timeStamp));
+  on(canvas, "pointerup", () => (app.restore = null));
+  on(canvas, "pointercancel", () => app.restore?.());
   on(canvas, "pointerleave", () => app.pointerLeave());
   on(canvas, "click", (event) => app.model && app.press(...place(event)));
 

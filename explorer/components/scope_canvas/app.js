@@ -278,19 +278,23 @@ export function createScope(parent) {
     else if (onCurve(x, y)) {
       state.dragging = "curve";
       app.setScope(scopeOfCurve(app, app.layout.curve, x));
-    } else {
-      const at = positionAt(app.model, app.layout.photo, x, y), head = app.layout.weights.findIndex((box) => inside(box, x, y));
-      if (head >= 0) app.setHead(head);
-      if (at < 0) return false;
-      state.pinned = true;
-      state.dragging = touch ? null : "pixel";
-      setPixel(at);
-      page.renderNumbers(app);
-      if (touch) app.commit();
-    }
+    } else if (!touch && choosesPixel(x, y)) state.dragging = "pixel";
     kick();
     return !!state.dragging;
   };
+  app.tap = (x, y) => {
+    if (choosesPixel(x, y)) app.commit();
+  };
+  function choosesPixel(x, y) {
+    const at = positionAt(app.model, app.layout.photo, x, y), head = app.layout.weights.findIndex((box) => inside(box, x, y));
+    if (head >= 0) app.setHead(head);
+    if (at < 0) return false;
+    state.pinned = true;
+    setPixel(at);
+    page.renderNumbers(app);
+    kick();
+    return true;
+  }
   app.release = () => {
     if (!state.dragging) return;
     if (pending) pointAt(pending.x, pending.y);

@@ -13,10 +13,14 @@ export function wire(app) {
   };
 
   on(canvas, "pointermove", (event) => app.pointerMove(...place(event), event.timeStamp));
+  let tapped = false; // what a finger chooses counts at the click: until then it may be about to scroll the page
   on(canvas, "pointerdown", (event) => {
     if (event.button || !app.model) return;
-    if (app.press(...place(event), event.pointerType !== "mouse")) canvas.setPointerCapture(event.pointerId);
+    const touch = event.pointerType !== "mouse", drags = app.press(...place(event), touch);
+    if (drags) canvas.setPointerCapture(event.pointerId);
+    tapped = touch && !drags;
   });
+  on(canvas, "click", (event) => tapped && app.tap(...place(event)));
   for (const type of ["pointerup", "pointercancel"]) on(canvas, type, () => app.release());
   on(canvas, "pointerleave", () => app.pointerLeave());
   // A finger on the frame drags it; elsewhere it scrolls the page.
