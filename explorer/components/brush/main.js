@@ -2,6 +2,7 @@
 import { GRID, toText, fromText, stroke, stamp } from "./mask.js";
 import { followTheme } from "../lambda_canvas/dark.js";
 import { mountOnce } from "../lambda_canvas/mount.js";
+import { percentOf } from "../lambda_canvas/percent.js";
 import { pictureUrl } from "../lambda_canvas/picture.js";
 
 const KEY = "brushApp";
@@ -69,7 +70,7 @@ function createBrush(parent) {
       bar.querySelector(".was").style.width = `${100 * before}%`;
       bar.querySelector(".now").style.width = `${100 * after}%`;
       share.className = "share";
-      share.textContent = `${(100 * after).toFixed(after < 0.0995 ? 1 : 0)} %`;
+      share.textContent = percentOf(after);
       return [label, bar, share];
     });
     find(".rows").replaceChildren(...rows.flat());

@@ -1,4 +1,5 @@
 // The HTML of the component: built once, then only what changes is written. Names of classes go in as text, never as HTML.
+import { percentOf } from "../lambda_canvas/percent.js";
 import { rampCss } from "./heat.js";
 
 const FACE_HTML = `
@@ -23,7 +24,6 @@ const FACE_HTML = `
 </div>`;
 
 const FACE_WORDS = { still: "this picture", live: "the camera", frozen: "the frozen frame" };
-const percent = (p) => (p >= 0.0995 ? `${(100 * p).toFixed(0)} %` : `${(100 * p).toFixed(1)} %`);
 const number = (x) => (Math.abs(x) >= 100 ? x.toFixed(0) : x.toPrecision(2)).replace("-", "−");
 
 export function createFace(parent) {
@@ -65,7 +65,7 @@ export function createFace(parent) {
       row.hidden = i >= top.length;
       if (row.hidden) return;
       row.querySelector(".name").textContent = top[i].name;
-      row.querySelector(".share").textContent = percent(top[i].p);
+      row.querySelector(".share").textContent = percentOf(top[i].p);
       row.querySelector(".bar-of > i").style.transform = `scaleX(${top[i].p})`;
     });
   };

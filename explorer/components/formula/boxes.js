@@ -1,6 +1,5 @@
 // A tensor as a box: its last two axes are the sides, those before them go into depth, axes of length one are a letter only.
 import { SYMBOLS, sym } from "../lambda_canvas/symbols.js";
-import { axis } from "./typeset.js";
 
 const USUAL = { b: 1, h: 4, k: 16, v: 32, u: 1, n: 256, m: 256 }; // to draw with, where no layer gives sizes
 const side = (size) => Math.round(12 + 7 * Math.log2(size)), depth = (size) => Math.round(3.5 * Math.log2(size));

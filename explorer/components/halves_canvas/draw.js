@@ -6,11 +6,11 @@ import { cellBox, windowBox, outline, drawPixelRing, drawWindowFrame } from "../
 import { drawLabel } from "../lambda_canvas/lettering.js";
 import { drawAxisParts } from "../lambda_canvas/axis_marks.js";
 import { litAxes } from "./axes.js";
+import { percentOf } from "../lambda_canvas/percent.js";
 import { sized } from "../lambda_canvas/symbols.js";
 
 const S = (symbol, parts) => ({ symbol, parts });
 const LAMBDA = { content: "contentLambda", position: "positionLambda" }, WEIGHTED = { content: "keys", position: "kernels" }, SCRIPT = { content: "c", position: "p" };
-export const percent = (share) => `${(100 * share).toFixed(share < 0.0995 ? 1 : 0)} %`;
 export const built = (model, half) => (half === "content" ? model.hasContent : model.hasPosition);
 
 // The scale of a row of the view: its own for each half, or one for both.
@@ -83,7 +83,7 @@ function drawColumn(app, half) {
   label(boxes.weights, [S("query"), "· ", S(WEIGHTED[half]), `head ${state.head + 1}`]); // on the left: at the right it reads on into "share of"
   drawOnPhoto(app, boxes.weights, { name: `${half} weights`, ramp: palette.photo[half], data: weights, offset: state.head * N, scale: scaleOf(app, "weights", half), stamp: `${themeKey}${state.scale}${live.version}h${state.head}` });
   label(boxes.share, ["share of ", S("output")]);
-  if (built(model, half)) right(boxes.share, percent(live.share[half][live.n]), { tensor: half, bold: true });
+  if (built(model, half)) right(boxes.share, percentOf(live.share[half][live.n]), { tensor: half, bold: true });
   drawOnPhoto(app, boxes.share, { name: `${half} share`, ramp: palette.photo[half], data: live.share[half], offset: 0, scale: 1, stamp: themeKey });
   label(boxes.output, [S("output", { tensor: half, sup: SCRIPT[half], sub: "n" })]);
   if (boxes.w > 240) right(boxes.output, `${heads} ${heads > 1 ? "heads" : "head"} × ${V} values`, { faint: true });
@@ -167,7 +167,7 @@ function drawHover({ ctx, palette, model, layout, state: { hover } }) {
 export function tipText({ model, live, state: { hover, head } }) {
   const { N, V } = model, both = (read) => HALVES.filter((half) => built(model, half)).map((half) => `${half} ${read(half)}`).join("   ");
   if (hover.kind === "photo" || (hover.half && !built(model, hover.half))) return "";
-  if (hover.kind === "share") return both((half) => percent(live.share[half][hover.position]));
+  if (hover.kind === "share") return both((half) => percentOf(live.share[half][hover.position]));
   if (hover.kind === "weights") return both((half) => sized(live.halves[half].weights[head * N + hover.position], 4));
   const cell = hover.row * V + hover.col;
   if (hover.kind === "lambda") return `k ${hover.row + 1}  v ${hover.col + 1}   ${both((half) => sized(live.halves[half].lambda[cell]))}`;

@@ -1,6 +1,7 @@
 // The HTML around the stage, as strings.
 import { HALVES } from "./halves.js";
-import { built, percent, scaleOf } from "./draw.js";
+import { built, scaleOf } from "./draw.js";
+import { percentOf } from "../lambda_canvas/percent.js";
 import { sym, equation, sign, code, sized, escapeHtml, times } from "../lambda_canvas/symbols.js";
 import { legend, ticks, choiceHtml, SIGNS } from "../lambda_canvas/panels.js";
 
@@ -68,8 +69,8 @@ export function sharesHtml({ model, live, state }) {
   const { share, n } = live, size = (name) => Math.hypot(...live.halves[name].output), there = HALVES.filter((name) => built(model, name)), both = there.length > 1;
   const row = (title, read) => `<tr><td>${title}</td>${there.map((name) => `<td class="t-${name}">${read(name)}</td>`).join("")}</tr>`;
   const rows = [
-    both && row(`share of ${sym("output")} here`, (name) => `<b>${percent(share[name][n])}</b>`),
-    both && row("share over the whole photo", (name) => percent(share.whole[name])),
+    both && row(`share of ${sym("output")} here`, (name) => `<b>${percentOf(share[name][n])}</b>`),
+    both && row("share over the whole photo", (name) => percentOf(share.whole[name])),
     row(`size of ${half("content", { sup: "", tensor: "output" })} here`, (name) => sized(size(name), 2)),
     row(`largest change of λ${state.dragging ? ", this drag" : ""}`, (name) => (live.moved ? sized(live.change(name)) : "–")),
   ].filter(Boolean);

@@ -1,8 +1,10 @@
 // The component: one canvas a map, one pointer over all. Nothing that happens here reaches Python.
-import { decodeValues, quantile, rgb, mapPicture, palePhoto } from "./paint.js";
+import { decodeValues, quantile, mapPicture } from "./paint.js";
+import { hexToRgb } from "../lambda_canvas/colour.js";
 import { followTheme } from "../lambda_canvas/dark.js";
 import { mountOnce } from "../lambda_canvas/mount.js";
 import { pictureUrl } from "../lambda_canvas/picture.js";
+import { createPlates, greyPhoto } from "../lambda_canvas/plates.js";
 
 const KEY = "heatMapsApp", FULL = 0.985;
 
@@ -25,7 +27,7 @@ function create(parent) {
     </div>
     <div class="tiles"></div>`;
   parent.appendChild(root);
-  const app = { root, tiles: [], photo: null, photoKey: "", dataKey: "", pointer: null, drawn: 0 };
+  const app = { root, plates: createPlates(), tiles: [], photo: null, photoKey: "", dataKey: "", pointer: null, drawn: 0 };
   const find = (selector) => root.querySelector(selector), grid = find(".tiles");
   const state = () => ({ own: find('[value="own"]').checked, opacity: Number(find("[type=range]").value) });
   let frame = 0;
@@ -46,7 +48,7 @@ function create(parent) {
     if (data.photo !== app.photoKey) {
       app.photoKey = data.photo;
       const image = new Image();
-      image.onload = () => { if (app.photoKey === data.photo) { app.photo = image; app.pale = null; kick(); } };
+      image.onload = () => { if (app.photoKey === data.photo) { app.photo = image; kick(); } };
       image.src = pictureUrl(data.photo);
     }
     kick();
@@ -72,7 +74,6 @@ function create(parent) {
 
   // ---- drawing
   function repaint() {
-    app.pale = null;
     app.tiles.forEach((tile) => tile.pictures.clear());
     kick();
   }
@@ -81,19 +82,19 @@ function create(parent) {
     frame = 0;
     if (!app.tiles.length || !root.clientWidth) return;
     const style = getComputedStyle(root), dark = root.dataset.theme === "dark", { own, opacity } = state(), ratio = Math.min(2, devicePixelRatio || 1);
-    const minus = rgb(style.getPropertyValue("--minus-photo"));
+    const minus = hexToRgb(style.getPropertyValue("--minus-photo"));
     const side = Math.round(app.tiles[0].canvas.clientWidth * ratio);
-    if (app.photo && app.pale?.width !== side) app.pale = palePhoto(app.photo, side, dark);
+    const pale = app.photo && greyPhoto(app.plates, app.photo, side, side, dark);
     for (const tile of app.tiles) {
       const { canvas } = tile, ctx = canvas.getContext("2d"), name = own ? "own" : "one";
       if (canvas.width !== side) canvas.width = canvas.height = side;
       const limit = own ? tile.full : app.shared * (tile.mean || 1);
-      if (!tile.pictures.has(name)) tile.pictures.set(name, mapPicture(tile, limit, rgb(style.getPropertyValue(`--${tile.hue}`)), minus));
+      if (!tile.pictures.has(name)) tile.pictures.set(name, mapPicture(tile, limit, hexToRgb(style.getPropertyValue(`--${tile.hue}`)), minus));
       ctx.clearRect(0, 0, side, side);
       if (app.photo) {
         ctx.drawImage(app.photo, 0, 0, side, side);
         ctx.globalAlpha = Math.min(1, opacity * 1.1);
-        ctx.drawImage(app.pale, 0, 0, side, side);
+        ctx.drawImage(pale, 0, 0, side, side);
       }
       ctx.globalAlpha = opacity;
       ctx.imageSmoothingEnabled = side / tile.width < 2;
@@ -123,8 +124,8 @@ function create(parent) {
 
   function legend(style, own, minus) {
     const canvas = find(".legend canvas"), ctx = canvas.getContext("2d"), signed = app.tiles.some((tile) => tile.decoded.some((value) => value < 0));
-    const hues = [...new Set(app.tiles.map((tile) => tile.hue))].map((hue) => rgb(style.getPropertyValue(`--${hue}`)));
-    const zero = rgb(style.getPropertyValue("--zero")), { width, height } = canvas;
+    const hues = [...new Set(app.tiles.map((tile) => tile.hue))].map((hue) => hexToRgb(style.getPropertyValue(`--${hue}`)));
+    const zero = hexToRgb(style.getPropertyValue("--zero")), { width, height } = canvas;
     for (let x = 0; x < width; x++) {
       const t = signed ? 2 * x / (width - 1) - 1 : x / (width - 1), size = Math.abs(t) ** 0.8;
       hues.forEach((plus, i) => {

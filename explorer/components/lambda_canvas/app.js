@@ -13,7 +13,7 @@ import { createPlates } from "./plates.js";
 import { drawStage, BLEED } from "./draw.js";
 import { drawTip } from "./lettering.js";
 import { tipText } from "./highlights.js";
-import { AXIS_AWAY, axisRuns, unionOf } from "./axis_marks.js";
+import { AXIS_AWAY, axisRuns } from "./axis_marks.js";
 import { litAxes } from "./axes.js";
 import { isByRow, hitTest, sameHit, activeCell, isOpenable, gridSize, stepOfGroup } from "./view.js";
 import { createPage } from "./page.js";

@@ -1,6 +1,7 @@
 // The picture: a skyline of blocks over their letters, stage by stage, and below it what the pointer is on.
 import { followTheme } from "../lambda_canvas/dark.js";
-import { amount, ratio, formulaHtml, numbersHtml, safe, against } from "./words.js";
+import { escapeHtml } from "../lambda_canvas/symbols.js";
+import { amount, ratio, formulaHtml, numbersHtml, against } from "./words.js";
 
 const NARROW = 21; // px a block, below which stages go below each other
 
@@ -37,7 +38,7 @@ export function createNetwork(parent) {
   function drawBrushes() {
     find(".brushes").hidden = app.data.fixed;
     if (!find(".letters").childElementCount)
-      find(".letters").innerHTML = app.data.letters.map(([letter, of, text]) => `<button role="radio" class="tile ${of}" data-brush="${letter}" title="${safe(text)}" aria-label="${letter}: ${safe(text)}">${letter}</button>`).join("");
+      find(".letters").innerHTML = app.data.letters.map(([letter, of, text]) => `<button role="radio" class="tile ${of}" data-brush="${letter}" title="${escapeHtml(text)}" aria-label="${letter}: ${escapeHtml(text)}">${letter}</button>`).join("");
     for (const button of find(".letters").children) {
       button.setAttribute("aria-checked", button.dataset.brush === app.brush);
       button.tabIndex = button.dataset.brush === app.brush ? 0 : -1;
@@ -49,26 +50,26 @@ export function createNetwork(parent) {
     const { total, reference, metrics, same } = app.data;
     const cells = Object.entries(metrics).map(([metric, name]) => {
       const most = Math.max(total[metric], reference[metric], 1);
-      return `<button data-metric="${metric}" aria-pressed="${metric === app.metric}"><span class="name">${safe(name)}</span><b data-total="${metric}" data-value="${total[metric]}">${amount(total[metric], metric)}</b><span class="ratio">${same ? "" : ratio(total[metric], reference[metric])}</span><span class="pair"><i style="width:${100 * total[metric] / most}%"></i><i class="then" style="width:${100 * reference[metric] / most}%"></i></span></button>`;
+      return `<button data-metric="${metric}" aria-pressed="${metric === app.metric}"><span class="name">${escapeHtml(name)}</span><b data-total="${metric}" data-value="${total[metric]}">${amount(total[metric], metric)}</b><span class="ratio">${same ? "" : ratio(total[metric], reference[metric])}</span><span class="pair"><i style="width:${100 * total[metric] / most}%"></i><i class="then" style="width:${100 * reference[metric] / most}%"></i></span></button>`;
     });
-    return cells.join("") + `<p><span class="now">${safe(app.data.title)}</span><span class="then">lines: ${safe(app.data.other)}</span></p>`;
+    return cells.join("") + `<p><span class="now">${escapeHtml(app.data.title)}</span><span class="then">lines: ${escapeHtml(app.data.other)}</span></p>`;
   }
 
   function blockHtml(s, b, most) {
     const stage = app.data.stages[s], letter = app.letters[s][b], mine = kind(s, b)[app.metric], theirs = stage.theirs[b]?.[app.metric];
     const then = !app.data.same && theirs !== undefined ? `<u style="height:${100 * theirs / most}%"></u>` : "";
-    return `<button class="block" data-stage="${s}" data-block="${b}" tabindex="-1" aria-label="Stage ${safe(stage.name)}, block ${b + 1}: ${letter}, ${safe(says(letter))}, ${amount(mine, app.metric)}"><span class="sky"><s style="height:${100 * mine / most}%" class="${family(letter)}"></s>${then}</span><span class="tile ${family(letter)}">${letter}</span></button>`;
+    return `<button class="block" data-stage="${s}" data-block="${b}" tabindex="-1" aria-label="Stage ${escapeHtml(stage.name)}, block ${b + 1}: ${letter}, ${escapeHtml(says(letter))}, ${amount(mine, app.metric)}"><span class="sky"><s style="height:${100 * mine / most}%" class="${family(letter)}"></s>${then}</span><span class="tile ${family(letter)}">${letter}</span></button>`;
   }
 
   function stageHtml(stage, s, most) {
     const { metric } = app, beside = stage.beside ? against(stage.sum[metric], stage.beside[metric], metric) : "";
     const glyph = Math.max(7, Math.round(3.6 * Math.sqrt(stage.side))), deep = Math.max(3, Math.round(stage.out / 96));
-    return `<section class="stage" style="--blocks:${stage.letters.length}" data-testid="stage-${safe(stage.name)}"><header><svg class="map" width="${glyph + deep}" height="${glyph + deep}" aria-hidden="true"><path d="M0 ${deep}l${deep}-${deep}h${glyph}v${glyph}l-${deep} ${deep}z"/><path class="face" d="M.5 ${deep + 0.5}h${glyph - 1}v${glyph - 1}h-${glyph - 1}z"/></svg><span><b>${safe(stage.name)}</b><small>${stage.side} × ${stage.side}</small><small>${stage.width} → ${stage.out}</small></span>${app.data.fixed ? "" : `<button class="whole" data-whole="${s}" title="The whole stage: ${app.brush}" aria-label="Make all of ${safe(stage.name)} ${app.brush}">all</button>`}</header><div class="row">${[...stage.letters].map((_, b) => blockHtml(s, b, most)).join("")}</div><footer><b>${amount(stage.sum[metric], metric)}</b>${beside}</footer></section>`;
+    return `<section class="stage" style="--blocks:${stage.letters.length}" data-testid="stage-${escapeHtml(stage.name)}"><header><svg class="map" width="${glyph + deep}" height="${glyph + deep}" aria-hidden="true"><path d="M0 ${deep}l${deep}-${deep}h${glyph}v${glyph}l-${deep} ${deep}z"/><path class="face" d="M.5 ${deep + 0.5}h${glyph - 1}v${glyph - 1}h-${glyph - 1}z"/></svg><span><b>${escapeHtml(stage.name)}</b><small>${stage.side} × ${stage.side}</small><small>${stage.width} → ${stage.out}</small></span>${app.data.fixed ? "" : `<button class="whole" data-whole="${s}" title="The whole stage: ${app.brush}" aria-label="Make all of ${escapeHtml(stage.name)} ${app.brush}">all</button>`}</header><div class="row">${[...stage.letters].map((_, b) => blockHtml(s, b, most)).join("")}</div><footer><b>${amount(stage.sum[metric], metric)}</b>${beside}</footer></section>`;
   }
 
   function endHtml(name, part, title, lines) {
     const { metric } = app, beside = against(part[metric], part.beside[metric], metric);
-    return `<section class="end" data-end="${name}" tabindex="-1"><header><span><b>${title}</b>${lines.map((line) => `<small>${safe(line)}</small>`).join("")}</span></header><footer><b>${amount(part[metric], metric)}</b>${beside}</footer></section>`;
+    return `<section class="end" data-end="${name}" tabindex="-1"><header><span><b>${title}</b>${lines.map((line) => `<small>${escapeHtml(line)}</small>`).join("")}</span></header><footer><b>${amount(part[metric], metric)}</b>${beside}</footer></section>`;
   }
 
   function drawAll() {
@@ -103,10 +104,10 @@ export function createNetwork(parent) {
     const part = on.end ? ends[on.end][1] : kind(on.stage, on.block), stage = app.data.stages[on.stage], { metric } = app;
     const name = on.end ? ends[on.end][0] : `${stage.name}, block ${on.block + 1} of ${stage.letters.length}: ${says(part.letter)}`;
     const terms = part.terms[metric], sum = terms.reduce((value, term) => value + term[3], 0), rest = part[metric] - sum;
-    const lines = terms.map(([where, formula, numbers, value]) => `<tr><th scope="row">${safe(where)}</th><td class="f">${formulaHtml(formula, app.data.hues)}</td><td class="f numbers">${numbersHtml(numbers)}</td><td>${value.toLocaleString("en-US")}</td></tr>`);
+    const lines = terms.map(([where, formula, numbers, value]) => `<tr><th scope="row">${escapeHtml(where)}</th><td class="f">${formulaHtml(formula, app.data.hues)}</td><td class="f numbers">${numbersHtml(numbers)}</td><td>${value.toLocaleString("en-US")}</td></tr>`);
     if (rest > 0) lines.push(`<tr><th scope="row">all else</th><td></td><td></td><td>${rest.toLocaleString("en-US")}</td></tr>`);
-    const facts = Object.keys(app.data.metrics).map((other) => `<span${other === metric ? ' class="chosen"' : ""}>${safe(app.data.metrics[other])} <b data-fact="${other}" data-value="${part[other]}">${amount(part[other], other)}</b></span>`).join("");
-    find(".what").innerHTML = `<h3>${safe(name)}</h3><p class="facts">${facts}</p><table data-testid="terms"><tbody>${lines.join("")}</tbody></table>`;
+    const facts = Object.keys(app.data.metrics).map((other) => `<span${other === metric ? ' class="chosen"' : ""}>${escapeHtml(app.data.metrics[other])} <b data-fact="${other}" data-value="${part[other]}">${amount(part[other], other)}</b></span>`).join("");
+    find(".what").innerHTML = `<h3>${escapeHtml(name)}</h3><p class="facts">${facts}</p><table data-testid="terms"><tbody>${lines.join("")}</tbody></table>`;
   }
 
   // ---- changes

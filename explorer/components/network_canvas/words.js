@@ -1,7 +1,7 @@
 // Numbers and formulas as people read them.
-const UNITS = { flops: [[1e9, "B", 2], [1e6, "M", 1]], params: [[1e6, "M", 2], [1e3, "k", 1]], memory: [[2 ** 30, "GiB", 2], [2 ** 20, "MiB", 1], [2 ** 10, "KiB", 0]] };
+import { escapeHtml } from "../lambda_canvas/symbols.js";
 
-export const safe = (text) => String(text).replace(/[&<>"']/g, (c) => `&#${c.charCodeAt(0)};`);
+const UNITS = { flops: [[1e9, "B", 2], [1e6, "M", 1]], params: [[1e6, "M", 2], [1e3, "k", 1]], memory: [[2 ** 30, "GiB", 2], [2 ** 20, "MiB", 1], [2 ** 10, "KiB", 0]] };
 
 export function amount(value, metric) {
   for (const [size, unit, digits] of UNITS[metric]) if (value >= size) return `${(value / size).toFixed(value >= 100 * size ? Math.max(0, digits - 1) : digits)} ${unit}`;
@@ -18,6 +18,6 @@ export const ratio = (now, then) => (then ? `× ${(now / then).toFixed(now / the
 
 // A formula with its letters in their hues: 2·n·m·k·v·u.
 export const formulaHtml = (text, hues) =>
-  safe(text).replace(/[A-Za-z]+/g, (word) => (hues[word] ? `<i style="color:var(--${hues[word]}-text, var(--${hues[word]}))">${word}</i>` : word));
+  escapeHtml(text).replace(/[A-Za-z]+/g, (word) => (hues[word] ? `<i style="color:var(--${hues[word]}-text, var(--${hues[word]}))">${word}</i>` : word));
 
-export const numbersHtml = (text) => safe(text).replace(/(\d)(?=(\d{3})+(?!\d))/g, "$1,");
+export const numbersHtml = (text) => escapeHtml(text).replace(/(\d)(?=(\d{3})+(?!\d))/g, "$1,");
