@@ -168,6 +168,21 @@ def luminance(colour):
     return float(np.dot([0.2126, 0.7152, 0.0722], linear))
 
 
+@pytest.mark.parametrize(
+    "file", sorted(FOLDER.parent.glob("*/*.js")), ids=lambda file: f"{file.parent.name}/{file.name}"
+)
+def test_what_a_module_imports_is_there_and_is_used(file):
+    """The bundle joins texts, so a name that its module no longer has is missed only on the page."""
+    imports = re.compile(r'^import \{([^}]*)\} from "([^"]*)";', re.MULTILINE)
+    text = file.read_text(encoding="utf-8")
+    for names, wanted in imports.findall(text):
+        source = (file.parent / wanted).read_text(encoding="utf-8")
+        for name in names.replace(",", " ").split():
+            exported = rf"^export (?:const|let|(?:async )?function\*?|class)\b[^\n]*\b{name}\b"
+            assert re.search(exported, source, re.MULTILINE), f"{wanted} has no {name}"
+            assert re.search(rf"\b{name}\b", imports.sub("", text)), f"{name} is not used"
+
+
 def test_bundle_parses(tmp_path):
     (tmp_path / "bundle.mjs").write_text(assets()["js"])
     done = subprocess.run([NODE, "--check", tmp_path / "bundle.mjs"], capture_output=True, text=True)

@@ -1,5 +1,5 @@
 // A table whose numbers are buttons.
-import { safe } from "../network_canvas/words.js";
+import { escapeHtml } from "../lambda_canvas/symbols.js";
 import { followTheme } from "../lambda_canvas/dark.js";
 import { mountOnce } from "../lambda_canvas/mount.js";
 
@@ -28,18 +28,18 @@ function createTable(parent) {
   };
 
   function cellHtml(row, cell, formula, open, place) {
-    if (!formula) return `<td class="soft">${safe(cell.published)}</td>`;
-    if (!cell.here) return `<td>${safe(cell.published)}</td><td class="soft">–</td><td class="mark"></td>`;
+    if (!formula) return `<td class="soft">${escapeHtml(cell.published)}</td>`;
+    if (!cell.here) return `<td>${escapeHtml(cell.published)}</td><td class="soft">–</td><td class="mark"></td>`;
     const chosen = open && open[0] === row.row && open[1] === cell.metric;
-    const number = (text) => `<button id="n${place}" data-open="${safe(row.row)}" data-metric="${cell.metric}" aria-expanded="${chosen}" title="How it comes about">${safe(text)}</button>`;
+    const number = (text) => `<button id="n${place}" data-open="${escapeHtml(row.row)}" data-metric="${cell.metric}" aria-expanded="${chosen}" title="How it comes about">${escapeHtml(text)}</button>`;
     const printed = cell.verdict !== "unprinted"; // what is not printed opens by the number here
-    return `<td>${printed ? number(cell.published) : safe(cell.published)}</td><td class="here">${printed ? safe(cell.here) : number(cell.here)}</td><td class="mark ${cell.verdict}">${MARKS[cell.verdict] ?? ""}</td>`;
+    return `<td>${printed ? number(cell.published) : escapeHtml(cell.published)}</td><td class="here">${printed ? escapeHtml(cell.here) : number(cell.here)}</td><td class="mark ${cell.verdict}">${MARKS[cell.verdict] ?? ""}</td>`;
   }
 
   function tableHtml({ title, columns, rows, open }) {
-    const heads = columns.map(([, label, formula]) => (formula ? `<th scope="col">${safe(label)}</th><th scope="col">here</th><th></th>` : `<th scope="col">${safe(label)}</th>`));
-    const body = rows.map((row, i) => `<tr${open?.[0] === row.row ? ' class="open"' : ""}><th scope="row">${row.preset ? `<button id="l${i}" data-load="${safe(row.row)}" title="Put it on the bench">${safe(row.row)}</button>` : safe(row.row)}</th>${columns.map(([metric, , formula], j) => cellHtml(row, row.cells.find((cell) => cell.metric === metric) ?? { published: "–" }, formula, open, `${i}-${j}`)).join("")}</tr>`);
-    return `<p>${safe(title)}</p><div class="scroll"><table><thead><tr><th></th>${heads.join("")}</tr></thead><tbody>${body.join("")}</tbody></table></div>`;
+    const heads = columns.map(([, label, formula]) => (formula ? `<th scope="col">${escapeHtml(label)}</th><th scope="col">here</th><th></th>` : `<th scope="col">${escapeHtml(label)}</th>`));
+    const body = rows.map((row, i) => `<tr${open?.[0] === row.row ? ' class="open"' : ""}><th scope="row">${row.preset ? `<button id="l${i}" data-load="${escapeHtml(row.row)}" title="Put it on the bench">${escapeHtml(row.row)}</button>` : escapeHtml(row.row)}</th>${columns.map(([metric, , formula], j) => cellHtml(row, row.cells.find((cell) => cell.metric === metric) ?? { published: "–" }, formula, open, `${i}-${j}`)).join("")}</tr>`);
+    return `<p>${escapeHtml(title)}</p><div class="scroll"><table><thead><tr><th></th>${heads.join("")}</tr></thead><tbody>${body.join("")}</tbody></table></div>`;
   }
 
   root.addEventListener("click", ({ target }) => {
