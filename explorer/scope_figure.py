@@ -49,9 +49,10 @@ def scope_figure(
             bar.ax.set_ylim(0, limit)
         panel.set_title(title, loc="left", fontsize=10, color=INK["ink"])
 
+    at = f"row {row + 1}, column {column + 1}"
     axes[0].imshow(photo, extent=(0, width, height, 0))
     frame(axes[0], (height, width))
-    axes[0].set_title(f"row {row + 1}, column {column + 1}, r = {scope}", loc="left", fontsize=10, color=INK["ink"])
+    axes[0].set_title(at if scope == 0 else f"{at}, r = {scope}", loc="left", fontsize=10, color=INK["ink"])
     if "embeddings" in tensors:
         table = tensors["embeddings"]
         dy, dx = np.ogrid[: table.shape[-2], : table.shape[-1]]
@@ -60,11 +61,14 @@ def scope_figure(
         draw(axes[1], sheet(kernels, 4), "position", f"E, {len(kernels)} kernels")
         draw(axes[2], measured["weights"][head], "position", rf"$q_n \cdot E$, head {head + 1}")
         frame(axes[2], (height, width))
+        draw(axes[5], measured["change"], "output", r"change of y with $E$ cropped", from_zero=True)
+    else:  # a layer without a position half has no window to show
+        for panel in axes[[1, 2, 5]]:
+            panel.set_axis_off()
     draw(axes[3], measured["layer"], "output", r"$|\partial y_n / \partial x_m|$, in the layer", from_zero=True)
     frame(axes[3], (height, width))
     draw(axes[4], measured["image"], "output", r"$|\partial y_n / \partial x|$, on the picture", from_zero=True)
     frame(axes[4], measured["image"].shape)
-    draw(axes[5], measured["change"], "output", r"change of y with $E$ cropped", from_zero=True)
     for panel in axes:
         panel.set_xticks([])
         panel.set_yticks([])

@@ -12,7 +12,6 @@ from PIL import Image
 from explorer import ablated, heat, images, later, loading, theme
 from explorer.bars import percent
 from explorer.charts import chart
-from explorer.places import halves
 from explorer.theme import PALETTE
 from lambda_core import LambdaLayer
 from lambda_core.data import prepare, square
@@ -81,11 +80,12 @@ def _fields(loaded: Any, image: Image.Image, paths: Sequence[str]) -> dict[str, 
 def depth(picture: images.Picture) -> None:
     """Small multiples: what of the picture the middle pixel of each layer depends on."""
     st.subheader("Through depth: what the middle pixel of each layer depends on")
+    first = next((part for part in loading.checkpoint().model.modules() if isinstance(part, LambdaLayer)), None)
     opens = (
         "the first lambda layer opens it at once to the whole picture. In theory every pixel is then connected with "
         "every other."
-        if "content" in halves()
-        else "a lambda layer without content adds its whole window, r pixels wide."
+        if first is None or first.content or first.scope is None
+        else f"a lambda layer without content adds its window, {first.scope} × {first.scope} positions of its map."
     )
     st.markdown(
         f"A convolution adds a ring to what a pixel depends on; {opens} What counts is how strongly: this is the "

@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from matplotlib.figure import Figure
 from PIL import Image
 
 from explorer import (
@@ -18,9 +19,11 @@ from explorer import (
     images,
     plots,
     scope_exports,
+    scope_figure,
     sidebar,
     state,
 )
+from explorer.scoping import Measured
 from explorer.state import Selection
 from lambda_core import LambdaLayer, load_checkpoint, trace
 from lambda_core.data import prepare, square
@@ -187,6 +190,34 @@ def test_the_program_of_an_open_cell_prints_its_number_and_its_products(traced, 
     assert float(shown) == pytest.approx(float((weights * values).sum()) + constant, abs=1e-3)
     largest = np.sort(np.abs(weights * values).ravel())[::-1]
     assert [abs(float(line.rpartition("= ")[2])) for line in products] == pytest.approx(largest[:6], abs=1e-3)
+
+
+def test_the_figure_and_the_program_of_the_scope():
+    traced_ = {"embeddings": np.random.default_rng(0).normal(size=(4, 1, 5, 5))}
+    layer = {"height": 6, "width": 5}
+    sizes = {"weights": (2, 6, 5), "layer": (6, 5), "image": (12, 10), "change": (6, 5)}
+    found = Measured({name: np.ones(size) for name, size in sizes.items()}, [])
+    for tensors in (traced_, {}):
+        figure = scope_figure.scope_figure(
+            tensors,
+            found.tensors,
+            layer,
+            Image.new("RGB", (20, 20)),
+            row=1,
+            column=2,
+            head=1,
+            scope=3 if tensors else 0,
+        )
+        titles = [axes.get_title(loc="left") for axes in figure.axes]
+        assert any("cropped" in title for title in titles) == bool(tensors)
+        assert isinstance(figure, Figure) and plots.save(figure, "png").startswith(b"\x89PNG")
+    program = scope_exports.snippet(
+        network="lambda_resnet_mini", picture="Image.fromarray(data.coffee())", layer="stages.2.0.mix", n="8 * 16 + 8",
+        head=0, scope=5, part="position",
+    )  # fmt: skip
+    said: list[str] = []
+    exec(compile(program, "snippet", "exec"), {"print": lambda *words: said.append(" ".join(map(str, words)))})
+    assert said[0] == "positions that matter in the layer: 25 of 256"
 
 
 def test_exports_of_different_views_have_different_names():

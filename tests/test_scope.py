@@ -11,7 +11,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from matplotlib.figure import Figure
 from PIL import Image
 from streamlit.testing.v1 import AppTest
 
@@ -21,9 +20,6 @@ from explorer import (
     later,
     loading,
     navigation,
-    plots,
-    scope_exports,
-    scope_figure,
     scope_kernels,
     scope_sections,
     scoping,
@@ -34,7 +30,6 @@ from explorer.components.bundle import bundle
 from explorer.components.lambda_canvas import pack_trace
 from explorer.components.scope_canvas import assets, pack_scope, unpack_scope
 from explorer.images import gallery_picture
-from explorer.scoping import Measured
 from explorer.state import Selection
 from lambda_core import load_checkpoint
 from lambda_core.checkpoints import save_checkpoint
@@ -339,25 +334,6 @@ def test_networks_that_are_global_or_have_no_position_part(options, tmp_path):
     assert not app.exception
     assert "Every page now shows your network" in " ".join(info.value for info in app.info)
     assert "256 of 256 positions" in captions(app)
-
-
-def test_the_figure_and_the_program():
-    traced_ = {"embeddings": np.random.default_rng(0).normal(size=(4, 1, 5, 5))}
-    layer = {"height": 6, "width": 5}
-    sizes = {"weights": (2, 6, 5), "layer": (6, 5), "image": (12, 10), "change": (6, 5)}
-    found = Measured({name: np.ones(size) for name, size in sizes.items()}, [])
-    for tensors in (traced_, {}):
-        figure = scope_figure.scope_figure(
-            tensors, found.tensors, layer, Image.new("RGB", (20, 20)), row=1, column=2, head=1, scope=3
-        )
-        assert isinstance(figure, Figure) and plots.save(figure, "png").startswith(b"\x89PNG")
-    program = scope_exports.snippet(
-        network="lambda_resnet_mini", picture="Image.fromarray(data.coffee())", layer="stages.2.0.mix", n="8 * 16 + 8",
-        head=0, scope=5, part="position",
-    )  # fmt: skip
-    said: list[str] = []
-    exec(compile(program, "snippet", "exec"), {"print": lambda *words: said.append(" ".join(map(str, words)))})
-    assert said[0] == "positions that matter in the layer: 25 of 256"
 
 
 def test_the_kernels_of_every_layer_are_pictures():

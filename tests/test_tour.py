@@ -110,8 +110,9 @@ def test_an_answer_that_cannot_change_is_nobodys_task(tmp_path):
     assert not [link for link in app.get("page_link") if "Paint over" in link.label or "Switch halves" in link.label]
 
 
-def test_where_the_network_closes_the_rest_nothing_is_said():
-    app = start("../pages/scope.py", network="micro_content")
+@pytest.mark.parametrize("network", ["micro_content", "micro_scope3"])  # no window, and one that is 3 x 3 already
+def test_where_the_network_closes_the_rest_nothing_is_said(network):
+    app = start("../pages/scope.py", network=network)
     app.session_state["tasks_done"] = {task.name for task in TASKS} - {"scope-crop"}
     app.run()
     assert not app.exception and not said_above(app)
