@@ -13,12 +13,13 @@ def run(problem):
         from explorer import later
 
         def work():
+            time.sleep(0.1)  # in the first run it is not done: an error is told once
             if problem:
                 raise {"value": ValueError, "key": KeyError}[problem]("it does not fit")
             return "made"
 
         later.show(f"test {problem}", work, st.write, "Making it …", refusals=(ValueError,))
-        time.sleep(0.2)  # in the next run it is done
+        time.sleep(0.5)  # in the next run it is
 
     app = AppTest.from_function(page, args=(problem,), default_timeout=30).run()
     return app.run()
