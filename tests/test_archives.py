@@ -6,8 +6,8 @@ import zipfile
 import pytest
 import torch
 
-from lambda_core import build
-from lambda_core.checkpoints import CheckpointRefused, read_checkpoint
+from lambda_core import LambdaLayer, build
+from lambda_core.checkpoints import CheckpointRefused, read_checkpoint, to_timm
 
 
 @pytest.fixture
@@ -37,6 +37,23 @@ def test_one_number_that_is_repeated_is_no_network(weights):
     repeated = {name: torch.zeros((), dtype=w.dtype).expand(w.shape) for name, w in weights.items()}
     with pytest.raises(CheckpointRefused, match="repeats them to"):
         read_checkpoint(state(repeated))
+
+
+@pytest.mark.parametrize("wrapped", [True, False], ids=["of training", "of another project"])
+def test_sparse_weights_get_a_sentence(weights, wrapped):
+    sparse = {name: w.to_sparse() if w.dim() == 2 else w for name, w in weights.items()}
+    buffer = io.BytesIO()
+    torch.save(sparse, buffer)
+    with pytest.raises(CheckpointRefused, match="sparse or quantized"):
+        read_checkpoint(state(sparse) if wrapped else buffer.getvalue())
+
+
+def test_a_layer_of_another_project_is_not_made_of_one_number():
+    layer = to_timm(LambdaLayer(8, scope=3, dim_k=4, position_bias=True))
+    buffer = io.BytesIO()
+    torch.save({name: torch.zeros(()).expand(w.shape) for name, w in layer.items()}, buffer)
+    with pytest.raises(CheckpointRefused, match="repeats them to"):
+        read_checkpoint(buffer.getvalue())
 
 
 def test_layers_may_share_their_weights():

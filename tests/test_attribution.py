@@ -397,9 +397,3 @@ def test_ranks_and_their_correlation():
     assert spearman(a, a.exp()) == pytest.approx(1)
     assert spearman(a, 1 - a) == pytest.approx(-1)
     assert spearman(a, torch.ones(50)) == 0
-
-
-def test_halves_in_half_precision(model, x):
-    whole = halves(model, x, 2, LAYERS[0])
-    small = halves(twin(model).bfloat16(), x.bfloat16(), 2, LAYERS[0])
-    assert small.logit - small.silent == pytest.approx(whole.logit - whole.silent, abs=0.05)

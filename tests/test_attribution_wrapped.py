@@ -51,3 +51,10 @@ def test_a_layer_with_both_halves_off_has_two_shares_of_nothing(model):
     assert not found.content.any() and not found.position.any()
     assert found.content.shape == found.position.shape
     assert found.logit == found.silent == pytest.approx(model(x)[0, 1].item(), abs=1e-5)
+
+
+def test_halves_of_a_network_in_half_precision(model):
+    x = torch.randn(1, 3, 24, 24)
+    whole = halves(model, x, 1, LAYER)
+    small = halves(model.bfloat16(), x.bfloat16(), 1, LAYER)
+    assert small.logit - small.silent == pytest.approx(whole.logit - whole.silent, abs=0.02, rel=0.1)

@@ -201,15 +201,19 @@ def modules(tmp_path_factory):
     return folder
 
 
-@pytest.mark.parametrize("name", LAYERS)
-def test_browser_agrees_with_pytorch(name, modules):
-    layer, tensors, settings, position_lambda = traced(name)
+def by_node(modules, name, tensors, settings):
+    """What the component makes of a layer, told by numbers.js."""
     packed = modules / f"{name}.bin"
     packed.write_bytes(pack_trace(tensors, settings, {"title": name, "jpeg": ""}, SELECTION))
     done = subprocess.run([NODE, "numbers.js", packed], cwd=modules, capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
-    found = json.loads(done.stdout)
+    return json.loads(done.stdout)
 
+
+@pytest.mark.parametrize("name", LAYERS)
+def test_browser_agrees_with_pytorch(name, modules):
+    layer, tensors, settings, position_lambda = traced(name)
+    found = by_node(modules, name, tensors, settings)
     shape = (layer.dim_k, layer.dim_v)
     own = np.zeros(shape) if position_lambda is None else position_lambda.numpy()
     content = tensors.get("content_lambda", np.zeros(shape))
@@ -237,10 +241,7 @@ def test_browser_agrees_with_pytorch(name, modules):
 def test_the_code_of_the_last_step_computes_the_output(name, modules):
     """Also with an intra-depth, which the weights keep as the values do, and with a position bias."""
     layer, tensors, settings, position_lambda = traced(name)
-    packed = modules / f"{name}.bin"
-    packed.write_bytes(pack_trace(tensors, settings, {"title": name, "jpeg": ""}, SELECTION))
-    done = subprocess.run([NODE, "numbers.js", packed], cwd=modules, capture_output=True, text=True, timeout=60)
-    step = json.loads(done.stdout)["attention"]
+    step = by_node(modules, name, tensors, settings)["attention"]
     size, u = (settings["height"], settings["width"]), layer.dim_u
     stored = {"Q": tensors["q"].swapaxes(0, 1), "V": tensors["v"], "b": tensors.get("position_bias")}
     if layer.content:
@@ -263,11 +264,7 @@ def test_only_products_inside_the_window_are_numbered(modules):
     """Also where they all are zero: a corner has four, an edge six."""
     _, tensors, settings, _ = traced("position_only")
     tensors["v"] = np.zeros_like(tensors["v"])
-    packed = modules / "zeros.bin"
-    packed.write_bytes(pack_trace(tensors, settings, {"title": "", "jpeg": ""}, SELECTION))
-    done = subprocess.run([NODE, "numbers.js", packed], cwd=modules, capture_output=True, text=True, timeout=60)
-    assert done.returncode == 0, done.stderr
-    found = json.loads(done.stdout)
+    found = by_node(modules, "zeros", tensors, settings)
     assert not found["boxes"], "\n".join(found["boxes"])
     said = [words[1] for text in found["texts"] if (words := re.search(r"<p>([^<>]*) numbered, on the photo", text))]
     kinds = 4  # of cells at each pixel: the content lambda is not in this layer

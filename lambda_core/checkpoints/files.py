@@ -218,21 +218,9 @@ def _load(weights: State, header: Mapping[str, Any], device: torch.device | str 
     _check_preprocess(header.get("preprocess", {}))
     model = skeleton.network(header["architecture"])
     check_fit(weights, model.state_dict(), "the architecture in the file's header")
-    _check_held(weights)
     classes = _classes(header, model)
     card = {**_card(header), "architecture": header["architecture"]}
     return Checkpoint(skeleton.filled(model, weights, device), classes, header.get("preprocess", {}), card)
-
-
-def _check_held(weights: State) -> None:
-    """CheckpointRefused for weights that are few numbers, repeated: a small file can spell any size so."""
-    held = {tensor.untyped_storage().data_ptr(): tensor.untyped_storage().nbytes() for tensor in weights.values()}
-    asked = sum(tensor.numel() * tensor.element_size() for tensor in weights.values())
-    if asked > MOST_REPEATED * sum(held.values()):
-        raise CheckpointRefused(
-            f"the file holds {sum(held.values()):,} bytes of weights and repeats them to {asked:,}: save the "
-            "network's state_dict() as it is"
-        )
 
 
 def _classes(header: Mapping[str, Any], model: nn.Module) -> tuple[str, ...]:
@@ -316,7 +304,7 @@ def _read_torch(content: bytes) -> tuple[State, dict[str, Any]]:
         raise CheckpointRefused("the .pt file is truncated or damaged: save it again") from error
     if isinstance(state, dict) and {"architecture", "average"} <= set(state):
         prefix = "module."
-        return {k.removeprefix(prefix): v for k, v in state["average"].items() if k.startswith(prefix)}, state
+        return _held({k.removeprefix(prefix): v for k, v in state["average"].items() if k.startswith(prefix)}), state
     return _read_state(state)
 
 
@@ -336,9 +324,29 @@ def _check_archive(content: bytes) -> None:
         raise CheckpointRefused("the .pt file is compressed, which torch.save never does: save it again with it")
 
 
+def _held(weights: State) -> State:
+    """The weights, whose numbers are all there. A small file can spell any size by repeating a few.
+
+    Raises CheckpointRefused for those, and for sparse and quantized ones, which no network here has.
+    """
+    tensors = [tensor for tensor in weights.values() if isinstance(tensor, torch.Tensor)]
+    if any(tensor.layout != torch.strided or tensor.is_quantized for tensor in tensors):
+        raise CheckpointRefused(
+            "the file holds sparse or quantized weights: save them dense, as numbers of 16 to 64 bits"
+        )
+    storages = {storage.data_ptr(): storage.nbytes() for storage in (tensor.untyped_storage() for tensor in tensors)}
+    asked, held = sum(tensor.nbytes for tensor in tensors), sum(storages.values())
+    if asked > MOST_REPEATED * held:
+        raise CheckpointRefused(
+            f"the file holds {held:,} bytes of weights and repeats them to {asked:,}: save the network's state_dict() "
+            "as it is"
+        )
+    return weights
+
+
 def _read_state(content: Any) -> tuple[State, dict[str, Any]]:
     """Weights and header of a state dict from another project, recognised by its keys."""
-    state = plain(content)
+    state = _held(plain(content))
     if not state:
         if len(names := networks(content)) > 1:
             of = ", ".join(map(str, names))
