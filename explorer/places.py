@@ -7,6 +7,7 @@ import streamlit as st
 from explorer import loading, state
 from explorer.loading import LayerInfo
 from explorer.state import Selection
+from lambda_core import LambdaLayer
 from lambda_core.switching import HALVES
 from lambda_core.switching import halves as built_halves
 
@@ -22,6 +23,12 @@ def halves() -> tuple[str, ...]:
     """The halves that some lambda layer of this session's network has; none for a network without lambda layers."""
     there = {half for names in built_halves(loading.checkpoint().model).values() for half in names}
     return tuple(half for half in HALVES if half in there)
+
+
+def largest_table() -> int:
+    """The longest side of an E in this session's network, the r of a lambda layer; 0 without a position half."""
+    layers = (part for part in loading.checkpoint().model.modules() if isinstance(part, LambdaLayer))
+    return max((max(layer.embeddings.shape[-2:]) for layer in layers if layer.embeddings is not None), default=0)
 
 
 def places() -> list[LayerInfo]:

@@ -127,7 +127,7 @@ def show(picture: images.Picture, traced: Traced, selection: Selection) -> Measu
     packed = pack_scope(canvas.packed(picture, traced, version, pushed, names=NEEDED), found.tensors, facts)
     result = scope_canvas(packed, key=CANVAS, on_selection_change=_follow)
     tour.done().update(result.tasks or ())
-    tour.allow("scope-crop", traced.layer["position"] and own > 3)  # else it is there already
+    tour.allow("scope-crop", own > 3)  # as the canvas has it
     return found
 
 

@@ -92,6 +92,15 @@ def test_the_first_page_lists_what_the_network_allows():
     assert any(caption.value.startswith("0 of 9 done") for caption in app.caption)
 
 
+@pytest.mark.parametrize(("network", "there"), [("micro_scope3", False), ("micro_scope7", True)])
+def test_a_window_that_is_3_wide_already_is_not_to_be_dragged_there(network, there):
+    app = start("../pages/scope.py", network=network)
+    assert not app.exception
+    assert bool([text for text in said_above(app) if "3 × 3" in text]) == there, "by the layer"
+    app.switch_page("../pages/home.py").run()
+    assert bool([link for link in app.get("page_link") if "3 × 3" in link.label]) == there, "by the network"
+
+
 def test_an_answer_that_cannot_change_is_nobodys_task(tmp_path):
     overrides = {"num_classes": 1}
     file = tmp_path / "one.safetensors"
