@@ -12,6 +12,7 @@ from PIL import Image
 from explorer import ablated, heat, images, later, loading, theme
 from explorer.bars import percent
 from explorer.charts import chart
+from explorer.scoping import scopes
 from explorer.theme import PALETTE
 from lambda_core import LambdaLayer
 from lambda_core.data import prepare, square
@@ -77,18 +78,23 @@ def _fields(loaded: Any, image: Image.Image, paths: Sequence[str]) -> dict[str, 
     return found
 
 
+def opens(layer: dict[str, Any]) -> str:
+    """What the first lambda layer, as `loading.describe` has it, adds to what a pixel depends on."""
+    own, largest = scopes(layer)
+    if layer["content"] or own == largest:
+        return (
+            "the first lambda layer opens it at once to the whole picture. In theory every pixel is then connected "
+            "with every other."
+        )
+    return f"the first lambda layer, which has no content half, adds its whole window of {own} × {own} positions."
+
+
 def depth(picture: images.Picture) -> None:
     """Small multiples: what of the picture the middle pixel of each layer depends on."""
     st.subheader("Through depth: what the middle pixel of each layer depends on")
-    first = next((part for part in loading.checkpoint().model.modules() if isinstance(part, LambdaLayer)), None)
-    opens = (
-        "the first lambda layer opens it at once to the whole picture. In theory every pixel is then connected with "
-        "every other."
-        if first is None or first.content or first.scope is None
-        else f"a lambda layer without content adds its window, {first.scope} × {first.scope} positions of its map."
-    )
+    first = loading.traced(picture, loading.lambda_layers(loading.checkpoint().model)[0].path)
     st.markdown(
-        f"A convolution adds a ring to what a pixel depends on; {opens} What counts is how strongly: this is the "
+        f"A convolution adds a ring to what a pixel depends on; {opens(first.layer)} What counts is how strongly: this is the "
         "measured, or *effective*, receptive field, the size of the derivative of one pixel with respect to the "
         "picture (Luo et al. 2016), on this picture."
     )

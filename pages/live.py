@@ -21,7 +21,7 @@ FURTHER = {  # pages that show the frozen frame, by file
 }
 PLAIN = ("attributions", "predictions")  # those that need no lambda layer
 MAPS = {
-    True: "Click on the picture to pin a pixel: the map shows what that pixel takes from each position.",
+    True: "Click on the picture to pin a pixel: the map shows how much that pixel takes from each position.",
     False: "Grad-CAM shows what in the picture speaks for the likeliest class; this network has no lambda layer, so "
     "there are no weights of a pixel to show.",
 }

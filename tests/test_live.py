@@ -183,6 +183,7 @@ def test_the_page_offers_every_map_and_says_where_frames_go():
     app = AppTest.from_file(str(navigation.PAGES.parent / "explorer" / "main.py"), default_timeout=60).run()
     app.switch_page("../pages/live.py").run()
     assert not app.exception
+    assert "takes from each position." in " ".join(text.value for text in app.markdown), "a window is not everywhere"
     for overlay in OVERLAYS:
         app.button_group(key="live_overlay").set_value(overlay).run()
         assert not app.exception

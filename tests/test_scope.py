@@ -206,6 +206,15 @@ def test_widths_of_a_field():
     assert scope_sections.widths(np.ones((10, 10))) == pytest.approx(0.95)
 
 
+@pytest.mark.parametrize(
+    ("content", "table", "expected"),
+    [(True, 7, "whole picture"), (False, 7, "7 × 7 positions"), (False, 31, "whole picture"), (False, 45, "whole pict")],
+)
+def test_what_the_first_lambda_layer_opens_is_what_it_can_reach(content, table, expected):
+    layer = {"content": content, "position": True, "table": [table, table], "height": 16, "width": 16}
+    assert expected in scope_sections.opens(layer)
+
+
 def test_a_slow_figure_is_made_once_and_an_error_is_forgotten():
     runs = []
 
