@@ -9,8 +9,9 @@ import numpy as np
 import streamlit as st
 from PIL import Image
 
-from explorer import images, loading, tiles
+from explorer import images, loading, tiles, words
 from explorer.loading import LayerInfo
+from explorer.theme import MINUS
 from lambda_core import LambdaLayer, load_checkpoint, trace
 from lambda_core.data import prepare
 
@@ -19,13 +20,17 @@ WIDE = 640  # pixels, about, of a sheet of kernels
 
 @dataclass(frozen=True)
 class Formed:
-    """After one epoch: E (k, R, C), λc and λp of the middle pixel (k, v), and the answer: classes, their shares."""
+    """After one epoch: E (k, R, C), λc and λp of the middle pixel (k, v), and the answer: classes, their shares.
+
+    E is the sum of the kernels of u, of which there are dim_u.
+    """
 
     embeddings: np.ndarray | None
     content: np.ndarray | None
     position: np.ndarray | None
     classes: tuple[str, ...]
     shares: np.ndarray
+    dim_u: int
 
 
 @st.cache_data(max_entries=64, show_spinner=False)
@@ -43,11 +48,12 @@ def formed(file: str, picture_key: str, path: str, _picture: Image.Image) -> For
     found = {name.removeprefix(path + "."): t[0].numpy() for name, t in taps.items()}
     table, moving = None, found.get("position_lambda")
     if layer.embeddings is not None:
-        table = layer.embeddings.detach().numpy()[:, 0]
+        table = layer.embeddings.detach().numpy().sum(1)
     if moving is not None:
         height, width = found["input"].shape[1:]
         moving = moving[(height // 2) * width + width // 2]
-    return Formed(table, found.get("content_lambda"), moving, loaded.classes, taps["output"][0].softmax(0).numpy())
+    shares = taps["output"][0].softmax(0).numpy()
+    return Formed(table, found.get("content_lambda"), moving, loaded.classes, shares, layer.dim_u)
 
 
 def limits(kept: Mapping[int, Path], picture: images.Picture, path: str) -> tuple[float, float]:
@@ -63,7 +69,10 @@ def show(now: Formed, most: tuple[float, float], scheme: str) -> None:
     """E, λc and λp after one epoch, on the scale of all epochs."""
     if now.embeddings is not None:
         k, rows, across = now.embeddings.shape
-        st.caption(f"**E**, {k} kernels of {rows} × {across}: from −{most[0]:.2g} (grey) to {most[0]:.2g} (orange)")
+        st.caption(
+            f"**E**, {words.kernels(k, now.dim_u)}, {rows} × {across}: from −{most[0]:.2g} ({MINUS[scheme]}) to "
+            f"{most[0]:.2g} (orange)"
+        )
         columns = min(k, 8)
         cell = max(2, min(10, WIDE // (columns * across)))
         st.image(tiles.sheet(now.embeddings, "position", most[0], columns=columns, cell=cell, scheme=scheme))

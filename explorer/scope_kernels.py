@@ -8,7 +8,7 @@ import numpy as np
 import streamlit as st
 from torch import nn
 
-from explorer import loading, state, theme, tiles
+from explorer import loading, state, theme, tiles, words
 from explorer.bars import percent
 from explorer.state import Selection
 from lambda_core import LambdaLayer
@@ -54,7 +54,7 @@ def sheets(model: nn.Module, scheme: str = "light") -> list[Sheet]:
         limit = float(np.quantile(np.abs(kernels), 0.985))
         cell = max(1, PIXELS // (COLUMNS * columns))
         png = tiles.sheet(kernels, "position", limit, columns=COLUMNS, cell=cell, scheme=scheme)
-        says = f"{count} kernels, {rows} × {columns}{'' if layer.scope else ', global'}"
+        says = f"{words.kernels(count, layer.dim_u)}, {rows} × {columns}{'' if layer.scope else ', global'}"
         found.append(Sheet(path, title, says, png, limit, near(kernels)))
     return found
 
@@ -75,7 +75,7 @@ def show(selection: Selection) -> None:
     if not found:
         return
     st.subheader("The kernels of every layer")
-    minus = "White" if theme.scheme() == "dark" else "Grey"
+    minus = theme.MINUS[theme.scheme()].capitalize()
     st.markdown(
         "A kernel holds a number for each offset from the pixel: how much of the value that lies there joins one row "
         f"of λᵖ. {minus} is minus, colour is plus. Where its rim is pale, a layer draws little from far away."

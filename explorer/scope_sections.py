@@ -94,9 +94,9 @@ def depth(picture: images.Picture) -> None:
     st.subheader("Through depth: what the middle pixel of each layer depends on")
     first = loading.traced(picture, loading.lambda_layers(loading.checkpoint().model)[0].path)
     st.markdown(
-        f"A convolution adds a ring to what a pixel depends on; {opens(first.layer)} What counts is how strongly: this is the "
-        "measured, or *effective*, receptive field, the size of the derivative of one pixel with respect to the "
-        "picture (Luo et al. 2016), on this picture."
+        f"A convolution adds a ring to what a pixel depends on; {opens(first.layer)} What counts is how "
+        "strongly: this is the measured, or *effective*, receptive field, the size of the derivative of one pixel with "
+        "respect to the picture (Luo et al. 2016), on this picture."
     )
     loaded, chosen = loading.checkpoint(), _places(loading.network_key())
     key = f"depth {picture.key} {loading.network_key()}"

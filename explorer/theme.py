@@ -38,6 +38,8 @@ PALETTE = {
     },
 }  # fmt: skip
 
+MINUS = {"light": "grey", "dark": "white"}  # what `minus` is called
+
 FONTS = {  # our family name: the file that Streamlit ships for its own formulas
     "Lambda Math": "KaTeX_Math-Italic*.woff2",
     "Lambda Main": "KaTeX_Main-Regular*.woff2",

@@ -43,6 +43,11 @@ def knows(classes: Sequence[str]) -> str:
     return f"It knows {len(classes):,} kinds of things, such as {listed}, and whatever it sees, it answers with one."
 
 
+def kernels(count: int, dim_u: int) -> str:
+    """What a sheet of E holds, which is drawn summed over u."""
+    return f"{count} kernels" if dim_u == 1 else f"{count} sums of {dim_u} kernels over u"
+
+
 def plain(text: str, most: int = 60) -> str:
     """Letters, digits and a few signs of it, at most so many: neither HTML nor Markdown, and fit for a link."""
     return " ".join(re.sub(r"[^\w\s.,'()+-]|_", " ", text).split())[:most].strip()

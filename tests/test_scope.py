@@ -208,7 +208,12 @@ def test_widths_of_a_field():
 
 @pytest.mark.parametrize(
     ("content", "table", "expected"),
-    [(True, 7, "whole picture"), (False, 7, "7 × 7 positions"), (False, 31, "whole picture"), (False, 45, "whole pict")],
+    [
+        (True, 7, "whole picture"),
+        (False, 7, "7 × 7 positions"),
+        (False, 31, "whole picture"),
+        (False, 45, "whole pict"),
+    ],
 )
 def test_what_the_first_lambda_layer_opens_is_what_it_can_reach(content, table, expected):
     layer = {"content": content, "position": True, "table": [table, table], "height": 16, "width": 16}
