@@ -51,7 +51,8 @@ def _figure(question: Question, found: Mapping[str, np.ndarray], kind: str) -> b
 
     named = {METHODS[name].title: values for name, values in found.items()}
     signed = {METHODS[name].title: METHODS[name].signed for name in found}
-    return plots.save(attribution_plots.maps_figure(exporting.seen(question.picture), named, signed), kind)
+    hues = {METHODS[name].title: "output" if METHODS[name].layered else "lambda" for name in found}  # as on the page
+    return plots.save(attribution_plots.maps_figure(exporting.seen(question.picture), named, signed, hues), kind)
 
 
 def downloads(question: Question, selection: Selection, found: Mapping[str, np.ndarray]) -> None:

@@ -13,6 +13,7 @@ from lambda_core.attribution import Curve, Halves
 from lambda_core.switching import HALVES
 
 HEIGHT = 300
+OF = {"lambda": "pixel", "output": "position"}  # by hue: what a map has a number for
 SIGNS = {"content": "λᶜ", "position": "λᵖ"}
 
 
@@ -98,8 +99,13 @@ def halves_table(shares: Mapping[str, Halves], built: Collection[str] = HALVES) 
     return rows
 
 
-def maps_figure(photo: Image.Image, maps: Mapping[str, np.ndarray], signed: Mapping[str, bool]) -> Any:
-    """Maps on the photograph, each in means of its own size, on one scale, ready to save as PNG or SVG."""
+def maps_figure(
+    photo: Image.Image, maps: Mapping[str, np.ndarray], signed: Mapping[str, bool], hues: Mapping[str, str]
+) -> Any:
+    """Maps on the photograph, each in means of its own size, on one scale, ready to save as PNG or SVG.
+
+    hues: of each map, one of OF: those of a layer's positions have another than those of the photo's pixels.
+    """
     from matplotlib.colors import LinearSegmentedColormap
     from matplotlib.figure import Figure
 
@@ -107,10 +113,12 @@ def maps_figure(photo: Image.Image, maps: Mapping[str, np.ndarray], signed: Mapp
     scaled = {name: values / (np.abs(values).mean() or 1) for name, values in maps.items()}
     limit = max((float(np.quantile(np.abs(values), 0.985)) for values in scaled.values()), default=1.0) or 1.0
     steps = np.linspace(-1, 1, 201)
-    hues = [ink["minus"] if t < 0 else ink["lambda"] for t in steps]
-    alphas = np.abs(steps) ** 0.8
-    layers = [_see_through(hue, alpha) for hue, alpha in zip(hues, alphas, strict=True)]
-    colours = LinearSegmentedColormap.from_list("attribution", layers, N=201)
+    colours = {
+        hue: LinearSegmentedColormap.from_list(
+            hue, [_see_through(ink["minus" if t < 0 else hue], abs(t) ** 0.8) for t in steps], N=201
+        )
+        for hue in hues.values()
+    }
     columns = min(4, len(scaled) + 1)
     rows = -(-(len(scaled) + 1) // columns)
     figure = Figure(figsize=(2.7 * columns, 2.9 * rows), layout="constrained", facecolor="white")
@@ -118,18 +126,20 @@ def maps_figure(photo: Image.Image, maps: Mapping[str, np.ndarray], signed: Mapp
     grey = np.asarray(photo.convert("L"), float)
     grid[0].imshow(photo)
     grid[0].set_title("Photo", loc="left", fontsize=10, color=ink["ink"])
-    drawn = None
+    drawn = {}
     for axes, (name, values) in zip(grid[1:], scaled.items(), strict=False):
         axes.imshow(255 - 0.36 * (255 - grey), "gray", vmin=0, vmax=255, extent=(0, 1, 1, 0))
-        drawn = axes.imshow(values, colours, vmin=-limit, vmax=limit, extent=(0, 1, 1, 0), interpolation="nearest")
+        drawn[hues[name]] = axes.imshow(
+            values, colours[hues[name]], vmin=-limit, vmax=limit, extent=(0, 1, 1, 0), interpolation="nearest"
+        )
         axes.set_title(name, loc="left", fontsize=10, color=ink["ink"])
     for axes in grid:
         axes.axis("off")
-    if drawn is not None:
-        bar = figure.colorbar(drawn, ax=list(grid), shrink=0.5, aspect=24, pad=0.01)
+    for hue, image in drawn.items():
+        bar = figure.colorbar(image, ax=list(grid), shrink=0.5, aspect=24, pad=0.01)
         bar.outline.set_visible(False)
         bar.ax.tick_params(labelsize=7, length=0, colors=ink["ink-soft"])
-        bar.set_label("× the mean size of a pixel", fontsize=8, color=ink["ink-soft"])
+        bar.set_label(f"× the mean size of a {OF[hue]}", fontsize=8, color=ink["ink-soft"])
         if not any(signed.values()):
             bar.ax.set_ylim(0, limit)
     return figure

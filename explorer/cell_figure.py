@@ -49,8 +49,8 @@ def cell_figure(
     of = f"head {head + 1}" if cell == "output" else f"k = {key + 1}"
     number = float(products.sum()) + constant
     figure = Figure(figsize=(13.2, 3.6), layout="constrained", facecolor="white")
-    what = "the sum of the products, and a learned number," if constant else "the sum of the products"
-    figure.suptitle(f"{TITLES[cell]}, {of}, v = {value + 1}: {what} is {number:.4g}", fontsize=11)
+    summed = "products and the learned number" if constant else "products"
+    figure.suptitle(f"{TITLES[cell]}, {of}, v = {value + 1}: the sum of the {summed} is {number:.4g}", fontsize=11)
     photo_axes, *maps = figure.subplots(1, 4)
     draw_photo(photo_axes, photo, layer, row, column)
     hue = {"content_lambda": "key", "position_lambda": "position"}.get(cell, "lambda")

@@ -10,19 +10,22 @@ from matplotlib.patches import Rectangle
 from PIL import Image
 
 from explorer.plots import INK, Tensors, diverging, sheet
+from explorer.words import kernels
 
 
 def scope_figure(
     tensors: Tensors, measured: Tensors, layer: Mapping[str, Any], photo: Image.Image,
     *, row: int, column: int, head: int, scope: int,
 ) -> Figure:  # fmt: skip
-    """Window on the photo, kernels, implied weights, and the footprints measured in the layer and on the picture.
+    """Window on the photo, kernels, implied weights, footprints in the layer and on the picture, and E's cropping.
 
-    measured: weights (h, H, W), layer (H, W), image (H', W'). scope: r of the drawn window, 0 for none.
+    What E has to do with is left out where there is none. measured: weights (h, H, W), layer (H, W), image (H', W'),
+    change (H, W). scope: r of the drawn window, 0 for none.
     """
     height, width = layer["height"], layer["width"]
-    figure = Figure(figsize=(12.6, 6.8), layout="constrained", facecolor="white")
-    axes = figure.subplots(2, 3).ravel()
+    position = "embeddings" in tensors
+    figure = Figure(figsize=(12.6, 6.8 if position else 3.4), layout="constrained", facecolor="white")
+    axes = figure.subplots(1 + position, 3).ravel()
 
     def frame(panel: Axes, sides: tuple[int, int]) -> None:
         tall, wide = sides[0] / height, sides[1] / width
@@ -52,23 +55,22 @@ def scope_figure(
     at = f"row {row + 1}, column {column + 1}"
     axes[0].imshow(photo, extent=(0, width, height, 0))
     frame(axes[0], (height, width))
-    axes[0].set_title(at if scope == 0 else f"{at}, r = {scope}", loc="left", fontsize=10, color=INK["ink"])
-    if "embeddings" in tensors:
+    where = f"row {row + 1}, column {column + 1}" + f", r = {scope}" * position
+    axes[0].set_title(where, loc="left", fontsize=10, color=INK["ink"])
+    if position:
         table = tensors["embeddings"]
         dy, dx = np.ogrid[: table.shape[-2], : table.shape[-1]]
         far = np.maximum(abs(dy - table.shape[-2] // 2), abs(dx - table.shape[-1] // 2)) > scope // 2
-        kernels = np.where(far, 0, table.sum(1))
-        draw(axes[1], sheet(kernels, 4), "position", f"E, {len(kernels)} kernels")
+        shown = np.where(far, 0, table.sum(1))
+        draw(axes[1], sheet(shown, 4), "position", f"E, {kernels(*table.shape[:2])}")
         draw(axes[2], measured["weights"][head], "position", rf"$q_n \cdot E$, head {head + 1}")
         frame(axes[2], (height, width))
         draw(axes[5], measured["change"], "output", r"change of y with $E$ cropped", from_zero=True)
-    else:  # a layer without a position half has no window to show
-        for panel in axes[[1, 2, 5]]:
-            panel.set_axis_off()
-    draw(axes[3], measured["layer"], "output", r"$|\partial y_n / \partial x_m|$, in the layer", from_zero=True)
-    frame(axes[3], (height, width))
-    draw(axes[4], measured["image"], "output", r"$|\partial y_n / \partial x|$, on the picture", from_zero=True)
-    frame(axes[4], measured["image"].shape)
+    in_layer, on_picture = axes[3:5] if position else axes[1:]
+    draw(in_layer, measured["layer"], "output", r"$|\partial y_n / \partial x_m|$, in the layer", from_zero=True)
+    frame(in_layer, (height, width))
+    draw(on_picture, measured["image"], "output", r"$|\partial y_n / \partial x|$, on the picture", from_zero=True)
+    frame(on_picture, measured["image"].shape)
     for panel in axes:
         panel.set_xticks([])
         panel.set_yticks([])

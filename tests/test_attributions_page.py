@@ -327,8 +327,11 @@ def test_figures_are_drawn():
     row = attribution_plots.halves_table({"Stage 3": half})[0]
     assert row["λᶜ + λᵖ"] == pytest.approx(row["logit − logit without the layer"] + row["error"])
     photo = images.gallery_picture("coffee").image.resize((16, 16))
-    figure = attribution_plots.maps_figure(photo, {"a": zero, "b": zero - 1}, {"a": True, "b": True})
+    hues = {"a": "lambda", "b": "output"}
+    figure = attribution_plots.maps_figure(photo, {"a": zero, "b": zero - 1}, {"a": True, "b": True}, hues)
     assert [axes.get_title(loc="left") for axes in figure.axes[:3]] == ["Photo", "a", "b"]
+    assert [axes.images[1].cmap.name for axes in figure.axes[1:3]] == ["lambda", "output"], "as on the page"
+    assert [axes.get_ylabel().split()[-1] for axes in figure.axes[-2:]] == ["pixel", "position"]
 
 
 def test_the_program_runs(capsys):

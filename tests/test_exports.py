@@ -238,9 +238,13 @@ def test_a_position_bias_is_part_of_a_cell():
     torch.nn.init.normal_(layer.position_bias)
     taps = {name: t[0].numpy() for name, t in trace(layer, torch.randn(1, 8, 5, 4)).items()}
     taps |= {name: getattr(layer, name).detach().numpy() for name in ("embeddings", "position_bias")}
-    info = {"height": 5, "width": 4, "dim_k": 4}
+    info = {"height": 5, "width": 4, "dim_k": 4, "table": [3, 3], "scope": 3, "position": True}
+    photo = Image.new("RGB", (20, 20))
     for cell, expected in (("position_lambda", taps["position_lambda"][9][1, 3]), ("output", None)):
         weights, values, constant = cell_figure.terms(taps, info, 9, cell, 1, 1, 3)
         if expected is None:
             expected = (taps["content_output"] + taps["position_output"])[1, 9, 3]
         assert constant and (weights * values).sum() + constant == pytest.approx(expected, abs=1e-4)
+    where = {"row": 2, "column": 1, "head": 1, "key": 1, "value": 3}
+    for cell, words in (("output", "of the products and the learned number is"), ("content_lambda", "products is")):
+        assert words in cell_figure.cell_figure(taps, info, photo, cell=cell, **where).get_suptitle()

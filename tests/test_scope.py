@@ -24,7 +24,6 @@ from explorer import (
     scope_sections,
     scoping,
     theme,
-    tiles,
 )
 from explorer.components.bundle import bundle
 from explorer.components.lambda_canvas import pack_trace
@@ -350,23 +349,25 @@ def test_networks_that_are_global_or_have_no_position_part(options, tmp_path):
     assert "256 of 256 positions" in captions(app)
 
 
-def test_the_kernels_of_every_layer_are_pictures():
-    model = load_checkpoint("lambda_resnet_mini").model
-    found = scope_kernels.sheets(model)
-    assert [sheet.path for sheet in found] == [info.path for info in loading.lambda_layers(model)]
-    embeddings = model.get_submodule(PATH).embeddings.detach().sum(1).numpy()
-    drawn = np.asarray(Image.open(io.BytesIO(found[0].png)))
-    cell = scope_kernels.PIXELS // (scope_kernels.COLUMNS * 11)
-    colours = tiles.signed(embeddings, "position", found[0].limit)
-    step = 11 * cell + max(2, cell // 2)
-    for k in (0, 5, 15):  # a pixel in the middle of each number
-        top, left = k // 4 * step + cell // 2, k % 4 * step + cell // 2
-        one = drawn[top : top + 11 * cell : cell, left : left + 11 * cell : cell, :3]
-        np.testing.assert_array_equal(one, colours[k])
-    inner = (embeddings[:, 4:7, 4:7] ** 2).sum() / (embeddings**2).sum()
-    assert found[0].near == pytest.approx(inner, rel=1e-4)
-    assert scope_kernels.near(np.ones((2, 1, 1))) == 1 and scope_kernels.near(np.zeros((2, 5, 5))) == 0
-    assert scope_kernels.sheets(build("lambda_resnet_mini", position=False)) == []
+def test_the_figure_and_the_program():
+    traced_ = {"embeddings": np.random.default_rng(0).normal(size=(4, 1, 5, 5))}
+    layer = {"height": 6, "width": 5}
+    sizes = {"weights": (2, 6, 5), "layer": (6, 5), "image": (12, 10), "change": (6, 5)}
+    found = Measured({name: np.ones(size) for name, size in sizes.items()}, [])
+    for tensors in (traced_, {}):
+        figure = scope_figure.scope_figure(
+            tensors, found.tensors, layer, Image.new("RGB", (20, 20)), row=1, column=2, head=1, scope=3
+        )
+        assert isinstance(figure, Figure) and plots.save(figure, "png").startswith(b"\x89PNG")
+    titles = " ".join(axes.get_title(loc="left") for axes in figure.axes)
+    assert "r =" not in titles and "$E$" not in titles and "in the layer" in titles, "the last one has no E"
+    program = scope_exports.snippet(
+        network="lambda_resnet_mini", picture="Image.fromarray(data.coffee())", layer="stages.2.0.mix", n="8 * 16 + 8",
+        head=0, scope=5, part="position",
+    )  # fmt: skip
+    said: list[str] = []
+    exec(compile(program, "snippet", "exec"), {"print": lambda *words: said.append(" ".join(map(str, words)))})
+    assert said[0] == "positions that matter in the layer: 25 of 256"
 
 
 def test_a_sheet_of_kernels_opens_its_layer():
