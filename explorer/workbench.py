@@ -11,6 +11,7 @@ from explorer.architecture import BASES, GLOBAL, NORMS, PLAIN, Architecture
 from explorer.blocks import Costs, costs, measure
 from explorer.components.network_canvas import network_canvas
 from explorer.drawing import picture
+from explorer.formula import MEANING
 from lambda_core.models import SANS
 
 CANVAS = "network"
@@ -147,9 +148,9 @@ def _controls(now: Architecture) -> None:
             "scope", "Scope r", own["scope"] or GLOBAL, width=104, disabled=without,
             format_func=lambda r: "global" if r == GLOBAL else str(r),
         )  # fmt: skip
-        _select("dim_k", "Depth k", own["dim_k"], width=88, disabled=without)
-        _select("heads", "Heads h", own["heads"], width=88, disabled=without)
-        _select("dim_u", "Intra-depth u", own["dim_u"], width=108, disabled=without)
+        for name, label, width in (("dim_k", "Depth k", 96), ("heads", "Heads h", 96), ("dim_u", "Intra-depth u", 132)):
+            said = MEANING[label[-1]].capitalize()
+            _select(name, label, own[name], width=width, disabled=without, help=f"{said}.")
         st.session_state["bench_half"] = now.half
         halves = {"": "both halves", "content": "content alone", "position": "position alone"}
         st.selectbox(

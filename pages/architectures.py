@@ -13,9 +13,9 @@ workbench.arrive()
 st.title("Which blocks should be lambda layers?")
 st.markdown(
     "A ResNet is a row of blocks in four stages, c2 to c5. Each block has a 3 × 3 convolution in its middle, and a "
-    "lambda layer can stand in for it. Where maps are large, at the left, that costs most **FLOPs** (additions "
-    "and multiplications for one picture), and where they are wide, at the right, it saves most **parameters** "
-    "(numbers that are learned). Which exchange pays off?"
+    "lambda layer can stand in for it. Where maps are large, at the left, that costs most **FLOPs**, which are the "
+    "multiplications and additions for one picture, and where they are wide, at the right, it saves most "
+    "**parameters**. Which exchange pays off?"
 )
 workbench.show()
 formula.show("cost")

@@ -26,6 +26,7 @@ from explorer import (
 from explorer.architecture import BASES, LIMITS, NORMS, Architecture, of_recipe, read, refused, shortest, small
 from explorer.blocks import costs, measure
 from explorer.components import network_canvas, paper_table
+from explorer.formula import MEANING
 from lambda_core import LambdaLayer, build
 from lambda_core.cost import profile
 from lambda_core.layers import LAYERS
@@ -288,6 +289,8 @@ def test_blocks_as_text_change_the_network_and_a_bad_string_gets_a_sentence():
 
 def test_controls_change_the_network_and_the_line_to_copy():
     app = start(net="resnet26~CCLL")
+    for name, letter in (("dim_k", "k"), ("heads", "h"), ("dim_u", "u")):
+        assert app.selectbox(key=f"bench_{name}").help.lower() == f"{MEANING[letter]}."
     app.selectbox(key="bench_scope").set_value(7).run()
     app.selectbox(key="bench_dim_k").set_value(8).run()
     app.selectbox(key="bench_half").set_value("position").run()
