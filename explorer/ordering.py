@@ -54,6 +54,7 @@ def order() -> None:
         lambda found: _time(found, recipe),
         "Measuring how long an epoch takes here",
         refusals=(ValueError,),  # DataBroken is one
+        latest="pace",
     )
     if st.button("Train", type="primary", icon=":material/play_arrow:"):
         _begin(name, recipe, folder, begin)

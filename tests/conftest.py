@@ -43,4 +43,5 @@ def nothing_goes_on() -> Iterator[None]:
     """What a page began beside itself ends with its test: it draws from the random numbers that all threads share."""
     yield
     if later := sys.modules.get("explorer.later"):
-        later._POOL.submit(int).result()
+        for pool in (later._POOL, later._LATEST):
+            pool.submit(int).result()
