@@ -13,6 +13,7 @@ STEPS = (
 KEYS = {"l2": "Scale the keys", "none": "Keys as they are"}  # by the layer's norm, as the canvas calls its third step
 
 COUNTS = {"row": "height", "column": "width", "head": "heads"}  # selection -> the layer's setting that bounds it
+CELL = {"key": "dim_k", "value": "dim_v"}  # of the number of a table that Enter opens on the canvas
 
 
 def _apply(names: tuple[str, ...]) -> None:
@@ -21,7 +22,9 @@ def _apply(names: tuple[str, ...]) -> None:
 
 
 def twins(selection: Selection, traced: Traced, *, steps: bool = True) -> None:
-    """Step, row, column and head as Streamlit widgets, which follow the canvas. steps: whether the page has steps.
+    """Step, row, column, head, key and value as Streamlit widgets, which follow the canvas.
+
+    steps: whether the page has steps, whose numbers can be opened by key and value.
 
     They are a form, sent as a whole: while the canvas leads, a widget that the browser has not yet brought up to date
     would otherwise be taken for one that the visitor moved back.
@@ -33,7 +36,7 @@ def twins(selection: Selection, traced: Traced, *, steps: bool = True) -> None:
             titles = [step.format(keys=KEYS.get(traced.layer["key_norm"], "Softmax the keys")) for step in STEPS]
             st.selectbox("Step", range(len(STEPS)), format_func=titles.__getitem__, key="twin_step")
             names.append("step")
-        for name, setting in COUNTS.items():
+        for name, setting in (COUNTS | CELL if steps else COUNTS).items():
             if traced.layer[setting] > 1:
                 st.session_state[f"twin_{name}"] = getattr(selection, name) + 1
                 st.slider(name.capitalize(), 1, traced.layer[setting], key=f"twin_{name}")

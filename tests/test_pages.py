@@ -58,6 +58,17 @@ def test_the_form_moves_the_selection_and_the_url():
     assert app.query_params["step"] == "5"
 
 
+def test_the_form_chooses_the_number_that_enter_opens():
+    app = start(STEPS, step=6)
+    for name, number in (("key", 3), ("value", 5)):
+        app.slider(key=f"twin_{name}").set_value(number)
+    app.button(key="FormSubmitter:twins-Show").click().run()
+    selection = app.session_state["selection"]
+    assert not app.exception and (selection.key, selection.value, selection.step) == (2, 4, 6)
+    assert app.session_state["pushed"][1] == selection, "the canvas was sent it"
+    assert (app.query_params["key"], app.query_params["value"]) == ("3", "5")
+
+
 def test_the_url_restores_the_selection():
     app = start(image="cat", row=4, column=6, step=6, head=2)
     selection = app.session_state["selection"]
