@@ -5,7 +5,7 @@ from functools import partial
 
 import numpy as np
 
-from explorer import exporting, exports, images, loading, places
+from explorer import attributions, exporting, exports, images, loading, places
 from explorer.attributions import Question
 from explorer.state import Selection
 from lambda_core.attribution import METHODS
@@ -51,7 +51,7 @@ def _figure(question: Question, found: Mapping[str, np.ndarray], kind: str) -> b
 
     named = {METHODS[name].title: values for name, values in found.items()}
     signed = {METHODS[name].title: METHODS[name].signed for name in found}
-    hues = {METHODS[name].title: "output" if METHODS[name].layered else "lambda" for name in found}  # as on the page
+    hues = {METHODS[name].title: attributions.hue(name) for name in found}
     return plots.save(attribution_plots.maps_figure(exporting.seen(question.picture), named, signed, hues), kind)
 
 

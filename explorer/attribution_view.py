@@ -68,7 +68,7 @@ def maps(question: Question, names: list[str]) -> dict[str, np.ndarray]:
             METHODS[name].title,
             METHODS[name].question,
             f"{result.seconds:.2f} s" if result else "computing",
-            "output" if METHODS[name].layered else "lambda",
+            attributions.hue(name),
             result.value if result else None,
         )
         for name, result in results.items()

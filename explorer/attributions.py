@@ -227,6 +227,11 @@ def find(question: Question, job: Job, progress: Progress) -> Result:
     return result
 
 
+def hue(name: str) -> str:
+    """Of a method's map: positions of a layer have another than pixels of the picture."""
+    return "output" if METHODS[name].layered else "lambda"
+
+
 def why_not(name: str) -> str | None:
     """Why a method does not apply to this session's network, or None."""
     return METHODS[name].why_not(loading.checkpoint().model)

@@ -19,8 +19,8 @@ def scope_figure(
 ) -> Figure:  # fmt: skip
     """Window on the photo, kernels, implied weights, footprints in the layer and on the picture, and E's cropping.
 
-    What E has to do with is left out where there is none. measured: weights (h, H, W), layer (H, W), image (H', W'),
-    change (H, W). scope: r of the drawn window, 0 for none.
+    Without E the two footprints alone stand beside the photo. measured: weights (h, H, W), layer (H, W), image
+    (H', W'), change (H, W). scope: r of the drawn window, 0 for none.
     """
     height, width = layer["height"], layer["width"]
     position = "embeddings" in tensors
@@ -52,7 +52,6 @@ def scope_figure(
             bar.ax.set_ylim(0, limit)
         panel.set_title(title, loc="left", fontsize=10, color=INK["ink"])
 
-    at = f"row {row + 1}, column {column + 1}"
     axes[0].imshow(photo, extent=(0, width, height, 0))
     frame(axes[0], (height, width))
     where = f"row {row + 1}, column {column + 1}" + f", r = {scope}" * position

@@ -209,7 +209,8 @@ def test_the_figure_and_the_program_of_the_scope():
             scope=3 if tensors else 0,
         )
         titles = [axes.get_title(loc="left") for axes in figure.axes]
-        assert any("cropped" in title for title in titles) == bool(tensors)
+        assert any("$E$" in title or "r =" in title for title in titles) == bool(tensors)
+        assert any("in the layer" in title for title in titles)
         assert isinstance(figure, Figure) and plots.save(figure, "png").startswith(b"\x89PNG")
     program = scope_exports.snippet(
         network="lambda_resnet_mini", picture="Image.fromarray(data.coffee())", layer="stages.2.0.mix", n="8 * 16 + 8",

@@ -349,27 +349,6 @@ def test_networks_that_are_global_or_have_no_position_part(options, tmp_path):
     assert "256 of 256 positions" in captions(app)
 
 
-def test_the_figure_and_the_program():
-    traced_ = {"embeddings": np.random.default_rng(0).normal(size=(4, 1, 5, 5))}
-    layer = {"height": 6, "width": 5}
-    sizes = {"weights": (2, 6, 5), "layer": (6, 5), "image": (12, 10), "change": (6, 5)}
-    found = Measured({name: np.ones(size) for name, size in sizes.items()}, [])
-    for tensors in (traced_, {}):
-        figure = scope_figure.scope_figure(
-            tensors, found.tensors, layer, Image.new("RGB", (20, 20)), row=1, column=2, head=1, scope=3
-        )
-        assert isinstance(figure, Figure) and plots.save(figure, "png").startswith(b"\x89PNG")
-    titles = " ".join(axes.get_title(loc="left") for axes in figure.axes)
-    assert "r =" not in titles and "$E$" not in titles and "in the layer" in titles, "the last one has no E"
-    program = scope_exports.snippet(
-        network="lambda_resnet_mini", picture="Image.fromarray(data.coffee())", layer="stages.2.0.mix", n="8 * 16 + 8",
-        head=0, scope=5, part="position",
-    )  # fmt: skip
-    said: list[str] = []
-    exec(compile(program, "snippet", "exec"), {"print": lambda *words: said.append(" ".join(map(str, words)))})
-    assert said[0] == "positions that matter in the layer: 25 of 256"
-
-
 def test_a_sheet_of_kernels_opens_its_layer():
     app = start()
     app.button(key="kernels_stages.3.1.mix").click().run()
