@@ -19,7 +19,9 @@ def networks() -> dict[str, Network]:
     found = {}
     for file in (ablations.RESULTS, ablations.RESULTS.with_name("flagship.json")):
         if file.exists():
-            found.update({network["name"]: network for network in json.loads(file.read_text())["networks"]})
+            found.update(
+                {network["name"]: network for network in json.loads(file.read_text(encoding="utf-8"))["networks"]}
+            )
     return found
 
 

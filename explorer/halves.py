@@ -113,5 +113,5 @@ def measured_before() -> dict[str, float] | None:
     file = RESULTS / "halves.json"
     if loading.brought() or not file.is_file():
         return None
-    report = json.loads(file.read_text())
+    report = json.loads(file.read_text(encoding="utf-8"))
     return report["top1"] if report["weights"] == fingerprint(zoo()[loading.HOME]) else None

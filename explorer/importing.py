@@ -18,7 +18,9 @@ LOCK = threading.RLock()
 def imports(page: Path) -> None:
     """Run the import statements of a page under the lock: the page itself then finds all imported."""
     found: list[ast.stmt] = [
-        node for node in ast.parse(page.read_text()).body if isinstance(node, ast.Import | ast.ImportFrom)
+        node
+        for node in ast.parse(page.read_text(encoding="utf-8")).body
+        if isinstance(node, ast.Import | ast.ImportFrom)
     ]
     with LOCK:
         exec(compile(ast.Module(found, []), page, "exec"), {})

@@ -26,7 +26,7 @@ LARGEST_MARK = 2**20  # numbers of class means; a larger network goes without a 
 
 @st.cache_data(show_spinner=False)
 def _shipped(changed: float) -> dict[str, dict[str, Any]]:
-    found = json.loads(RESULTS.read_text())
+    found = json.loads(RESULTS.read_text(encoding="utf-8"))
     return {entry["weights"]: entry for entry in found.values()}
 
 

@@ -59,7 +59,7 @@ def _read(path: Path, _changed: int) -> PageInfo:
     """The page in a file as it was at a time: every run of every session asks for all of them."""
     values = [
         ast.literal_eval(node.value)
-        for node in ast.parse(path.read_text()).body
+        for node in ast.parse(path.read_text(encoding="utf-8")).body
         if isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "") == "PAGE"
     ]
     if len(values) != 1 or values[0].keys() != KEYS or values[0]["group"] not in GROUPS:

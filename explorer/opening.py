@@ -44,10 +44,10 @@ def cover(page: navigation.PageInfo) -> bytes:
     page's picture.
     """
     files = ["cover.html"] + ["early.html"] * (page.path.stem == EARLY)
-    text = Template("".join((ASSETS / file).read_text() for file in files)).substitute(
+    text = Template("".join((ASSETS / file).read_text(encoding="utf-8") for file in files)).substitute(
         light=theme.css_properties("light"),
         dark=theme.css_properties("dark"),
-        logo=(ASSETS / "logo.svg").read_text(),
+        logo=(ASSETS / "logo.svg").read_text(encoding="utf-8"),
         title=escape(page.title if page.group else navigation.NAME),
         about=escape(page.about),
         ask=early.ask() if page.path.stem == EARLY else "",

@@ -2,6 +2,7 @@
 
 import ctypes
 import platform
+import sys
 
 TRIM_THRESHOLD, TOP_PAD, MMAP_MAX = -1, -2, -4  # of glibc's malloc.h
 LARGE = 2**31 - 1  # the most an option takes, bytes
@@ -16,7 +17,7 @@ def keep_memory() -> bool:
     calls this as it starts; a library must not, since the process then stays as large as it once was. Other C
     libraries, and allocators put in glibc's place, are left as they are. Source: mallopt(3).
     """
-    if platform.libc_ver()[0] != "glibc":
+    if sys.platform != "linux" or platform.libc_ver()[0] != "glibc":
         return False
     mallopt = ctypes.CDLL(None).mallopt
     options = {MMAP_MAX: 0, TRIM_THRESHOLD: LARGE, TOP_PAD: STEP}

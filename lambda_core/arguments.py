@@ -1,6 +1,7 @@
 """What commands have in common: arguments, and what their figures say of where they come from."""
 
 import argparse
+import io
 import json
 import os
 import platform
@@ -16,6 +17,8 @@ from lambda_core.replacing import replace_file
 
 WORKERS = "processes that load pictures (%(default)s); 0 loads them in this one"  # help of --workers
 DEVICE = "cpu, cuda or cuda:1 (%(default)s)"  # and of --device
+DEVICES = ("cpu", "cuda", "mps")  # that networks are trained on
+TRAINS_ON = "cuda where there is one, else cpu, unless given; mps is Apple's GPU"
 
 
 def usable_device(text: str) -> str:
@@ -26,6 +29,13 @@ def usable_device(text: str) -> str:
         raise argparse.ArgumentTypeError(
             f"this machine has no device {text!r}: take cpu, or cuda with an NVIDIA GPU"
         ) from None
+    return text
+
+
+def timed_device(text: str) -> str:
+    """For argparse: a usable device whose work can be waited for, and so be timed."""
+    if torch.device(usable_device(text)).type not in ("cpu", "cuda"):
+        raise argparse.ArgumentTypeError(f"times are measured on cpu and cuda, not on {text!r}")
     return text
 
 
@@ -71,10 +81,16 @@ def extendable(text: str) -> Path:
 
 def held(path: Path) -> dict[str, Any]:
     """What a file of figures holds already: nothing where there is none. ValueError for what is no object of JSON."""
-    found = json.loads(path.read_text()) if path.exists() else {}
+    found = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
     if not isinstance(found, dict):
         raise ValueError(f"{path} holds no object of JSON")
     return found
+
+
+def print_in_utf8() -> None:
+    """Let this process print any letter, λ and − too: into a file or a pipe, Windows takes an encoding without them."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(encoding="utf-8")
 
 
 def refuse(reason: object) -> NoReturn:
@@ -100,9 +116,9 @@ def write_json(path: Path, content: Mapping[str, Any], *, indent: int | None = 1
         # A device is no file that another could take the place of; nor is one in a folder that lets nobody add files.
         device = path.absolute().is_relative_to("/dev") or (path.exists() and not path.is_file())
         if device or not os.access(path.resolve().parent, os.W_OK):
-            path.write_text(text)
+            path.write_text(text, encoding="utf-8")
         else:
-            replace_file(path.resolve(), lambda temporary: temporary.write_text(text))
+            replace_file(path.resolve(), lambda temporary: temporary.write_text(text, encoding="utf-8"))
     except (OSError, ValueError) as error:
         why = getattr(error, "strerror", None) or str(error)
         sys.exit(f"{path} could not be written: {why}; make room or name another file, then run the same command again")
@@ -136,4 +152,6 @@ def device_name(device: torch.device) -> str:
     """A GPU by its name; a CPU by what decides its speed: instructions and threads."""
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
+    if device.type == "mps":
+        return f"Apple GPU of {platform.machine()}"
     return f"{platform.machine()} CPU, {torch.backends.cpu.get_cpu_capability()}, {torch.get_num_threads()} thread(s)"

@@ -221,7 +221,7 @@ def most_allocated(record: Any) -> int:
 def _status(name: str, file: Path = Path("/proc/self/status")) -> int:
     """A size of this process in bytes: VmRSS, VmHWM (its highest), VmData; 0 where the system does not say."""
     try:
-        lines = file.read_text().splitlines()
+        lines = file.read_text(encoding="utf-8").splitlines()
     except OSError:
         return 0
     return next((1024 * int(line.split()[1]) for line in lines if line.startswith(f"{name}:")), 0)
@@ -230,7 +230,7 @@ def _status(name: str, file: Path = Path("/proc/self/status")) -> int:
 def _forget_peak() -> None:
     """Begin a new VmHWM, where the system has one."""
     with contextlib.suppress(OSError):
-        Path("/proc/self/clear_refs").write_text("5")
+        Path("/proc/self/clear_refs").write_text("5", encoding="utf-8")
 
 
 @dataclass(frozen=True)
@@ -243,26 +243,32 @@ class Machine:
     gpu_name: str = ""
 
 
-def machine() -> Machine:
-    """This machine's memory, or that of the container that it is used from."""
+def main_memory() -> Machine:
+    """This machine's memory, or that of the container that it is used from. No GPU is woken for it."""
     total, free = _physical()
     group = Path("/sys/fs/cgroup")
     try:
-        limit = int((group / "memory.max").read_text())
-        used = int((group / "memory.current").read_text()) - _stat(group / "memory.stat", "inactive_file")
+        limit = int((group / "memory.max").read_text(encoding="utf-8"))
+        used = int((group / "memory.current").read_text(encoding="utf-8")) - _stat(
+            group / "memory.stat", "inactive_file"
+        )
         total, free = min(total or limit, limit), min(free or limit, max(0, limit - used))
     except (OSError, ValueError):  # no control groups, or "max": no limit
         pass
-    found = Machine(total, free)
-    if torch.cuda.is_available():
-        device = torch.cuda.get_device_properties(0)
-        found = replace(found, gpu=device.total_memory, gpu_name=device.name)
-    return found
+    return Machine(total, free)
+
+
+def machine() -> Machine:
+    """`main_memory`, and that of the first CUDA device."""
+    if not torch.cuda.is_available():
+        return main_memory()
+    device = torch.cuda.get_device_properties(0)
+    return replace(main_memory(), gpu=device.total_memory, gpu_name=device.name)
 
 
 def _stat(file: Path, name: str) -> int:
     """A number of a control group; the files that it has read count as used until their room is wanted."""
-    words = file.read_text().split()
+    words = file.read_text(encoding="utf-8").split()
     return int(words[words.index(name) + 1])
 
 
@@ -272,7 +278,7 @@ def _physical() -> tuple[int, int]:
     except (AttributeError, ValueError, OSError):
         return 0, 0
     try:
-        lines = Path("/proc/meminfo").read_text().splitlines()
+        lines = Path("/proc/meminfo").read_text(encoding="utf-8").splitlines()
         free = next(1024 * int(line.split()[1]) for line in lines if line.startswith("MemAvailable:"))
     except (OSError, StopIteration):
         free = 0
@@ -304,7 +310,7 @@ def refusal(point: Point, ceiling: int, name: str = "") -> str | None:
             build(point)
     except ValueError as error:
         return f"{name}: there is no such layer, {error}."
-    free = machine().free
+    free = main_memory().free  # CUDA starts when a measurement needs it: what it maps counts under `limit`
     what = (
         f"{name}: a step's peak in float32 is {said(point.expected().peak)} by the formula, and up to {said(needed)} "
         "with the input, its gradient and copies"

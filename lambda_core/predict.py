@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from PIL import Image, UnidentifiedImageError
 
-from lambda_core.arguments import usable_device, writable
+from lambda_core.arguments import print_in_utf8, usable_device, writable
 from lambda_core.checkpoints import Checkpoint, CheckpointRefused, load_checkpoint
 from lambda_core.data import class_name, prepare
 from lambda_core.pictures import READABLE, read_upright
@@ -132,4 +132,5 @@ def _refuse(reason: str) -> int:
 
 
 if __name__ == "__main__":
+    print_in_utf8()
     main()

@@ -50,7 +50,9 @@ def counts(point: Point) -> list[float]:
 @cache
 def constants() -> dict[str, tuple[float, float, float]]:
     """Kind of layer -> the weights of its `counts`."""
-    return {kind: tuple(row["weights"]) for kind, row in json.loads(RESULTS.read_text())["layers"].items()}
+    return {
+        kind: tuple(row["weights"]) for kind, row in json.loads(RESULTS.read_text(encoding="utf-8"))["layers"].items()
+    }
 
 
 def seconds(point: Point) -> float:

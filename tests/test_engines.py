@@ -9,6 +9,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode
 
 from lambda_core.benchmark.measuring import peak_bytes
@@ -24,6 +25,7 @@ from lambda_core.engines import (
     matmul,
     measure,
     select,
+    toeplitz,
 )
 from lambda_core.functional import lambda_layer
 from lambda_core.positions import gather
@@ -371,3 +373,28 @@ def test_measure_writes_what_auto_reads(tmp_path, monkeypatch):
     assert set(written) == {"other", "cpu"}
     assert set(written["cpu"]) >= {"command", "device", "date", "engines"}
     assert written["cpu"]["engines"].keys() == ENGINES.keys() - {"fused"}
+
+
+class _Elsewhere(TorchDispatchMode):
+    """Gathers the operations that make a tensor on another device than `device`."""
+
+    def __init__(self, device):
+        super().__init__()
+        self.device, self.found = device, []
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        made = function(*args, **kwargs or {})
+        for tensor in made if isinstance(made, (tuple, list)) else [made]:
+            if isinstance(tensor, torch.Tensor) and tensor.device.type != self.device and tensor.numel():
+                self.found.append(str(function))
+        return made
+
+
+@pytest.mark.parametrize("module", [attention, convolution, fft, gemm, toeplitz])
+def test_nothing_comes_from_another_device(module):
+    """A copy from the CPU makes a GPU wait, and cannot be captured in a CUDA graph."""
+    q, v, table, content = (x.detach().to("meta") for x in problem(2, 2, 3, 4, 1, (5, 5), (6, 7), content=True))
+    with _Elsewhere("meta") as elsewhere:
+        y = module.output(q, v, table, content, (6, 7))
+        module.gradients(y, q, v, table, content, (6, 7))
+    assert not elsewhere.found

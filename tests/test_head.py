@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from lambda_core.models import build
+from lambda_core.training.optimizing import parameter_groups
 
 
 @pytest.mark.parametrize("name", ["lambda_resnet_micro", "san10"])
@@ -68,3 +69,14 @@ def test_images_may_have_other_channels(name):
     for wrong in (0, "3", None):
         with pytest.raises(ValueError, match="in_chans must be a whole number of at least 1, as 3 for colours, not "):
             build(name, in_chans=wrong)
+
+
+def test_timm_s_optimizers_leave_position_embeddings_alone():
+    from timm.optim import param_groups_weight_decay
+
+    model = build("lambda_resnet_micro", num_classes=3)
+    groups = param_groups_weight_decay(model, 0.1, no_weight_decay_list=model.no_weight_decay())
+    ours = parameter_groups(model, 0.1)
+    by_decay = [{g["weight_decay"]: {id(p) for p in g["params"]} for g in found} for found in (groups, ours)]
+    assert by_decay[0] == by_decay[1] and model.no_weight_decay()
+    assert all(name.endswith(".mix.embeddings") for name in model.no_weight_decay())

@@ -16,7 +16,7 @@ from functools import partial
 
 import torch
 
-from lambda_core.arguments import command, positive, refuse, writable, write_json
+from lambda_core.arguments import command, positive, print_in_utf8, refuse, writable, write_json
 from lambda_core.attribution import METHODS, attribute, halves
 from lambda_core.attribution.heat import layer_path
 from lambda_core.checkpoints import CheckpointRefused, load_checkpoint
@@ -70,7 +70,7 @@ def main(arguments: list[str] | None = None) -> int:
         "machine": {
             "cpu": platform.machine(),
             "threads": torch.get_num_threads(),
-            "load": round(os.getloadavg()[0], 1),
+            "load": round(os.getloadavg()[0], 1) if hasattr(os, "getloadavg") else None,  # not on Windows
         },
         "seconds": {name: round(value, 3) for name, value in figures.items()},
     }
@@ -80,4 +80,5 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
+    print_in_utf8()
     sys.exit(main())

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 
 from lambda_core.allocator import keep_memory
-from lambda_core.arguments import DEVICE, command, device_name, positive, usable_device, writable, write_json
+from lambda_core.arguments import DEVICE, command, device_name, positive, timed_device, writable, write_json
 from lambda_core.benchmark import engines, layers, models, report
 from lambda_core.benchmark.peers import PEERS, installed
 from lambda_core.benchmark.precision import PRECISIONS, prepare, versions
@@ -83,7 +83,7 @@ def _parser() -> argparse.ArgumentParser:
         "--repeats", type=positive, default=5, help="timed runs of each, of which the fastest counts (%(default)s)"
     )
     best = "cuda" if torch.cuda.is_available() else "cpu"
-    parser.add_argument("--device", type=usable_device, default=best, help=DEVICE)
+    parser.add_argument("--device", type=timed_device, default=best, help=DEVICE)
     parser.add_argument("--precision", choices=PRECISIONS, default="float32", help="16 bits by autocast")
     parser.add_argument("--compile", action="store_true", help="also each under torch.compile, slow")
     parser.add_argument("--attention", action="store_true", help="layers, global: also self-attention over the map")

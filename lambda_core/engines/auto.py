@@ -44,7 +44,7 @@ MADE_FOR = {"fused": "cuda"}
 CONSTANTS: dict[str, dict[str, tuple[float, float, float]]] = {
     device: {name: tuple(row["seconds"]) for name, row in measured["engines"].items()}
     for device, measured in json.loads(
-        files("lambda_core").joinpath("results/engine_constants.json").read_text()
+        files("lambda_core").joinpath("results/engine_constants.json").read_text(encoding="utf-8")
     ).items()
 }
 

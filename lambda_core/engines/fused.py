@@ -10,6 +10,7 @@ The kernels, in `fused_kernels`, are for CUDA and the shapes of a ResNet with in
 
 import functools
 import os
+import warnings
 from types import ModuleType
 from typing import Any, NamedTuple
 
@@ -59,6 +60,18 @@ def _kernels() -> ModuleType | None:
     return fused_kernels
 
 
+@functools.cache
+def _reach_the_gpu(kernels: ModuleType) -> bool:
+    """Whether Triton can run them: what it reaches the GPU with is built the first time, by a C compiler."""
+    try:
+        kernels.reach_gpu()
+    except Exception as error:  # no compiler, no headers of Python, no folder to build in: each raises its own
+        why = (str(error) or type(error).__name__).splitlines()[0]
+        warnings.warn(f"Triton cannot build its kernels here ({why}): the engine fused runs as toeplitz", stacklevel=2)
+        return False
+    return True
+
+
 def _last(x: Tensor) -> int:
     """The offset of the last number."""
     return sum((side - 1) * stride for side, stride in zip(x.shape, x.stride(), strict=True))
@@ -83,7 +96,9 @@ def applies(q: Tensor, v: Tensor, table: Tensor, *others: Tensor) -> bool:
     if rows * columns * ROWS * q.shape[2] >= LARGEST:  # more than the weights have, however they are laid out
         return False
     kernels = _kernels()
-    return kernels is not None and (q.device.type == "cuda" or bool(kernels.INTERPRETED))
+    if kernels is None:
+        return False
+    return _reach_the_gpu(kernels) if q.device.type == "cuda" else bool(kernels.INTERPRETED)
 
 
 class _Problem:

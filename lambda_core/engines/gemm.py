@@ -33,19 +33,23 @@ class _Plan:
         rows = positions.crop(table, size).shape[-2]
         self.length = size[0] + rows // 2  # what the transform wraps around falls on rows that are not there
         self.f = self.length // 2 + 1
-        twice = torch.full((self.f, 1), 2.0, dtype=torch.float64)
+        # Where the table is: what comes from elsewhere cannot be part of a CUDA graph. Apple's GPUs have no float64.
+        self.device = torch.device("cpu") if table.device.type == "mps" else table.device
+        twice = torch.full((self.f, 1), 2.0, dtype=torch.float64, device=self.device)
         twice[0] = 1
         if self.length % 2 == 0:
             twice[-1] = 1
-        here = self._angles(torch.arange(size[0]))
-        offsets = self._angles(torch.arange(rows) - rows // 2)
+        here = self._angles(size[0])
+        offsets = self._angles(rows, rows // 2)
         self.analyse = torch.cat([here.cos(), -here.sin()]).to(table)  # V (H, .) -> (2 f, .)
         self.synthesise = torch.cat([here.cos() * twice, -here.sin() * twice]).t().div(self.length).to(table)
         self.embed = torch.cat([offsets.cos(), offsets.sin()]).to(table)  # E (rows, .) -> (2 f, .)
 
-    def _angles(self, at: Tensor) -> Tensor:
+    def _angles(self, places: int, centre: int = 0) -> Tensor:
         """(f, places), in float64, the product taken modulo the length first."""
-        return (torch.arange(self.f)[:, None] * at % self.length).double() * (2 * math.pi / self.length)
+        at = torch.arange(places, device=self.device) - centre
+        turns = torch.arange(self.f, device=self.device)[:, None] * at % self.length
+        return turns.double() * (2 * math.pi / self.length)
 
     def spectrum(self, table: Tensor) -> Tensor:
         """(k, u, R, C) -> (f, k, 2W - 1, u, 2), the columns of the table in reverse order, imaginary parts last."""

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 
 from lambda_core.allocator import keep_memory
-from lambda_core.arguments import DEVICE, command, device_name, extendable, positive, usable_device, write_json
+from lambda_core.arguments import DEVICE, command, device_name, extendable, positive, timed_device, write_json
 from lambda_core.engines import ENGINES, proof
 from lambda_core.engines.auto import COSTS, MADE_FOR
 
@@ -121,7 +121,7 @@ def main(arguments: list[str] | None = None) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     best = "cuda" if torch.cuda.is_available() else "cpu"
-    parser.add_argument("--device", type=usable_device, default=best, help=DEVICE)
+    parser.add_argument("--device", type=timed_device, default=best, help=DEVICE)
     parser.add_argument("--repeats", type=positive, default=5, help="runs, of which the fastest counts (%(default)s)")
     parser.add_argument(
         "--json",

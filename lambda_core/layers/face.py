@@ -7,6 +7,14 @@ from torch.fx import Proxy
 
 from lambda_core.positions import is_count
 
+# What layers call their position embeddings: of lambda layers, and of self-attention by rows, columns and lines.
+EMBEDDINGS = ("embeddings", "rows", "columns", "table")
+
+
+def embeds(name: str) -> bool:
+    """Whether a parameter of this name, as `named_parameters` gives it, holds position embeddings."""
+    return name.rpartition(".")[2] in EMBEDDINGS
+
 
 def check_counts(**counts: int) -> None:
     """ValueError unless each is an integer of at least 1."""

@@ -42,6 +42,9 @@ class LambdaLayer(nn.Module):
     overlaps the next and counts zeros around the map. engine: the order of the position sum, see
     `lambda_core.engines`; all give the same result. Sums over positions run in float32 at least, also under autocast.
 
+    E of an offset that no map had in training stays as it was initialised. Before inputs larger than those, either
+    train on at their size, or crop the scope to what was trained, 2 * side - 1 (`surgery.cropped_scope`).
+
     Every step is a tap (`lambda_core.trace` lists their names), so `layer.content_output` can be hooked.
 
     Raises ValueError for arguments that do not fit together, for an input that is not (b, dim, H, W), for one larger

@@ -16,6 +16,9 @@ from lambda_core.positions import Size, is_count
 class LambdaLayer1d(LambdaLayer):
     """`LambdaLayer` on a sequence: (b, dim, n) -> (b, dim_out, n / stride), rounded up.
 
+    Channels come before positions, as in nn.Conv1d: the (b, n, dim) of a transformer has to be transposed. There is no
+    state that steps on: to append to a sequence, the layer runs on all of it again.
+
     size: the longest sequence, an integer, for a global scope. causal: query n sees the context m <= n alone. Its keys
     are normalised over what it sees, so λc_n depends on n, and only the offsets up to 0 have embeddings, r // 2 + 1 of
     them, or `size` under a global scope. (In training, batch norm on queries and values takes its statistics from all

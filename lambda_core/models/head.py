@@ -5,6 +5,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from lambda_core.layers.face import embeds
 from lambda_core.models.recompute import Block
 from lambda_core.positions import is_count
 
@@ -71,6 +72,13 @@ class Classifying(nn.Module):
         for module in self.modules():
             if isinstance(module, Block):
                 module.recompute = enable
+
+    def no_weight_decay(self) -> set[str]:
+        """Names of the position embeddings: they take no weight decay, besides all parameters with one axis.
+
+        timm's `param_groups_weight_decay` takes them as its no_weight_decay_list.
+        """
+        return {name for name, _ in self.named_parameters() if embeds(name)}
 
 
 def linear(dim: int, num_classes: int) -> nn.Module:

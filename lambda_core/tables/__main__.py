@@ -14,7 +14,7 @@ from datetime import date
 
 import torch
 
-from lambda_core.arguments import command, writable, write_json
+from lambda_core.arguments import command, print_in_utf8, writable, write_json
 from lambda_core.tables.figures import METRICS, VERDICTS, Figure, compare, published
 from lambda_core.tables.recipes import RECIPES
 
@@ -139,4 +139,5 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
+    print_in_utf8()
     main()

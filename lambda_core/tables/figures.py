@@ -70,7 +70,7 @@ class Figure:
 
 def published() -> dict[str, Any]:
     """The paper's tables: {"source": ..., "tables": {name: {"title": ..., "rows": [{"row": ..., metric: number}]}}}"""
-    return json.loads(RESULTS.joinpath("paper.json").read_text())
+    return json.loads(RESULTS.joinpath("paper.json").read_text(encoding="utf-8"))
 
 
 def measured() -> dict[tuple[str, str, str], tuple[float, str]]:
@@ -80,7 +80,7 @@ def measured() -> dict[tuple[str, str, str], tuple[float, str]]:
     """
     found = {}
     for file in sorted(RESULTS.iterdir(), key=lambda path: path.name):
-        content = json.loads(file.read_text()) if file.name.endswith(".json") else None
+        content = json.loads(file.read_text(encoding="utf-8")) if file.name.endswith(".json") else None
         for entry in content.get("paper_rows", ()) if isinstance(content, dict) else ():
             found[entry["table"], entry["row"], entry["metric"]] = float(entry["value"]), str(entry["data"])
     return found

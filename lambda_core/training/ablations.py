@@ -26,7 +26,7 @@ from typing import Any
 import torch
 
 from lambda_core.allocator import keep_memory
-from lambda_core.arguments import positive, refuse, usable_device
+from lambda_core.arguments import DEVICES, TRAINS_ON, positive, print_in_utf8, refuse, usable_device
 from lambda_core.checkpoints import load_checkpoint
 from lambda_core.models import build
 from lambda_core.training.config import RECIPES, Recipe
@@ -120,7 +120,7 @@ def _plain(recipe: Recipe) -> dict[str, Any]:
 
 def report() -> dict[str, Any] | None:
     """The results as they were written, or None where there are none."""
-    return json.loads(RESULTS.read_text()) if RESULTS.exists() else None
+    return json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.exists() else None
 
 
 def trained() -> dict[str, dict[int, dict[str, Any]]]:
@@ -166,7 +166,7 @@ def write(found: Mapping[str, Mapping[int, Mapping[str, Any]]]) -> None:
             for network in networks for table, row in ABLATIONS[network["name"]].rows
         ],
     }  # fmt: skip
-    write_atomically(RESULTS, lambda path: path.write_text(json.dumps(content, indent=1) + "\n"))
+    write_atomically(RESULTS, lambda path: path.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8"))
 
 
 def missing(names: list[str], seeds: int, found: Mapping[str, Mapping[int, Any]]) -> Iterator[tuple[int, str]]:
@@ -259,9 +259,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument(
         "--out", type=Path, default=Path("runs/ablations"), metavar="FOLDER", help="of the runs (%(default)s)"
     )
-    parser.add_argument(
-        "--device", type=usable_device, choices=["cpu", "cuda"], help="the best one there is, unless given"
-    )
+    parser.add_argument("--device", type=usable_device, choices=DEVICES, help=TRAINS_ON)
     parser.add_argument("--jobs", type=positive, default=1, help="networks trained at a time, each in a process (1)")
     parser.add_argument("--table", action="store_true", help="print the results as Markdown, and train nothing")
     options = parser.parse_args(arguments)
@@ -292,5 +290,6 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
+    print_in_utf8()
     keep_memory()
     main()

@@ -1,20 +1,23 @@
 """One run a folder: a second one that would train there is told so."""
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
+from typing import IO, TYPE_CHECKING
 
 import torch
-from accelerate import Accelerator
 
 from lambda_core.training.faults import TrainingStopped, writing
+
+if TYPE_CHECKING:
+    from accelerate import Accelerator
 
 LOCK = ".lock"  # stays in the folder; what counts is who holds it
 
 
 @contextmanager
-def alone(folder: Path, accelerator: Accelerator) -> Iterator[None]:
+def alone(folder: Path, accelerator: "Accelerator") -> Iterator[None]:
     """Hold the folder of a run. Raises TrainingStopped, in all processes of a run, where another run holds it.
 
     The main process holds it, and none that it forks: however it ends, the folder is free at once.
@@ -23,7 +26,7 @@ def alone(folder: Path, accelerator: Accelerator) -> Iterator[None]:
     if accelerator.is_main_process:
         with writing(folder / LOCK):
             folder.mkdir(parents=True, exist_ok=True)
-            file = (folder / LOCK).open("a")
+            file = (folder / LOCK).open("a", encoding="utf-8")
         free = _held(file)
     try:
         if accelerator.num_processes > 1:
@@ -41,10 +44,16 @@ def alone(folder: Path, accelerator: Accelerator) -> Iterator[None]:
 
 def _held(file: IO) -> bool:
     """Whether this process holds the file now. One that cannot be held at all, as on some disks, counts as held."""
-    try:
-        import fcntl
-    except ImportError:  # Windows
+    if sys.platform == "win32":
+        import msvcrt
+
+        try:
+            msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
+        except OSError:
+            return False
         return True
+    import fcntl
+
     try:
         fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # flock would go to processes that load pictures too
     except (BlockingIOError, PermissionError):

@@ -21,7 +21,7 @@ from torch.utils.data import DataLoader, Dataset, Subset
 
 from lambda_core import data
 from lambda_core.allocator import keep_memory
-from lambda_core.arguments import WORKERS, command, refuse, usable_device, whole
+from lambda_core.arguments import DEVICES, TRAINS_ON, WORKERS, command, refuse, usable_device, whole
 from lambda_core.models import build
 from lambda_core.training.alone import alone
 from lambda_core.training.card import export, exported
@@ -224,9 +224,7 @@ def parser() -> argparse.ArgumentParser:
     found.add_argument("--compile", action="store_true", default=None, help="torch.compile the network")
     found.add_argument("--set", action="append", default=[], metavar="FIELD=VALUE", help="change a field of the recipe")
     found.add_argument("--workers", type=whole, default=1, help=WORKERS)
-    found.add_argument(
-        "--device", type=usable_device, choices=["cpu", "cuda"], help="the best one there is, unless given"
-    )
+    found.add_argument("--device", type=usable_device, choices=DEVICES, help=TRAINS_ON)
     found.add_argument("--download", action="store_true", help="fetch the data set if it is missing")
     found.add_argument("--dry-run", action="store_true", help="say what will happen: steps, time, memory")
     return found
@@ -259,6 +257,11 @@ def main(arguments: list[str] | None = None) -> None:
     except TrainingStopped as error:
         sys.exit(str(error))
     except RuntimeError as error:
+        if "compiler" in str(error).lower():  # torch.compile, in the first step
+            why = str(error).strip().splitlines()[0]
+            sys.exit(
+                f"torch.compile finds no compiler here that it can use: leave --compile out, or install one ({why})"
+            )
         if not any(word in str(error) for word in ("gloo", "NCCL")):
             raise
         sys.exit(

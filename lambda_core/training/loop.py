@@ -96,7 +96,8 @@ class Run:
     ) -> None:
         self.recipe, self.folder, self.classes, self.accelerator = recipe, folder, tuple(classes), accelerator
         self.device = accelerator.device
-        self.memory_format = torch.channels_last if recipe.channels_last else torch.contiguous_format
+        last = recipe.channels_last and self.device.type != "mps"  # its batch norm is not right there in each PyTorch
+        self.memory_format = torch.channels_last if last else torch.contiguous_format
         self.model = model.to(self.device).to(memory_format=self.memory_format)
         self.average = AveragedModel(self.model, multi_avg_fn=averaging(recipe.ema), use_buffers=True)
         if recipe.checkpoint_blocks:
@@ -276,7 +277,10 @@ class Run:
                     bar.set_postfix(loss=f"{mean:.3f}")
                     self.curve.append((self.step, mean))
                     if self.accelerator.is_main_process:
-                        with writing(self.folder / "curve.csv"), (self.folder / "curve.csv").open("a") as file:
+                        with (
+                            writing(self.folder / "curve.csv"),
+                            (self.folder / "curve.csv").open("a", encoding="utf-8") as file,
+                        ):
                             file.write(f"{self.step},{mean}\n")
                     if log is not None:
                         log(self.step, mean)
@@ -339,13 +343,13 @@ class Run:
         return whole
 
     def _write_log(self, path: Path) -> None:
-        with path.open("w", newline="") as file:
+        with path.open("w", encoding="utf-8", newline="") as file:
             writer = csv.DictWriter(file, COLUMNS)
             writer.writeheader()
             writer.writerows(self.history)
 
     def _write_curve(self, path: Path) -> None:
-        with path.open("w", newline="") as file:
+        with path.open("w", encoding="utf-8", newline="") as file:
             writer = csv.writer(file)
             writer.writerows([CURVE, *self.curve])
 

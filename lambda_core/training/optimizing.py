@@ -7,12 +7,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from lambda_core.layers.face import embeds
+
 OPTIMIZERS = {
     "adamw": lambda groups, lr, fused: torch.optim.AdamW(groups, lr=lr, fused=fused),
     "sgd": lambda groups, lr, fused: torch.optim.SGD(groups, lr=lr, momentum=0.9, nesterov=True, fused=fused),
 }
-# What layers call their position embeddings: of lambda layers, and of self-attention by rows, columns and lines.
-EMBEDDINGS = ("embeddings", "rows", "columns", "table")
 
 
 def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
@@ -20,8 +20,7 @@ def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, An
     decayed: list[nn.Parameter] = []
     free: list[nn.Parameter] = []
     for name, parameter in model.named_parameters():
-        embeds = name.rpartition(".")[2] in EMBEDDINGS
-        (free if parameter.dim() < 2 or embeds else decayed).append(parameter)
+        (free if parameter.dim() < 2 or embeds(name) else decayed).append(parameter)
     return [{"params": decayed, "weight_decay": weight_decay}, {"params": free, "weight_decay": 0.0}]
 
 

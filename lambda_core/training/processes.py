@@ -14,11 +14,16 @@ except ImportError as error:
 
 
 def accelerator_for(recipe: Recipe, device: str | None = None) -> Accelerator:
-    """The processes and the precision of a run. Raises ValueError for float16 without a GPU."""
+    """The processes and the precision of a run: on a GPU where there is one, on Apple's where it is asked for.
+
+    Raises ValueError for float16 without a GPU.
+    """
     if recipe.precision == "float16" and (device == "cpu" or not torch.cuda.is_available()):
         raise ValueError("float16 needs a GPU: train in bfloat16 or float32 here (--precision)")
     mixed = {"float32": "no", "bfloat16": "bf16", "float16": "fp16"}[recipe.precision]
-    on_cpu = device == "cpu" or not torch.accelerator.is_available()
+    # Apple's GPU is taken by those who ask for it: not all that a recipe needs is right there in every PyTorch.
+    there = torch.accelerator.current_accelerator(check_available=True)
+    on_cpu = device == "cpu" or there is None or (there.type == "mps" and device != "mps")
     if int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")) and not torch.distributed.is_initialized():
         _meet_again("gloo" if on_cpu else "nccl")
     AcceleratorState._reset_state()  # a program may train twice, in another precision

@@ -67,7 +67,7 @@ def publish(file: Path, name: str, folder: str | Path | None, note: str = "", wo
 
 def history(place: Path) -> list[dict[str, float]]:
     """The lines of the log in a run's folder, without what was not measured."""
-    with (place / "log.csv").open() as file:
+    with (place / "log.csv").open(encoding="utf-8") as file:
         return [{key: float(value) for key, value in row.items() if value} for row in csv.DictReader(file)]
 
 
@@ -89,7 +89,9 @@ def record(results: Path, name: str, file: Path, figures: dict[str, float]) -> N
     title = loaded.card["data"].partition(":")[0].partition(" at ")[0]  # at the size of the files, not of the network
     data_of = f"{title} at {loaded.preprocess['size']} px, {loaded.card['epochs']} epochs, 1 seed"
     content |= {"date": date.today().isoformat(), "data": data_of, "networks": [*others, network]}
-    write_atomically(results, lambda path: path.write_text(json.dumps(content, indent=1) + "\n"), "Make room")
+    write_atomically(
+        results, lambda path: path.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8"), "Make room"
+    )
 
 
 def check(options: argparse.Namespace) -> None:
