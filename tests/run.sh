@@ -75,12 +75,12 @@ unset PYTHONDONTWRITEBYTECODE
 
 # Processes with one thread each use cores better than threads; one more than two cores, since tests also wait.
 unit() { OMP_NUM_THREADS=1 python -m pytest -m "not browser" -n 3 --dist worksteal --durations 12; }
-# Each with a server and a browser of its own.
-pages() { python -m pytest -m browser -n 3 --dist worksteal --durations 12; }
+# Each with a server and a browser of its own. From their folder alone: to look for them elsewhere imports all the rest.
+pages() { python -m pytest tests/browser -m browser -n 3 --dist worksteal --durations 12; }
 
-# mypy reads all of PyTorch the first time, a minute and more on one core: beside the unit tests.
+# mypy reads all of PyTorch the first time, a minute and more on one core: when the tests leave one free.
 begin_types() {
-    python -m mypy >"$report" 2>&1 &
+    nice -n 19 python -m mypy >"$report" 2>&1 &
     checker=$!
 }
 end_types() {
@@ -103,9 +103,9 @@ part "Lint" python -m ruff check .
 part "Format" python -m ruff format --check .
 begin_types
 part "Unit tests" unit
-part "Types" end_types
 if [[ $browser == yes ]]; then
     part "Chromium" chromium
     part "Browser tests" pages
 fi
+part "Types" end_types
 printf '\nAll passed in %d s.\n' "$SECONDS"

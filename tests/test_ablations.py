@@ -16,6 +16,7 @@ from lambda_core.training import ablation_table, ablations, classify, publish
 from lambda_core.training.ablations import ABLATIONS
 from lambda_core.training.faults import TrainingStopped
 from tests import ablation_results, imagenette
+from tests.processes import called, lost
 
 
 @pytest.mark.parametrize("name", ABLATIONS)
@@ -219,20 +220,13 @@ def test_what_could_not_be_published_is_told_before_anything_is_written(short, c
     assert not (short / "new.safetensors").exists()
 
 
-def elsewhere(name: str, seed: int, word: str) -> tuple[str, int, str, int]:
-    return name, seed, word, os.getpid()
-
-
+@pytest.mark.long
 def test_several_at_a_time_each_in_a_process_of_its_own():
     jobs = [(0, "one"), (0, "two"), (1, "one")]
-    found = list(ablations.each(jobs, 2, elsewhere, "word"))
+    found = list(ablations.each(jobs, 2, called, "word"))
     assert sorted(row[:3] for _, row in found) == [("one", 0, "word"), ("one", 1, "word"), ("two", 0, "word")]
     assert all(name == row[0] and row[3] != os.getpid() for name, row in found)
-    assert [row[3] for _, row in ablations.each(jobs, 1, elsewhere, "word")] == [os.getpid()] * 3
-
-
-def lost(name: str, seed: int) -> None:
-    os._exit(9)
+    assert [row[3] for _, row in ablations.each(jobs, 1, called, "word")] == [os.getpid()] * 3
 
 
 def test_a_lost_process_ends_in_a_sentence():

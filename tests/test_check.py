@@ -17,6 +17,7 @@ def small(monkeypatch):
     monkeypatch.setattr(check, "STEPS", 12)
 
 
+@pytest.mark.long
 def test_this_device_passes(small, tmp_path, capsys):
     check.main(["--device", "cpu", "--json", str(tmp_path / "check.json")])
     assert "all within the limits on" in capsys.readouterr().out

@@ -99,8 +99,8 @@ def test_no_graph_breaks_at_changing_lengths():
         torch.testing.assert_close(compiled(x), layer(x))
 
 
-def test_maps_of_many_sizes_are_compiled_twice():
-    """Once for the first size, once for all others: the choice of the engine does not ask for each."""
+def test_maps_of_many_sizes_are_compiled_few_times():
+    """For the first size, and for all others: the choice of the engine does not ask for each."""
     layer, count = LambdaLayer(8, dim_k=3, heads=2, scope=5).eval(), CompileCounter()
     compiled = torch.compile(layer, backend=count, fullgraph=True)
     for side in range(4, 15):
@@ -114,6 +114,7 @@ needs_compiler = pytest.mark.skipif(
 )
 
 
+@pytest.mark.long
 @needs_compiler
 @pytest.mark.parametrize("layer", [AveragePool2d(2, ceil_mode=True), LAYERS["Z"](8).eval()])
 def test_gradients_compiled_to_machine_code(layer):
@@ -149,6 +150,7 @@ def test_the_gradient_of_one_example_in_a_graph(how):
     torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.long
 @needs_compiler
 def test_compiled_to_machine_code():
     layer = LambdaLayer(8, dim_k=3, heads=2, scope=3).eval()

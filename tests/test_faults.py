@@ -53,7 +53,7 @@ def wait_for(condition, process):
 
 
 def test_killed_at_any_step_and_asked_again(folder, whole, tmp_path):
-    with launched(tmp_path, folder, slow=0.05) as process:
+    with launched(tmp_path, folder, slow=0.15) as process:
         wait_for(lambda: (tmp_path / "state.pt").exists(), process)
         time.sleep(0.12)  # into the next epoch
         process.kill()
@@ -62,9 +62,9 @@ def test_killed_at_any_step_and_asked_again(folder, whole, tmp_path):
     assert equal(whole, tmp_path)
 
 
-@pytest.mark.parametrize("workers", [0, 1])
-def test_asked_to_stop_it_saves_within_the_epoch_and_leaves(folder, whole, tmp_path, workers):
-    with launched(tmp_path, folder, slow=0.3, workers=workers) as process:
+@pytest.mark.long
+def test_asked_to_stop_it_saves_within_the_epoch_and_leaves(folder, whole, tmp_path):
+    with launched(tmp_path, folder, slow=0.3, workers=1) as process:
         wait_for((tmp_path / "begun").exists, process)
         os.killpg(process.pid, signal.SIGTERM)  # the process that loads pictures too, as a service manager does it
         _, said = process.communicate(timeout=60)
@@ -75,6 +75,7 @@ def test_asked_to_stop_it_saves_within_the_epoch_and_leaves(folder, whole, tmp_p
     assert equal(whole, tmp_path)
 
 
+@pytest.mark.long
 def test_what_is_drawn_at_random_is_drawn_again(folder, tmp_path):
     """Dropout, drop-path, mixup and cutmix depend on the number of the step, not on what was run before it."""
     overrides = {**TINY.overrides, "dropout": 0.3, "drop_path": 0.3}
@@ -169,7 +170,7 @@ def test_two_processes_equal_one_whatever_is_lost_on_the_way(folder, whole, tmp_
         process.communicate(timeout=100)
     assert process.returncode != 0, "the other process ends too"
     assert torch.load(tmp_path / "state.pt", weights_only=True)["epoch"] < TINY.epochs
-    with launched(tmp_path, folder, processes=2, restarts=3, slow=0.2) as process:  # gloo may need a second try
+    with launched(tmp_path, folder, processes=2, restarts=3, slow=0.05) as process:  # gloo may need a second try
         wait_for(lambda: rank1.read_text() not in (first, ""), process)
         second = rank1.read_text()
         os.kill(int(second), signal.SIGKILL)

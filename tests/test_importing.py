@@ -11,8 +11,8 @@ import pytest
 
 from explorer import importing, navigation
 
-PART = "import time\ntime.sleep(0.4)\n"
-APART = 0.2  # the second begins while the package is at its first lines
+PART = "import time\ntime.sleep(0.8)\n"
+APART = 0.3  # the second begins while the package is at its first lines
 
 
 @pytest.fixture
@@ -75,6 +75,7 @@ sys.exit("".join(map(repr, raised)) or 0)
 """
 
 
+@pytest.mark.long
 def test_a_visitor_on_every_page_of_a_server_that_has_just_started():
     run = subprocess.run([sys.executable, "-c", SERVER], cwd=navigation.PAGES.parent, capture_output=True, text=True)
     assert run.returncode == 0, run.stderr

@@ -23,7 +23,7 @@ def run(problem):
             return "made"
 
         later.show(f"test {problem}", work, st.write, "Making it …", refusals=(ValueError,))
-        time.sleep(0.5)  # in the next run it is
+        later._POOL.submit(int).result()  # in the next run it is
 
     app = AppTest.from_function(page, args=(problem,), default_timeout=30).run()
     return app.run()

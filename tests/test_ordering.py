@@ -11,6 +11,7 @@ from tests.test_classroom import PAGE, press, until
 from tests.test_pages import start
 
 
+@pytest.mark.long
 def test_a_network_that_is_open_learns_pictures_of_ones_own(monkeypatch, whole, tmp_path):
     """From the network that ships or from a file, whatever it is called: a file of a run is `state.pt` too."""
     for number in range(60):
