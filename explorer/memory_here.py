@@ -16,6 +16,7 @@ from lambda_core.measuring import GIB, Machine, machine, refusal, said
 SECONDS = 120
 CEILINGS = (0.25, 0.5, 1, 2, 4, 8, 16)
 SHARE = 0.8  # of what is free: the rest of the machine wants to live too
+GUESS = 4 * GIB  # free, where the system says nothing
 POINTS = 3  # along the axis: the chosen one, a half and a quarter of it
 RUN, DOTS, SAID, KIND_CHOICE, CEILING = "memory_run", "memory_dots", "memory_said", "memory_kinds", "memory_ceiling"
 FIRST = ["global attention", AUTO]
@@ -139,10 +140,15 @@ def _end(run: Run) -> None:
         st.session_state.setdefault(SAID, []).append(f"What was still to be measured {why}.")
 
 
+def ceilings(now: Machine) -> list[float]:
+    """GiB to choose from. Where the system does not say what is free, half of all memory is taken for that."""
+    room = SHARE * (now.free or now.total // 2 or GUESS)
+    return [gib for gib in CEILINGS if gib * GIB <= room] or [CEILINGS[0]]
+
+
 def _order(chosen: Chosen, run: Run | None) -> None:
     now = machine()
-    room = SHARE * now.free if now.free else CEILINGS[-1] * GIB
-    allowed = [gib for gib in CEILINGS if gib * GIB <= room] or [CEILINGS[0]]
+    allowed = ceilings(now)
     with st.container(horizontal=True, gap="medium", vertical_alignment="bottom", key="memory_order"):
         kinds = st.multiselect(
             "Layers", list(KINDS), default=FIRST, format_func=KINDS.__getitem__, key=KIND_CHOICE, width=460,

@@ -228,6 +228,14 @@ def test_only_a_machine_with_a_gpu_has_its_line():
     assert machine().total >= machine().free
 
 
+@pytest.mark.parametrize(
+    ("now", "most"),
+    [(Machine(64 * GIB, 6 * GIB), 4), (Machine(8 * GIB, 0), 2), (Machine(0, 0), 2), (Machine(0, 1), 0.25)],
+)
+def test_no_ceiling_is_offered_above_what_should_be_free(now, most):
+    assert memory_here.ceilings(now)[-1] == most
+
+
 def test_a_dot_is_on_a_curve_only_with_its_other_sizes():
     dot = {"asked": AUTO, "sizes": Sizes(side=28)}
     assert budget.dots([dot], Sizes(), "side") == [dot]
