@@ -16,7 +16,7 @@ def current() -> Job | None:
     asked = st.query_params.get("run"), st.session_state.get("run")
     job = jobs.find(asked[0]) or jobs.find(asked[1])
     if job is None:
-        _leave()
+        _forget()
         if any(asked):
             st.info("That run is gone: it was deleted, or gave way to newer ones, or its server has ended.")
     else:
@@ -24,9 +24,26 @@ def current() -> Job | None:
     return job
 
 
-def _leave() -> None:
+def _forget() -> None:
     st.session_state.pop("run", None)
     st.query_params.pop("run", None)
+
+
+def _leave(job: Job) -> None:
+    """Look at no run. This one stays as it is, and `way_back` leads to it."""
+    _forget()
+    st.session_state["run_left"] = job.token
+
+
+def way_back() -> None:
+    """To the run that this session left, while it is there: its link went with the address."""
+    left = jobs.find(st.session_state.get("run_left"))
+    if left is not None:
+        st.button("Back to the run that you left", icon=":material/undo:", on_click=_return, args=(left,))
+
+
+def _return(job: Job) -> None:
+    st.session_state["run"] = job.token
 
 
 def watch(job: Job) -> None:
@@ -74,10 +91,15 @@ def _progress(job: Job, was_running: bool, kept_then: int) -> None:
             st.button("Pause", icon=":material/pause:", on_click=jobs.pause, args=(job,))
         elif state in ("paused", "failed"):
             st.button("Go on", icon=":material/play_arrow:", type="primary", on_click=_go_on, args=(job,))
-        if state != "running":
-            st.button("Train another", icon=":material/add:", on_click=_leave)
-        delete = "Stop and delete" if state == "running" else "Delete"
-        st.button(delete, icon=":material/delete:", on_click=_discard, args=(job,))
+        if state == "running":
+            st.button(
+                "Leave this run", icon=":material/logout:", on_click=_leave, args=(job,),
+                help="Train something of your own, and come back when you like. The run goes on meanwhile, and pauses "
+                "by itself when nobody has looked at it for a quarter of an hour.",
+            )  # fmt: skip
+        else:
+            st.button("Train another", icon=":material/add:", on_click=_leave, args=(job,))
+        _delete(job, "Stop and delete" if state == "running" else "Delete")
     if state == "failed":
         st.error("The training stopped, and said why:")
         st.code(job.said, language=None, wrap_lines=True)
@@ -96,6 +118,13 @@ def _progress(job: Job, was_running: bool, kept_then: int) -> None:
         )
     else:
         st.caption("The loss falls as it learns. Accuracy on held-out pictures appears after the first epoch.")
+
+
+def _delete(job: Job, label: str) -> None:
+    """Asks once more: everyone who opened the link has this button, and nothing brings a run back."""
+    with st.popover(label, icon=":material/delete:", key="run_delete"):
+        st.markdown("Its curves and its networks will be gone, for everyone who has its link.")
+        st.button("Delete this run", type="primary", key="run_delete_now", on_click=_discard, args=(job,))
 
 
 def _guesses(job: Job) -> str:
@@ -122,7 +151,7 @@ def _go_on(job: Job) -> None:
 
 def _discard(job: Job) -> None:
     jobs.discard(job)
-    _leave()
+    _forget()
 
 
 def _choose_epoch(job: Job, last: int) -> None:

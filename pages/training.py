@@ -17,6 +17,7 @@ if job is None:
         "little, thousands of times. The kernels **E** of its lambda layers start as noise. What shape will they take? "
         "Start it, watch, pause when you like, and step through the half-trained network on any page."
     )
+    classroom.way_back()
     ordering.order()
 else:
     classroom.watch(job)

@@ -117,10 +117,32 @@ def test_a_run_can_be_ordered_left_found_again_and_stopped_on_the_page():
     app.query_params.clear()  # as the menu of the pages does
     app.switch_page(PAGE).run()
     assert job.token in app.query_params["run"]  # a text, or a list of one
-    press(app, "Stop and delete")
+    press(app, "Delete this run")
     assert job.process.poll() is not None
     assert not job.folder.exists() and jobs.find(job.token) is None
     assert any(button.label == "Train" for button in app.button)
+
+
+@pytest.mark.parametrize(("state", "button"), [("running", "Leave this run"), ("paused", "Train another")])
+def test_a_run_can_be_left_as_it_is_and_found_again(done, monkeypatch, state, button):
+    """Whoever opens a shared link needs a way to a run of their own that harms nobody."""
+    monkeypatch.setattr(jobs.Job, "state", state)
+    app = press(start(PAGE, run=done.token), button)
+    assert "run" not in app.query_params and any(button.label == "Train" for button in app.button)
+    assert jobs.find(done.token) is done and done.folder.exists()
+    press(app, "Back to the run that you left")
+    assert app.session_state["run"] == done.token
+    assert not any(button.label == "Train" for button in app.button)
+
+
+@pytest.mark.parametrize(("state", "label"), [("running", "Stop and delete"), ("paused", "Delete")])
+def test_deleting_asks_once(done, monkeypatch, state, label):
+    monkeypatch.setattr(jobs.Job, "state", state)
+    app = start(PAGE, run=done.token)
+    assert label not in [button.label for button in app.button], "it only opens the question"
+    assert [block.proto.popover.label for block in app.get("popover")].count(label) == 1
+    assert any("for everyone who has its link" in text.value for text in app.markdown)
+    assert "Delete this run" in [button.label for button in app.button]
 
 
 @pytest.mark.long

@@ -32,6 +32,12 @@ def press(page: Page, name: str) -> None:
     page.get_by_test_id("stMain").get_by_role("button", name=name, exact=True).click()
 
 
+def delete(page: Page) -> None:
+    """Ask for it, and say yes."""
+    page.locator(".st-key-run_delete button").first.click()
+    page.get_by_test_id("stPopoverBody").get_by_role("button", name="Delete this run").click()
+
+
 def begin(page: Page) -> None:
     """Order as many epochs of digits as there can be, and wait until the run is shown."""
     page.locator(".st-key-epochs_digits input[type=range]").press("End")
@@ -83,7 +89,7 @@ def test_the_whole_life_of_a_run(open_page: Callable[..., Page], other: Page, ap
     third.get_by_text("being trained on this server already").wait_for(timeout=SLOW)
     assert len(children(app)) == 2
     third.close()
-    press(other, "Stop and delete")
+    delete(other)
     other.get_by_test_id("stMain").get_by_role("button", name="Train", exact=True).wait_for(timeout=SLOW)
     assert len(children(app)) == 1
 
@@ -117,7 +123,7 @@ def test_the_whole_life_of_a_run(open_page: Callable[..., Page], other: Page, ap
     press(page, "Go on")
     grown(page, points(page))
     assert len(children(app)) == 1
-    press(page, "Stop and delete")
+    delete(page)
     page.get_by_test_id("stMain").get_by_role("button", name="Train", exact=True).wait_for(timeout=SLOW)
     assert not children(app)
     assert "run=" not in page.url
