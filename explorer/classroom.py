@@ -51,6 +51,10 @@ def watch(job: Job) -> None:
     running = job.state == "running"
     kept = job.kept()
     st.fragment(_progress, run_every=1.0 if running else None)(job, running, len(kept))
+    st.caption(
+        "The address of this page is a link to the run: whoever opens it can watch, step through the network, and "
+        "pause or delete the run."
+    )
     if kept:
         st.subheader("What has it learned so far?")
         try:

@@ -160,7 +160,10 @@ def go_on(job: Job) -> None:
 
 def _start(job: Job) -> None:
     if sum(other.state == "running" for other in _jobs.values()) >= MOST:
-        raise Busy(f"{MOST} networks are being trained on this server already: pause one, or wait until one is done")
+        raise Busy(
+            f"{MOST} networks are being trained on this server already: wait until one is done, or open the link of a "
+            "run that is going on, for everyone who has it can watch the run and step through its network"
+        )
     command = [sys.executable, "-m", "explorer.ward", *job.command[3:]]
     if job.data:
         command[command.index("DIR")] = job.data

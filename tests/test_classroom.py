@@ -135,6 +135,11 @@ def test_a_run_can_be_left_as_it_is_and_found_again(done, monkeypatch, state, bu
     assert not any(button.label == "Train" for button in app.button)
 
 
+def test_a_run_says_that_its_address_can_be_shared(done):
+    captions = " ".join(caption.value for caption in start(PAGE, run=done.token).caption)
+    assert "The address of this page is a link to the run" in captions
+
+
 @pytest.mark.parametrize(("state", "label"), [("running", "Stop and delete"), ("paused", "Delete")])
 def test_deleting_asks_once(done, monkeypatch, state, label):
     monkeypatch.setattr(jobs.Job, "state", state)
@@ -171,8 +176,10 @@ def test_two_at_once_and_no_more(monkeypatch):
 
     busy = [jobs.Job(str(i), "digits", 1, (), None, Path("nowhere"), Endless()) for i in range(jobs.MOST)]
     monkeypatch.setattr(jobs, "_jobs", {job.token: job for job in busy})
-    with pytest.raises(jobs.Busy, match="being trained on this server already"):
+    with pytest.raises(jobs.Busy, match="being trained on this server already") as refused:
         jobs.create("digits", 1)
+    said = str(refused.value)
+    assert "open the link" in said and "pause" not in said, "a run of others is not for everyone to pause"
 
 
 def test_a_run_that_fails_says_why():
