@@ -20,7 +20,7 @@ from lambda_core.pictures import FORMATS, READABLE, as_rgb
 
 MAX_BYTES = 30 * 2**20
 MAX_PIXELS = 50_000_000
-MAX_SIDE = 4096  # longer pictures are reduced once they are decoded
+MAX_SIDE = 1536  # longer pictures are reduced once they are decoded: a session keeps up to three of them in memory
 FILE = "picture.png"  # what a picture that a visitor brought is exported as
 FEW, LONG = 16, 3  # pixels of a picture with little to see, and the ratio of its sides where much of it is cut off
 
