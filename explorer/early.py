@@ -66,7 +66,7 @@ def trace(query: str) -> bytes | None:
     name = selection.network or loading.HOME
     if selection.image not in images.GALLERY or name not in zoo():
         return None
-    network = None if name == loading.HOME else loading.Brought.of(name, zoo()[name].read_bytes())
+    network = None if name == loading.HOME else loading.shipped(name)
     paths = [layer.path for layer in loading.lambda_layers(loading.checkpoint_of(network).model)]
     if not paths:
         return None

@@ -6,6 +6,8 @@ import os
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
@@ -16,7 +18,7 @@ from PIL import Image
 
 from explorer import fitness, images
 from lambda_core import LambdaLayer, trace
-from lambda_core.checkpoints import Checkpoint, read_checkpoint, zoo
+from lambda_core.checkpoints import Checkpoint, fingerprint, read_checkpoint, zoo
 from lambda_core.data import framing, prepare, square
 
 LOCK = threading.Lock()  # hooks of one session must not see another's forward pass
@@ -49,10 +51,13 @@ class LayerInfo:
 
 @dataclass(frozen=True)
 class Brought:
-    """A checkpoint that a visitor sent: the file's name, its bytes, and a key that names its content in caches."""
+    """A checkpoint that a visitor chose or sent: its name, its bytes, and a key that names its content in caches.
+
+    content: None for one that ships, which lies in the zoo under its name: no session keeps a copy of it.
+    """
 
     name: str
-    content: bytes
+    content: bytes | None
     key: str
 
     @classmethod
@@ -61,9 +66,21 @@ class Brought:
         return cls(name, content, hashlib.sha256(content).hexdigest()[:16])
 
 
+@lru_cache(maxsize=64)
+def _key(file: Path, changed: float) -> str:
+    """The key of a file's content. changed: when the file was, so that new weights have a new key."""
+    return fingerprint(file)
+
+
+def shipped(name: str) -> Brought:
+    """A network of the zoo."""
+    file = zoo()[name]
+    return Brought(name, None, _key(file, file.stat().st_mtime))
+
+
 @st.cache_resource(max_entries=4, show_spinner=False)
-def _network(key: str, _content: bytes | None) -> Checkpoint:
-    return read_checkpoint(zoo()[key].read_bytes() if _content is None else _content)
+def _network(key: str, _mine: Brought) -> Checkpoint:
+    return read_checkpoint(zoo()[_mine.name].read_bytes() if _mine.content is None else _mine.content)
 
 
 def warm() -> None:
@@ -93,7 +110,7 @@ def network_name() -> str:
 
 def checkpoint_of(mine: Brought | None) -> Checkpoint:
     """A network that was brought, or the one that ships."""
-    return _network(mine.key, mine.content) if mine else _network(HOME, None)
+    return _network(mine.key, mine) if mine else _network(HOME, Brought(HOME, None, HOME))
 
 
 def checkpoint() -> Checkpoint:
@@ -101,17 +118,20 @@ def checkpoint() -> Checkpoint:
     return checkpoint_of(brought())
 
 
-def opened(name: str, content: bytes) -> tuple[Brought, Checkpoint]:
-    """The checkpoint in these bytes, read once. Raises CheckpointRefused, also for one that could answer on no page."""
-    mine = Brought.of(name, content)
-    loaded = _network(mine.key, content)
+def opened(name: str, content: bytes | None) -> tuple[Brought, Checkpoint]:
+    """The checkpoint in these bytes, or of this name in the zoo where there are none; read once.
+
+    Raises CheckpointRefused, also for one that could answer on no page.
+    """
+    mine = shipped(name) if content is None else Brought.of(name, content)
+    loaded = checkpoint_of(mine)
     with LOCK:
         fitness.check(loaded)
     return mine, loaded
 
 
-def bring(name: str, content: bytes) -> Checkpoint:
-    """Make the checkpoint in these bytes the session's network. Raises CheckpointRefused and leaves the old one."""
+def bring(name: str, content: bytes | None) -> Checkpoint:
+    """Make a checkpoint, as `opened` has it, the session's network. Raises CheckpointRefused and leaves the old one."""
     mine, loaded = opened(name, content)
     st.session_state["checkpoint"] = mine
     return loaded

@@ -10,7 +10,7 @@ import torch
 
 from explorer import loading, places, shelf, state, words
 from explorer.loading import HOME, Brought
-from lambda_core.checkpoints import Checkpoint, CheckpointRefused, fingerprint, load_checkpoint, save_checkpoint, zoo
+from lambda_core.checkpoints import Checkpoint, CheckpointRefused, load_checkpoint, save_checkpoint, zoo
 
 NONE = "none"
 REFUSED = ("refused_first", "refused_second")  # where the session keeps why a network was not opened
@@ -26,16 +26,9 @@ class Opened:
     checkpoint: Checkpoint
 
 
-@st.cache_data(show_spinner=False)
-def _home_key(changed: float) -> str:
-    """The content key of the network that ships. changed: when its file was, so that new weights have a new key."""
-    return fingerprint(zoo()[HOME])
-
-
 def _opened(mine: Brought | None) -> Opened:
-    if mine is None:
-        return Opened(HOME, _home_key(zoo()[HOME].stat().st_mtime), loading.checkpoint_of(None))
-    return Opened(mine.name, mine.key, loading.checkpoint_of(mine))
+    known = mine or loading.shipped(HOME)
+    return Opened(known.name, known.key, loading.checkpoint_of(mine))
 
 
 def first() -> Opened:
@@ -61,19 +54,17 @@ def linked(name: str) -> list[str]:
 def in_links() -> str:
     """How links name the network that every page shows; empty for home, and for a file, which no link can bring."""
     mine = loading.brought()
-    return mine.name if mine and mine.name in zoo() else ""
+    return mine.name if mine and mine.content is None else ""
 
 
 def sent_content() -> bytes | None:
     """The bytes of the network that every page shows, where it does not ship."""
     mine = loading.brought()
-    return None if mine is None or mine.name in zoo() else mine.content
+    return mine.content if mine else None
 
 
 def _content(name: str) -> bytes:
-    """The bytes of a network by name. Raises CheckpointRefused, as for one of timm's without a connection."""
-    if name in zoo():
-        return zoo()[name].read_bytes()
+    """The bytes of a network that timm fetches, by name. Raises CheckpointRefused, as where there is no connection."""
     found = load_checkpoint(name)
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder, "network.safetensors")
@@ -85,7 +76,7 @@ def _content(name: str) -> bytes:
 
 
 def _use_first(name: str, content: bytes | None) -> None:
-    if content is None:
+    if content is None and name == HOME:
         st.session_state.pop("checkpoint", None)
     else:
         loading.bring(name, content)
@@ -95,7 +86,7 @@ def _use_first(name: str, content: bytes | None) -> None:
 
 
 def _use_second(name: str, content: bytes | None) -> None:
-    st.session_state["second"] = None if content is None else loading.opened(name, content)[0]
+    st.session_state["second"] = None if content is None and name == HOME else loading.opened(name, content)[0]
 
 
 USE: dict[str, Callable[[str, bytes | None], None]] = {"first": _use_first, "second": _use_second}
@@ -112,7 +103,7 @@ def _open(place: str, name: str, content: bytes | None) -> None:
     """Open a network for a place, or keep the old one and the reason why not."""
     st.session_state.pop(f"refused_{place}", None)
     try:
-        if content is None and name != HOME:
+        if content is None and name not in zoo():
             content = _content(name)
         USE[place](name, content)
     except CheckpointRefused as error:

@@ -178,7 +178,7 @@ def test_switches_change_the_answer_as_pytorch_says(monkeypatch):
 def loaded_model():
     from explorer import loading
 
-    return loading._network(loading.HOME, None).model
+    return loading.checkpoint_of(None).model
 
 
 def test_a_network_with_one_half_works(tmp_path, monkeypatch):

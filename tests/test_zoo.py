@@ -8,7 +8,7 @@ import torch
 
 from explorer import attributions, images, loading, plots, shelf
 from lambda_core import attribution, build, load_checkpoint, save_checkpoint, trace
-from lambda_core.checkpoints import files, zoo
+from lambda_core.checkpoints import files, fingerprint, zoo
 from lambda_core.data import prepare
 from lambda_core.training.ablations import ABLATIONS
 from tests.test_pages import said, start
@@ -78,6 +78,23 @@ def test_a_link_opens_a_network_and_the_list_another(many):
     app.selectbox(key="network_choice").set_value(loading.HOME).run()
     assert not app.exception and "checkpoint" not in app.session_state and "network" not in app.query_params
     assert not said(app)  # another network's layer is no link's fault
+
+
+def test_no_session_keeps_a_copy_of_a_network_that_ships(many):
+    app = start("../pages/predictions.py", network="micro_content")
+    app.selectbox(key="network_second").set_value("micro_position").run()
+    assert not app.exception
+    for place in ("checkpoint", "second"):
+        mine = app.session_state[place]
+        assert mine.content is None and mine.key == fingerprint(zoo()[mine.name])
+
+
+def test_a_file_that_is_called_like_a_network_that_ships_is_no_link(many):
+    app = start("../pages/lambda_layer.py")
+    content = zoo()["micro_position"].read_bytes()
+    app.file_uploader(key="network_file").upload("micro_content", content, "application/octet-stream").run()
+    assert not app.exception
+    assert app.session_state["checkpoint"].content == content and "network" not in app.query_params
 
 
 def test_a_link_to_a_network_that_is_not_there_is_explained(many):
