@@ -78,9 +78,15 @@ def shipped(name: str) -> Brought:
     return Brought(name, None, _key(file, file.stat().st_mtime))
 
 
+@st.cache_resource(show_spinner=False)
+def _of_zoo(key: str, _name: str) -> Checkpoint:
+    """None of these gives way: all that ship take some 100 MB, and a class looks at many of them at once."""
+    return read_checkpoint(zoo()[_name].read_bytes())
+
+
 @st.cache_resource(max_entries=4, show_spinner=False)
-def _network(key: str, _mine: Brought) -> Checkpoint:
-    return read_checkpoint(zoo()[_mine.name].read_bytes() if _mine.content is None else _mine.content)
+def _of_file(key: str, _content: bytes) -> Checkpoint:
+    return read_checkpoint(_content)
 
 
 def warm() -> None:
@@ -110,7 +116,9 @@ def network_name() -> str:
 
 def checkpoint_of(mine: Brought | None) -> Checkpoint:
     """A network that was brought, or the one that ships."""
-    return _network(mine.key, mine) if mine else _network(HOME, Brought(HOME, None, HOME))
+    if mine is None:
+        return _of_zoo(HOME, HOME)
+    return _of_zoo(mine.key, mine.name) if mine.content is None else _of_file(mine.key, mine.content)
 
 
 def checkpoint() -> Checkpoint:

@@ -64,7 +64,7 @@ def test_they_are_listed_home_first_and_named_for_people(many):
 def test_a_visit_reads_no_other_network(many, monkeypatch):
     read = []
     monkeypatch.setattr(loading, "read_checkpoint", lambda found: read.append(found) or files.read_checkpoint(found))
-    loading._network.clear()
+    loading._of_zoo.clear()
     start("../pages/content_position.py")
     assert [len(content) for content in read] == [zoo()[loading.HOME].stat().st_size]
 
@@ -78,6 +78,16 @@ def test_a_link_opens_a_network_and_the_list_another(many):
     app.selectbox(key="network_choice").set_value(loading.HOME).run()
     assert not app.exception and "checkpoint" not in app.session_state and "network" not in app.query_params
     assert not said(app)  # another network's layer is no link's fault
+
+
+def test_no_network_that_ships_gives_way_to_others(many):
+    """A class that looks at five of them would have each run of a page build its network again."""
+    ships = [loading.shipped(name) for name in zoo()]
+    before = [loading.checkpoint_of(network) for network in ships]
+    content = zoo()["micro_content"].read_bytes()
+    for visitor in range(5):
+        loading.checkpoint_of(loading.Brought("mine.safetensors", content, f"visitor {visitor}"))
+    assert all(loading.checkpoint_of(network) is found for network, found in zip(ships, before, strict=True))
 
 
 def test_no_session_keeps_a_copy_of_a_network_that_ships(many):
