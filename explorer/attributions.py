@@ -4,10 +4,12 @@ import base64
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from io import BytesIO
 from typing import Any
+from weakref import WeakValueDictionary
 
 import numpy as np
 import streamlit as st
@@ -22,6 +24,7 @@ from lambda_core.data import prepare, square
 SIDE = 384  # pixels of the photographs that components get
 Progress = Callable[[float], Any]
 KEPT = 300  # results; the largest takes half a megabyte
+WAIT = 0.2  # seconds between two looks whether who waits for another session's result still wants it
 
 
 @dataclass(frozen=True)
@@ -68,7 +71,21 @@ class Store:
 
     def __init__(self) -> None:
         self._found: OrderedDict[tuple, Result] = OrderedDict()
+        self._turns: WeakValueDictionary[tuple, threading.Lock] = WeakValueDictionary()
         self._lock = threading.Lock()
+
+    @contextmanager
+    def turn(self, key: tuple, waiting: Callable[[], Any]) -> Iterator[None]:
+        """Only one session at a time computes a result; `waiting` is called now and then, and may raise to give up."""
+        with self._lock:
+            mine = self._turns.get(key) or threading.Lock()
+            self._turns[key] = mine  # until nobody has it any more
+        while not mine.acquire(timeout=WAIT):
+            waiting()
+        try:
+            yield
+        finally:
+            mine.release()
 
     def get(self, key: tuple) -> Result | None:
         with self._lock:
@@ -161,7 +178,7 @@ def _map(question: Question, name: str, progress: Progress) -> np.ndarray:
 
 def _curves(question: Question, name: str, progress: Progress) -> dict[str, Curve]:
     """Deletion and insertion by the map, and by a random one."""
-    heat = torch.from_numpy(find(question, Job("map", name), lambda _share: None).value)
+    heat = torch.from_numpy(find(question, Job("map", name), lambda _share: progress(0.0)).value)
     chance = torch.rand(heat.shape, generator=torch.Generator().manual_seed(0))
     found, x = {}, question.x
     plans = [("deletion", heat, False), ("insertion", heat, True), ("deletion, random", chance, False)]
@@ -217,14 +234,15 @@ def known(question: Question, job: Job) -> Result | None:
 
 
 def find(question: Question, job: Job, progress: Progress) -> Result:
-    """The result of a job, computed now unless it is known."""
-    if result := known(question, job):
+    """The result of a job, computed now unless it is known: by one session, while others that ask for it wait."""
+    with _store().turn(_key(question, job), lambda: progress(0.0)):
+        if result := known(question, job):
+            return result
+        start = time.perf_counter()
+        value = WORK[job.kind](question, job.name, progress)
+        result = Result(value, time.perf_counter() - start)
+        _store().put(_key(question, job), result)
         return result
-    start = time.perf_counter()
-    value = WORK[job.kind](question, job.name, progress)
-    result = Result(value, time.perf_counter() - start)
-    _store().put(_key(question, job), result)
-    return result
 
 
 def hue(name: str) -> str:
