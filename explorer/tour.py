@@ -24,7 +24,7 @@ class Task:
 
 TASKS = (
     Task("overview", "Move the pixel over the photo: one table stays, one changes. Which?"),
-    Task("sum", "Open one number of λ, and point at the position that counts most in it.", step=6),
+    Task("sum", "Open one number of λ, and point at the position that counts most in it, by pointer or keys.", step=6),
     Task("attention", "Lay the content weights on the photo, then the position weights.", step=8),
     Task("halves_switch", "Switch halves off until the network changes its answer.", "content_position"),
     Task("scope-crop", "Drag the window down to 3 × 3. How far does the output move?", "scope"),

@@ -302,6 +302,38 @@ def test_the_table_of_a_half_that_is_not_there_does_not_open(modules):
         assert opened == [name.endswith("true")] * 4 + [True], name
 
 
+WALK = """
+import { layoutView, measure } from "./layout.js";
+import { nextHit } from "./pointing.js";
+const layer = { scope: 3 }, sizes = { H: 4, W: 4, N: 16, K: 3, V: 6, U: 1, heads: 2, channels: 12, outputs: 12 };
+const model = { ...sizes, layer, rows: 3, cols: 3, hasContent: true, hasPosition: true, windowed: true, softmax: true };
+const cell = { kind: "lambda", row: 0, value: 0 }, ways = [[0, 1], [1, 0], [0, -1], [-1, 0]], found = [];
+for (const width of [368, 1160]) for (const view of [0, 1, 2, 3, 4, 5, 6, 7, 8, "cell"]) {
+  const layout = layoutView(measure(width, model, 480), model, view, cell), seen = new Map();
+  const name = (hit) => [hit.id, hit.row, hit.col].join(), left = [nextHit(layout, model, null, 0, 1)];
+  for (let hit; (hit = left.pop()); ) {
+    if (seen.has(name(hit))) continue;
+    seen.set(name(hit), hit);
+    left.push(...ways.map((way) => nextHit(layout, model, hit, ...way)).filter(Boolean));
+  }
+  const hits = [...seen.values()], parts = new Set(["photo", ...hits.map((hit) => hit.id)]);
+  const missed = [...layout.nodes.keys()].filter((id) => !parts.has(id));
+  found.push([width, view, missed, hits.filter((hit) => hit.id === "cellProducts").length]);
+}
+console.log(JSON.stringify(found));
+"""
+
+
+def test_keys_reach_every_part_that_a_pointer_does(modules):
+    done = subprocess.run(
+        [NODE, "--input-type=module", "-e", WALK], cwd=modules, capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 0, done.stderr
+    for width, view, missed, positions in json.loads(done.stdout):
+        assert not missed, f"step {view} at {width} px"
+        assert positions == (16 if view == "cell" else 0), "every position of the cell that is open"
+
+
 THEMES = """
 import { followTheme } from "./dark.js";
 const root = { dataset: {} }, seen = [];

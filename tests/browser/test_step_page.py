@@ -87,18 +87,42 @@ def test_the_arithmetic_of_a_hovered_cell_ends_in_the_number_of_pytorch(open_pag
     assert ast.literal_eval(last) == pytest.approx(float(lambda_n[3, 5]), abs=5.1e-4)
 
 
+def weightiest(traced) -> tuple[int, int]:
+    """Row and column of the largest product in the cell (3, 5) of the pixel (8, 8)."""
+    table = load_checkpoint("lambda_resnet_mini").model.get_submodule("stages.2.0.mix").embeddings[3, 0].detach()
+    weights = traced["keys"][:, 3, 0].reshape(16, 16).copy()
+    weights[3:14, 3:14] += table.numpy()  # its window
+    products = weights * traced["v"][:, 5, 0].reshape(16, 16)
+    row, column = np.unravel_index(np.abs(products).argmax(), products.shape)
+    return int(row), int(column)
+
+
 def test_the_position_that_counts_most_in_a_cell_is_found_by_pointing(open_page: Callable[..., Page], traced):
     page = open_page(CANVAS, step=6, row=9, column=9, key=4, value=6, cell="lambda")
     assert canvas(page, "c.state().tasks") == []  # opening is not finding
-    table = load_checkpoint("lambda_resnet_mini").model.get_submodule("stages.2.0.mix").embeddings[3, 0].detach()
-    weights = traced["keys"][:, 3, 0].reshape(16, 16).copy()
-    weights[3:14, 3:14] += table.numpy()  # the window of the pixel (8, 8)
-    products = weights * traced["v"][:, 5, 0].reshape(16, 16)
-    row, column = np.unravel_index(np.abs(products).argmax(), products.shape)
+    row, column = weightiest(traced)
     point(page, f"c.hitOf('cellProducts', {(row + 8) % 16}, {column})")
     assert canvas(page, "c.state().tasks") == []
     point(page, f"c.hitOf('cellProducts', {row}, {column})")
     assert canvas(page, "c.state().tasks") == ["sum"]
+
+
+def test_the_position_that_counts_most_is_found_by_keys_alone(open_page: Callable[..., Page], traced):
+    page = open_page(CANVAS, step=6, row=9, column=9, key=4, value=6)
+    canvas(page, "c.state()")
+    page.keyboard.press("Enter")
+    page.wait_for_url(re.compile("cell=lambda"))
+    settle(page)
+    row, column = weightiest(traced)
+    page.keyboard.press("Shift+ArrowRight")
+    assert canvas(page, "c.state().hover") == "cellWeights"
+    for key, times in (("ArrowDown", row), ("ArrowRight", column)):
+        for _ in range(times):
+            page.keyboard.press(f"Shift+{key}")
+    state = canvas(page, "c.state()")
+    assert (state["row"], state["column"], state["tasks"]) == (8, 8, ["sum"]), "the pixel stays"
+    spoken = page.get_by_test_id("lambda-canvas").locator(":scope > .spoken")
+    expect(spoken).to_contain_text(f"row {row + 1}, column {column + 1}: ")
 
 
 def test_the_check_against_the_layers_output_is_small(open_page: Callable[..., Page]):

@@ -16,6 +16,7 @@ import { tipText } from "./highlights.js";
 import { AXIS_AWAY, axisRuns } from "./axis_marks.js";
 import { litAxes } from "./axes.js";
 import { isByRow, hitTest, sameHit, activeCell, isOpenable, gridSize, stepOfGroup } from "./view.js";
+import { nextHit } from "./pointing.js";
 import { createPage } from "./page.js";
 
 const RAIL = 1240, SLIM = 760, ROOM_BELOW = 480, LATENCIES = 600;
@@ -50,7 +51,7 @@ export function createApp(parent) {
       app.pixel.move(sameMap ? n : Math.floor(app.model.H / 2) * app.model.W + Math.floor(app.model.W / 2));
       startCheck();
     }
-    loadPhoto(app, header.photo, "photo and tensors of a lambda layer. Arrow keys move the pixel.");
+    loadPhoto(app, header.photo, "photo and tensors of a lambda layer. Arrow keys move the pixel; with Shift they point at the parts.");
     const moved = header.selection && header.selection.version !== version;
     if (moved) {
       version = header.selection.version;
@@ -238,6 +239,15 @@ export function createApp(parent) {
     page.say(`Pixel row ${row + 1}, column ${column + 1}`);
     clearTimeout(arrowTimer);
     arrowTimer = setTimeout(app.flush, 250);
+    kick();
+  };
+  app.pointOn = (rows, columns) => {
+    stopSweep();
+    pending = null;
+    const hit = app.layout && nextHit(app.layout, app.model, state.hover, rows, columns);
+    if (!hit) return;
+    pointAt(hit.x, hit.y);
+    page.say(`${hit.position >= 0 ? `row ${hit.row + 1}, column ${hit.col + 1}: ` : ""}${tipText(app)}`);
     kick();
   };
   app.enter = () => {

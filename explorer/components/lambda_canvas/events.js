@@ -13,7 +13,8 @@ function onKey(event) {
   // The picture on the home page takes keys only while the pointer or the focus is on it.
   if (app.mode === "overview" && !path.includes(app.root) && !app.root.matches(":hover")) return;
   const onButton = path[0].tagName === "BUTTON", move = ARROWS[event.key];
-  if (move) app.moveBy(...move);
+  if (move && event.shiftKey) app.pointOn(...move);
+  else if (move) app.moveBy(...move);
   else if (event.key === "[" && app.mode === "steps") app.goTo(app.state.step - 1);
   else if (event.key === "]" && app.mode === "steps") app.goTo(app.state.step === 8 ? 0 : app.state.step + 1);
   else if (event.key === "Escape") app.back();

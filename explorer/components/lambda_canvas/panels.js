@@ -24,7 +24,7 @@ export function pageHtml() {
       <section class="read"><div class="text"></div><div class="math"></div><div class="side"></div></section>
     </div>
     <footer class="foot">
-      <div class="keys"><span><kbd>← ↑ ↓ →</kbd> move the pixel</span><span><kbd>[ ]</kbd> step</span><span><kbd>Enter</kbd> open a cell</span><span><kbd>space</kbd> sweep</span><span><kbd>Esc</kbd> back</span></div>
+      <div class="keys"><span><kbd>← ↑ ↓ →</kbd> move the pixel</span><span><kbd>Shift</kbd> with them: point</span><span><kbd>[ ]</kbd> step</span><span><kbd>Enter</kbd> open a cell</span><span><kbd>space</kbd> sweep</span><span><kbd>Esc</kbd> back</span></div>
     </footer>
     <div class="spoken" aria-live="polite"></div>`;
 }

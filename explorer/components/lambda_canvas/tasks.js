@@ -41,7 +41,7 @@ export function buildTasks(model) {
     hasPosition && (model.windowed
       ? { id: "position", text: "move the pixel to the rim, where the window is cut off", notice: (event) => event.type === "pixel" && isRim(event.n) }
       : { id: "position", text: "move the pixel to a corner and see which part of a kernel is left in use", notice: (event) => event.type === "pixel" && [0, W - 1, last - W + 1, last].includes(event.n) }),
-    { id: "sum", text: "open a cell, and point at the position that counts most in it", notice: (event, app) => event.type === "hover" && !!app.state.cell && event.hit.position === weightiest(model, app.pixel, app.state.cell) },
+    { id: "sum", text: "open a cell, and point at the position that counts most in it (keys: Shift with the arrows)", notice: (event, app) => event.type === "hover" && !!app.state.cell && event.hit.position === weightiest(model, app.pixel, app.state.cell) },
     { id: "apply", text: "point at the largest output of this pixel", notice: (event, app) => event.type === "hover" && event.hit.kind === "output" && isLargestOutput(model, app.pixel, event.hit) },
     hasContent && hasPosition
       ? { id: "attention", text: "lay the content weights on the photo, then the position weights", notice: both("overlay", (event) => event.name, ["content", "position"]) }
