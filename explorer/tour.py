@@ -137,9 +137,10 @@ def show(selection: Selection) -> None:
     there = possible()
     st.subheader("Try it, one step at a time")
     left = len(tasks()) - len(there)
+    left_out = f" Left out: {left}, which this network does not allow." if left else ""
     st.caption(
-        f"{sum(task.name in done() for task in there)} of {len(there)} done. Each notices by itself."
-        + f" Left out: {left}, which this network does not allow." * bool(left)
+        f"{sum(task.name in done() for task in there)} of {len(there)} done. Each notices by itself; the ticks last "
+        f"until you close this page or load it anew.{left_out}"
     )
     for number, task in enumerate(there, start=1):
         st.page_link(

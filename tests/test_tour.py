@@ -53,6 +53,7 @@ def test_the_first_page_ticks_what_is_done():
     ticked = [text for text, icon in icons.items() if icon == tour.ICONS[True]]
     assert ticked == [task.text for task in TASKS if task.name == "sum"]
     assert any(caption.value.startswith("1 of") for caption in app.caption)
+    assert any("until you close this page or load it anew" in caption.value for caption in app.caption)
 
 
 def test_the_line_is_hidden_and_comes_back():
