@@ -5,7 +5,7 @@ from pathlib import Path
 
 import streamlit as st
 
-from explorer import curves, forming, images, jobs, lessons, networks, pace, sidebar, theme, tour, verdict
+from explorer import curves, forming, images, jobs, lessons, networks, ordering, pace, sidebar, theme, tour, verdict
 from explorer.jobs import Busy, Job
 from lambda_core.checkpoints import CheckpointRefused
 from lambda_core.data import data_folder
@@ -46,8 +46,8 @@ def _return(job: Job) -> None:
     st.session_state["run"] = job.token
 
 
-def watch(job: Job) -> None:
-    """The run as it goes: its curves and its buttons every second, its network below."""
+def watch(job: Job) -> tuple[str, ...]:
+    """The run as it goes: its curves and its buttons every second, its network below. Returns its network's halves."""
     running = job.state == "running"
     kept = job.kept()
     st.fragment(_progress, run_every=1.0 if running else None)(job, running, len(kept))
@@ -59,8 +59,10 @@ def watch(job: Job) -> None:
         st.subheader("What has it learned so far?")
         try:
             _network(job, kept)
+            return forming.halves(job.token, next(iter(kept.values())))
         except (lessons.Unfit, CheckpointRefused) as error:  # or the run was deleted a moment ago
             st.info(str(error))
+    return ordering.halves(job.plan)
 
 
 def counts(job: Job) -> tuple[int, int]:

@@ -9,7 +9,7 @@ import numpy as np
 import streamlit as st
 from PIL import Image
 
-from explorer import images, loading, tiles, words
+from explorer import images, loading, places, tiles, words
 from explorer.loading import LayerInfo
 from explorer.theme import MINUS
 from lambda_core import LambdaLayer, load_checkpoint, trace
@@ -37,6 +37,12 @@ class Formed:
 def layers(run: str, _file: Path) -> list[LayerInfo]:
     """The lambda layers of a run's network, the same after every epoch."""
     return loading.lambda_layers(load_checkpoint(_file).model)
+
+
+@st.cache_data(max_entries=64, show_spinner=False)
+def halves(run: str, _file: Path) -> tuple[str, ...]:
+    """The halves that the lambda layers of a run's network have."""
+    return places.halves_of(load_checkpoint(_file).model)
 
 
 @st.cache_data(max_entries=64, show_spinner=False)

@@ -6,9 +6,10 @@ from typing import Any
 
 import streamlit as st
 
-from explorer import jobs, later, lessons, loading, networks, pace, words
+from explorer import jobs, later, lessons, loading, networks, pace, places, words
 from explorer.jobs import Busy
 from explorer.lessons import LESSONS, Contents, Unfit
+from lambda_core import switching
 from lambda_core.checkpoints import CheckpointRefused
 from lambda_core.data import data_folder
 from lambda_core.training.config import RECIPES, Recipe
@@ -23,8 +24,14 @@ FINETUNE = "finetune"  # the recipe for trained weights
 RATES = [0.0005, 0.001, 0.002, 0.005, 0.01]
 
 
-def order() -> None:
-    """The choices, and the run that they start."""
+def halves(recipe: Recipe) -> tuple[str, ...]:
+    """Those that the lambda layers have which a recipe asks for."""
+    asked = {**recipe.overrides.get("layer", {}), **recipe.overrides}
+    return tuple(half for half in switching.HALVES if asked.get(half, True))
+
+
+def order() -> tuple[str, ...]:
+    """The choices, and the run that they start. Returns the halves that its lambda layers would have."""
     names = lessons.found()
     name = st.radio(
         "What should it learn?", names, format_func=lambda name: LESSONS[name].title, horizontal=True,
@@ -36,7 +43,7 @@ def order() -> None:
         row = lessons.examples(name, folder)
     except Unfit as error:
         st.warning(str(error))
-        return
+        return switching.HALVES
     st.markdown(LESSONS[name].text)
     st.image(row)
     if len(names) == 1:
@@ -58,6 +65,7 @@ def order() -> None:
     )
     if st.button("Train", type="primary", icon=":material/play_arrow:"):
         _begin(name, recipe, folder, begin)
+    return places.halves() if begin else halves(recipe)
 
 
 def _time(found: pace.Pace, recipe: Recipe) -> None:
@@ -179,12 +187,15 @@ def _network(name: str) -> dict[str, Any]:
         )  # fmt: skip
         halves = st.selectbox("Lambda layers have", list(HALVES), key="halves_ordered")
     with right:
+        kernels = HALVES[halves].get("position", True)  # whether the layers have an E
         scope = st.selectbox(
-            "Scope r", list(SCOPES), index=2, key="scope_ordered",
-            help="Side of the window around a pixel in which positions count: E has r × r numbers a kernel.",
+            "Scope r", list(SCOPES), index=2, key="scope_ordered", disabled=not kernels,
+            help="Side of the window around a pixel in which positions count: E has r × r numbers a kernel."
+            if kernels else "Without the position half no window is built: every position counts.",
         )  # fmt: skip
         dim_k = st.select_slider(
-            "Query depth k", [4, 8, 16], base["layer"]["dim_k"], key=f"depth_{lesson.recipe}", help="E has k kernels."
+            "Query depth k", [4, 8, 16], base["layer"]["dim_k"], key=f"depth_{lesson.recipe}",
+            help="E has k kernels." if kernels else "A lambda has k rows.",
         )  # fmt: skip
     layer = {**base["layer"], "scope": SCOPES[scope], "dim_k": dim_k, **HALVES[halves]}
     found = base | {"stages": stages, "layer": layer}

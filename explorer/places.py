@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import streamlit as st
+from torch import nn
 
 from explorer import loading, state
 from explorer.loading import LayerInfo
@@ -21,7 +22,12 @@ def has_lambdas() -> bool:
 
 def halves() -> tuple[str, ...]:
     """The halves that some lambda layer of this session's network has; none for a network without lambda layers."""
-    there = {half for names in built_halves(loading.checkpoint().model).values() for half in names}
+    return halves_of(loading.checkpoint().model)
+
+
+def halves_of(model: nn.Module) -> tuple[str, ...]:
+    """The halves that some lambda layer of a network has."""
+    there = {half for names in built_halves(model).values() for half in names}
     return tuple(half for half in HALVES if half in there)
 
 

@@ -145,7 +145,7 @@ def _controls(now: Architecture) -> None:
         )  # fmt: skip
         _select("size", "Image, px", now.size, width=96)
         _select(
-            "scope", "Scope r", own["scope"] or GLOBAL, width=104, disabled=without,
+            "scope", "Scope r", own["scope"] or GLOBAL, width=104, disabled=without or not own["position"],
             format_func=lambda r: "global" if r == GLOBAL else str(r),
         )  # fmt: skip
         for name, label, width in (("dim_k", "Depth k", 96), ("heads", "Heads h", 96), ("dim_u", "Intra-depth u", 132)):

@@ -14,12 +14,12 @@ job = classroom.current()
 if job is None:
     st.markdown(
         "A network learns from pictures with known answers: it guesses, is told the answer, and changes its weights a "
-        "little, thousands of times. The kernels **E** of its lambda layers start as noise. What shape will they take? "
+        "little, thousands of times. Its lambda layers start as noise. What will they come to look for? "
         "Start it, watch, pause when you like, and step through the half-trained network on any page."
     )
     classroom.way_back()
-    ordering.order()
+    halves = ordering.order()
 else:
-    classroom.watch(job)
-formula.show("position")
+    halves = classroom.watch(job)
+formula.show("position", halves=halves)
 state.write_url(state.current())

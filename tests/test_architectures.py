@@ -296,6 +296,9 @@ def test_controls_change_the_network_and_the_line_to_copy():
     app.selectbox(key="bench_half").set_value("position").run()
     assert app.query_params["net"] == "resnet26~CCLL~r7~k8~position"
     assert 'build("resnet26", stages="CCLL", dim_k=8, scope=7, content=False)' in app.code[0].value
+    assert not app.selectbox(key="bench_scope").disabled
+    app.selectbox(key="bench_half").set_value("content").run()
+    assert app.selectbox(key="bench_scope").disabled, "without E there is no window"
     app.selectbox(key="bench_base").set_value("san10").run()
     assert not app.exception
     assert "at least one block must be an L" in captions(app)

@@ -64,6 +64,7 @@ def test_its_page_shows_it_and_takes_it_along(done):
     app = start(PAGE, run=done.token)
     top1 = done.log()[-1]["val_top1"]
     assert any(f"{top1:.1f} %" in caption.value for caption in app.caption)
+    assert any("address of this page is a link to the run" in caption.value for caption in app.caption)
     app.select_slider(key="epoch_shown").set_value(1).run()
     assert not app.exception
     step = next(button for button in app.button if button.label.startswith("Step through"))
@@ -133,11 +134,6 @@ def test_a_run_can_be_left_as_it_is_and_found_again(done, monkeypatch, state, bu
     press(app, "Back to the run that you left")
     assert app.session_state["run"] == done.token
     assert not any(button.label == "Train" for button in app.button)
-
-
-def test_a_run_says_that_its_address_can_be_shared(done):
-    captions = " ".join(caption.value for caption in start(PAGE, run=done.token).caption)
-    assert "The address of this page is a link to the run" in captions
 
 
 @pytest.mark.parametrize(("state", "label"), [("running", "Stop and delete"), ("paused", "Delete")])

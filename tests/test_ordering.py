@@ -1,12 +1,16 @@
 """The training page before a run that begins with trained weights."""
 
+import re
+from dataclasses import replace
+
 import pytest
 from PIL import Image
 
-from explorer import jobs, lessons, networks, ordering
+from explorer import formula, jobs, lessons, networks, ordering
 from explorer.loading import Brought
 from lambda_core import build, load_checkpoint
 from lambda_core.checkpoints import Checkpoint
+from lambda_core.training.config import RECIPES
 from tests.test_classroom import PAGE, press, until
 from tests.test_pages import start
 
@@ -56,6 +60,31 @@ def test_a_network_that_ships_is_named_and_not_copied(monkeypatch, tmp_path):
         assert not (job.folder / "begin").exists()
     finally:
         jobs.discard(job)
+
+
+def test_without_a_position_half_there_is_no_scope_to_choose_and_no_word_of_kernels(monkeypatch):
+    shown = []
+    monkeypatch.setattr(formula, "show", lambda _name, halves: shown.append(halves))
+    app = start(PAGE)
+    app.selectbox(key="scope_ordered").set_value("11").run()
+    assert not app.selectbox(key="scope_ordered").disabled and shown[-1] == ("content", "position")
+    app.selectbox(key="halves_ordered").set_value("content alone").run()
+    assert not app.exception
+    choices = [app.selectbox(key="scope_ordered"), app.select_slider(key="depth_digits")]
+    assert choices[0].disabled and shown[-1] == ("content",)
+    said = [*(text.value for text in [*app.markdown, *app.caption]), *(choice.help for choice in choices)]
+    assert not [text for text in said if re.search(r"\bE\b|kernel", text)]
+    app.selectbox(key="halves_ordered").set_value("both halves").run()
+    assert app.selectbox(key="scope_ordered").value == "11", "what was chosen comes back"
+
+
+def test_the_halves_of_a_recipe_are_those_of_its_lambda_layers():
+    def halves(overrides):
+        return ordering.halves(replace(RECIPES["digits"], overrides=overrides))
+
+    assert halves({}) == ("content", "position")
+    assert halves({"layer": {"scope": 7, "position": False}}) == ("content",)
+    assert halves({"content": False}) == ("position",), "as the architectures page sends it"
 
 
 @pytest.mark.parametrize("name", ["plain", "grey", "bare"])
