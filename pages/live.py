@@ -20,10 +20,10 @@ FURTHER = {  # pages that show the frozen frame, by file
     "predictions": "Predictions",
 }
 PLAIN = ("attributions", "predictions")  # those that need no lambda layer
-MAPS = {
-    True: "Click on the picture to pin a pixel: the map shows how much that pixel takes from each position.",
-    False: "Grad-CAM shows what in the picture speaks for the likeliest class; this network has no lambda layer, so "
-    "there are no weights of a pixel to show.",
+PIN = "Click on the picture to pin a pixel: the map shows how much that pixel takes from each position."
+TOLD = {  # of what lies on the picture; the others show weights of a pixel
+    "none": "Nothing lies on the picture: you see the answer of the network alone.",
+    "gradcam": "Grad-CAM shows what in the picture speaks for the likeliest class.",
 }
 
 
@@ -54,6 +54,7 @@ def stage() -> None:
                 "Head", range(heads), format_func=lambda head: str(head + 1),
                 key="live_head", on_change=choose_head, required=True,
             )  # fmt: skip
+    st.markdown(TOLD.get(overlay, PIN))
     live.show()
     if live.status() in ("denied", "absent", "busy", "insecure"):
         st.file_uploader(
@@ -77,8 +78,9 @@ if lambdas:
     heads, layer = traced.layer["heads"], traced.layer
 
 st.title("A lambda layer, live" if lambdas else "The network, live")
-st.markdown(f"Start the camera and hold something up. {MAPS[lambdas]} Freeze a frame to take it to any other page.")
+st.markdown("Start the camera and hold something up. Freeze a frame to take it to any other page.")
 if not lambdas:
+    st.markdown("This network has no lambda layer, so there are no weights of a pixel to show.")
     places.choose(selection, "Block that Grad-CAM looks at", "live_layer")
 with st.container(key="live_stage"):
     stage()

@@ -187,6 +187,9 @@ def test_the_page_offers_every_map_and_says_where_frames_go():
     for overlay in OVERLAYS:
         app.button_group(key="live_overlay").set_value(overlay).run()
         assert not app.exception
+        told = " ".join(text.value for text in app.markdown)
+        assert ("Click on the picture" in told) == (overlay in PINNED), "elsewhere a click does nothing"
+        assert ("speaks for the likeliest class" in told) == (overlay == "gradcam")
     assert "own server and nowhere else" in " ".join(caption.value for caption in app.caption)
 
 
