@@ -104,9 +104,17 @@ def show() -> None:
     _readout(now, count, here)
     memory_exports.downloads(now, axis(), count, here, st.session_state[BESIDE])
     write_url()
+    _notice(budget.size_of("global attention", now, count), here.total)
+
+
+def _notice(size: int, room: int) -> None:
+    """The task is done when attention fits at one choice of sizes, and not at another."""
+    tour.allow("memory", room > 0)
+    if not room:
+        return
     seen: set[bool] = st.session_state.setdefault("memory_fitted", set())
-    seen.add(budget.size_of("global attention", now, count) <= here.total)
-    if here.total and len(seen) == 2:  # it fits at one choice of sizes, and not at another
+    seen.add(size <= room)
+    if len(seen) == 2:
         tour.tick("memory")
 
 

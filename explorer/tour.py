@@ -42,7 +42,7 @@ def tasks() -> list[Task]:
 
 
 def possible() -> list[Task]:
-    """Those that this session's network allows, or that are done."""
+    """Those that this session's network and this machine allow, or that are done."""
     return [task for task in tasks() if task.name in done() or task.name not in closed()]
 
 
@@ -61,12 +61,12 @@ def tick(name: str) -> None:
 
 
 def closed() -> set[str]:
-    """Names of what this session's network does not let one do, as far as its pages were open."""
+    """Names of what this session's network or this machine does not let one do, as far as the pages were open."""
     return st.session_state.setdefault(CLOSED, set())
 
 
 def allow(name: str, holds: bool) -> None:
-    """Note whether the network lets one do a task: a layer without a half has nothing to compare it with."""
+    """Note whether one can do a task here: a layer without a half has nothing to compare it with."""
     (closed().discard if holds else closed().add)(name)
 
 
@@ -137,7 +137,7 @@ def show(selection: Selection) -> None:
     there = possible()
     st.subheader("Try it, one step at a time")
     left = len(tasks()) - len(there)
-    left_out = f" Left out: {left}, which this network does not allow." if left else ""
+    left_out = f" Left out: {left}, which this network or this machine does not allow." if left else ""
     st.caption(
         f"{sum(task.name in done() for task in there)} of {len(there)} done. Each notices by itself; the ticks last "
         f"until you close this page or load it anew.{left_out}"

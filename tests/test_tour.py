@@ -1,13 +1,15 @@
 """The guided tour without a browser: where its links lead, what ticks, what the line above a page says."""
 
 import re
+from dataclasses import asdict
 from types import SimpleNamespace
 
 import pytest
 
-from explorer import canvas, navigation, tour
+from explorer import allowed, canvas, memory_view, navigation, tour
 from explorer.tour import TASKS
 from lambda_core import build, save_checkpoint
+from lambda_core.measuring import Machine
 from tests.test_pages import start
 
 NAMED = re.compile(r"""(?:id: "|tick\("|done\(\)\.add\("|TASK = ")([\w-]+)\"""")
@@ -100,6 +102,19 @@ def test_a_window_that_is_3_wide_already_is_not_to_be_dragged_there(network, the
     assert bool([text for text in said_above(app) if "3 × 3" in text]) == there, "by the layer"
     app.switch_page("../pages/home.py").run()
     assert bool([link for link in app.get("page_link") if "3 × 3" in link.label]) == there, "by the network"
+
+
+def test_a_machine_that_does_not_report_its_memory_has_no_line_to_cross(monkeypatch):
+    monkeypatch.setattr(allowed, "machine", lambda: Machine(0, 0))
+    monkeypatch.setattr(memory_view, "_machine", lambda: asdict(Machine(0, 0)))
+    app = start()
+    assert not [link for link in app.get("page_link") if "memory of this machine" in link.label]
+    app.switch_page("../pages/memory.py").run()
+    assert not app.exception and any(memory_view.UNKNOWN in caption.value for caption in app.caption)
+    assert not [text for text in said_above(app) if "memory of this machine" in text]
+    monkeypatch.setattr(memory_view, "_machine", lambda: asdict(Machine(2**34, 2**33)))
+    app.run()
+    assert [text for text in said_above(app) if "memory of this machine" in text]
 
 
 def test_an_answer_that_cannot_change_is_nobodys_task(tmp_path):
