@@ -95,7 +95,8 @@ def _thumbs(selection: Selection) -> None:
     with st.container(horizontal=True, gap="small", key="thumbs"):
         for name in names:
             found = brought.get(name) or images.gallery_picture(name)
-            st.button(found.title, key=f"pick_{name}", on_click=_pick, args=(name,), help=found.title)
+            title = found.title + ", on show" * (name == selection.image)  # for who does not see the outline below
+            st.button(title, key=f"pick_{name}", on_click=_pick, args=(name,), help=title)
             face = loading.jpeg(found, 104)
             rules.append(f".st-key-pick_{name} button{{background-image:url(data:image/jpeg;base64,{face})}}")
     rules.append(f".st-key-pick_{selection.image} button{{outline:2px solid currentColor;outline-offset:2px}}")

@@ -44,6 +44,8 @@ def test_every_picture_of_the_gallery_can_be_chosen():
         app.button(key=f"pick_{name}").click().run()
         assert not app.exception
         assert app.session_state["selection"].image == name
+        named = [key for key in GALLERY if app.button(key=f"pick_{key}").label.endswith(", on show")]
+        assert named == [name], "not by its outline alone"
 
 
 def test_the_form_moves_the_selection_and_the_url():

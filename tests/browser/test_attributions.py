@@ -58,6 +58,21 @@ def test_the_pointer_reads_every_map_and_the_scale_stays_in_the_browser(shown: P
     assert shown.locator('[data-testid="stApp"][data-test-script-state="notRunning"]').count() == 1
 
 
+def test_keys_read_every_map(shown: Page) -> None:
+    maps = shown.get_by_test_id("heat-maps").first
+    maps.locator("figure canvas").nth(1).focus()
+    values = set()
+    for key in ("ArrowRight", "ArrowDown", "ArrowDown", "ArrowLeft"):
+        shown.keyboard.press(key)
+        expect(maps.locator(".here").nth(2)).to_contain_text("× the mean size")
+        shown.wait_for_timeout(100)  # it is written with the next frame
+        values.add(maps.locator(".here").nth(1).inner_text())
+    assert len(values) > 1, "the place moves"
+    assert [here.get_attribute("aria-live") for here in maps.locator(".here").all()][:3] == ["off", "polite", "off"]
+    maps.locator("input[type=range]").focus()
+    expect(maps.locator(".here").nth(1)).to_be_empty()
+
+
 def test_a_stroke_changes_the_logit_and_clearing_brings_it_back(shown: Page) -> None:
     brush = shown.get_by_test_id("brush")
     canvas = brush.locator("canvas")

@@ -2,11 +2,13 @@
 import { decodeValues, quantile, mapPicture } from "./paint.js";
 import { hexToRgb } from "../lambda_canvas/colour.js";
 import { followTheme } from "../lambda_canvas/dark.js";
+import { ARROWS } from "../lambda_canvas/keys.js";
 import { mountOnce } from "../lambda_canvas/mount.js";
 import { pictureUrl } from "../lambda_canvas/picture.js";
 import { createPlates, greyPhoto } from "../lambda_canvas/plates.js";
 
 const KEY = "heatMapsApp", FULL = 0.985;
+const STRIDES = 32; // by which keys cross a map that has more values a row
 
 export default function heatMaps({ data, parentElement }) {
   return mountOnce(parentElement, KEY, create, data);
@@ -57,8 +59,9 @@ function create(parent) {
   function build(title) {
     grid.replaceChildren(...app.tiles.map((tile) => {
       const figure = document.createElement("figure"), canvas = document.createElement("canvas"), caption = document.createElement("figcaption");
-      canvas.setAttribute("role", "img");
-      canvas.setAttribute("aria-label", `${tile.title} on ${title}`);
+      canvas.tabIndex = 0;
+      canvas.setAttribute("role", "application");
+      canvas.setAttribute("aria-label", `${tile.title} on ${title}. Arrow keys read its values.`);
       for (const [name, tag, text] of [["title", "b", tile.title], ["note", "span", tile.note], ["ask", "span", tile.question], ["here", "span", ""]]) {
         const part = document.createElement(tag);
         part.className = name;
@@ -139,17 +142,30 @@ function create(parent) {
     find(".high").textContent = signed ? `for (+), ${most}` : most;
   }
 
-  // ---- pointer
+  // ---- pointer and keys
+  const within = (share) => Math.min(0.9999, Math.max(0, share));
   const move = (event) => {
     const canvas = event.target.closest?.("canvas");
     if (!canvas || !grid.contains(canvas)) return leave();
     const box = canvas.getBoundingClientRect();
-    app.pointer = { x: Math.min(0.9999, Math.max(0, (event.clientX - box.left) / box.width)), y: Math.min(0.9999, Math.max(0, (event.clientY - box.top) / box.height)) };
+    app.pointer = { x: within((event.clientX - box.left) / box.width), y: within((event.clientY - box.top) / box.height) };
     kick();
   };
   const leave = () => { if (app.pointer) { app.pointer = null; kick(); } };
   grid.addEventListener("pointermove", move);
   grid.addEventListener("pointerleave", leave);
+  grid.addEventListener("keydown", (event) => {
+    const tile = app.tiles.find(({ canvas }) => canvas === event.target), arrow = ARROWS[event.key];
+    if (!tile || !arrow) return;
+    const { x, y } = app.pointer ?? { x: 0.5, y: 0.5 }, stride = (count) => 1 / Math.min(count, STRIDES);
+    app.pointer = { x: within(x + arrow[1] * stride(tile.width)), y: within(y + arrow[0] * stride(tile.height)) };
+    event.preventDefault();
+    kick();
+  });
+  grid.addEventListener("focusin", ({ target }) => { // only the map that keys move over is read out
+    for (const { canvas, here } of app.tiles) here.ariaLive = canvas === target ? "polite" : "off";
+  });
+  grid.addEventListener("focusout", leave);
   find(".tools").addEventListener("input", kick);
   const watch = new ResizeObserver(kick);
   watch.observe(root);
