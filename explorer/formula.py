@@ -19,6 +19,9 @@ MEANING = {
     "n": "queries: the pixels that ask",
     "m": "context: the positions that a pixel can draw on",
 }
+WEIGHTS = (
+    "The position sum, k first: a weight for each pair n, m and each head. It is large, and nobody has to store it."
+)
 
 
 @dataclass(frozen=True)
@@ -75,12 +78,12 @@ EQUATIONS = {
         (ENGINES["einsum"],),
     ),
     "attention": Equation(
-        "Implied attention",
-        "The same sum, k first: a weight for each pair n, m and each head. It is large, and nobody has to store it.",
-        "w h n m u is the sum over k of q h n k times E n m k u",
-        ("weights:nmu^h", "=", "∑k", "query:nk^h", "kernels:nmku"),
-        (("query", "bhnk"), ("kernels", "kunm"), ("weights", "bhnmu")),
-        ("Q", "E", "w"),
+        "Implied attention of the position half",
+        f"{WEIGHTS} The content half adds q · K̄; both together are w = q · (K̄ + E).",
+        "w p h n m u is the sum over k of q h n k times E n m k u",
+        ("positionWeights:nmu^h", "=", "∑k", "query:nk^h", "kernels:nmku"),
+        (("query", "bhnk"), ("kernels", "kunm"), ("positionWeights", "bhnmu")),
+        ("Q", "E", "wp"),
         (attention.position_weights,),
     ),
     "cost": Equation(
@@ -124,7 +127,11 @@ def built(layer: Mapping[str, Any]) -> tuple[str, ...]:
 def equations(halves: Collection[str]) -> dict[str, Equation]:
     """Those of a layer with these halves, by name: nothing of E where there is none, nothing of K̄ without content."""
     if "position" in halves:
-        return {name: equation for name, equation in EQUATIONS.items() if name != "content" or "content" in halves}
+        if "content" in halves:
+            return EQUATIONS
+        alone = {name: equation for name, equation in EQUATIONS.items() if name != "content"}
+        says = f"{WEIGHTS} There is no content half here, so this is all of w."
+        return alone | {"attention": replace(alone["attention"], says=says)}
     output = replace(
         EQUATIONS["output"], code=(lambda_layer,),
         says="The query sums k away. There is no position half here: λ is the content lambda, for every n the same.",

@@ -2,6 +2,8 @@
 
 import inspect
 import json
+import shutil
+import subprocess
 
 import pytest
 import torch
@@ -16,6 +18,7 @@ from lambda_core import positions
 from lambda_core.engines import ENGINES, attention, einsum
 from lambda_core.functional import lambda_layer, normalize_keys
 from lambda_core.switching import HALVES
+from tests.test_lambda_canvas import FOLDER, NODE
 from tests.test_pages import start
 
 SIZE, SIZES = (3, 4), {"b": 2, "h": 3, "k": 5, "v": 7, "u": 2, "n": 12, "m": 12}
@@ -128,6 +131,40 @@ def test_a_layer_without_a_half_has_no_equation_of_it():
     assert of_content and not any(symbol == "kernels" for one in of_content.values() for symbol, _ in one.tensors)
     for equation in of_content.values():
         assert any(f'"{equation.subscripts}"' in excerpt(function).text for function in equation.code)
+
+
+DRAWN = """
+import { equationHtml, einsumHtml } from "./formula/typeset.js";
+const drawn = Object.entries(JSON.parse(process.argv[2])).map(([name, shown]) => [name, {
+  equation: equationHtml(shown), einsum: einsumHtml(shown),
+}]);
+console.log(JSON.stringify(Object.fromEntries(drawn)));
+"""
+
+
+@pytest.fixture(scope="module")
+def drawn(tmp_path_factory):
+    """Each equation as the page typesets it."""
+    folder = tmp_path_factory.mktemp("drawn")
+    for component in ("lambda_canvas", "formula"):
+        shutil.copytree(FOLDER.parent / component, folder / component, ignore=shutil.ignore_patterns("*.py", "*.css"))
+    (folder / "package.json").write_text('{"type": "module"}')
+    (folder / "drawn.js").write_text(DRAWN)
+    packed = json.dumps({name: formula._packed(equation) for name, equation in EQUATIONS.items()})
+    done = subprocess.run([NODE, "drawn.js", packed], cwd=folder, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def test_the_weights_of_the_position_half_are_not_called_as_those_of_the_layer(drawn):
+    """Step 8 has w for q · (K̄ + E), on the same page."""
+    both, alone = (formula.equations(halves)["attention"] for halves in (HALVES, ["position"]))
+    assert "of the position half" in both.title and "The content half adds q · K̄" in both.says
+    assert "adds" not in alone.says and "all of w" in alone.says
+    found = drawn["attention"]
+    assert 'w<span class="both"><span>p,<span data-axis="h">h</span></span>' in found["equation"]
+    assert ">wp</b> = einsum" in found["einsum"]
+    assert 'y<span class="both"><span><span data-axis="h">h</span></span>' in drawn["output"]["equation"]
 
 
 def offered(app):

@@ -1,5 +1,5 @@
 // Equations, the einsum line and the source as HTML; each index letter is an element with data-axis.
-import { sym, sum, sign, equation, code, escapeHtml } from "../lambda_canvas/symbols.js";
+import { SYMBOLS, sym, sum, sign, equation, code, escapeHtml } from "../lambda_canvas/symbols.js";
 
 export const axis = (letter, text = letter) => `<i data-axis="${letter}">${text}</i>`;
 
@@ -10,7 +10,7 @@ function term(text) {
   const [name, indices] = text.split(":");
   if (!indices) return sign(escapeHtml(text));
   const [sub, sup] = indices.split("^");
-  return sym(name, { sub, ...(sup ? { sup } : {}) });
+  return sym(name, { sub, ...(sup ? { sup: [SYMBOLS[name].sup, sup].filter(Boolean).join(",") } : {}) }); // λ and w have one of their own
 }
 
 export const equationHtml = ({ spoken, terms }) => equation(escapeHtml(spoken), terms.map(term).join("\u2006"));

@@ -14,6 +14,7 @@ export const SYMBOLS = {
   lambda: { tensor: "lambda", base: "λ", sub: "n" },
   output: { tensor: "output", base: "y", sub: "n" },
   weights: { tensor: "lambda", base: "w", sub: "n" },
+  positionWeights: { tensor: "position", base: "w", sup: "p", sub: "n" },
   pixel: { tensor: "query", base: "n" },
   context: { tensor: "input", base: "m" },
   bias: { tensor: "position", base: "b" },
