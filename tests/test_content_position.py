@@ -100,6 +100,8 @@ def test_a_layer_with_one_half_says_so(modules):
         assert any("It is read with" in text for text in found["texts"])
         assert not any("Both are read" in text or "share of" in text for text in found["texts"])
         assert not any(missing.split()[0] in text for text in found["tips"])
+        by_place = any("weighs the photo by place alone" in text for text in found["texts"])
+        assert by_place == (name == "position_only")  # a global one sums the photo up, too
 
 
 def test_the_einsum_lines_name_the_axes_that_the_tensors_have(modules):

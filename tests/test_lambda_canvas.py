@@ -260,6 +260,21 @@ def test_the_code_of_the_last_step_computes_the_output(name, modules):
     assert ("learned number" in step["text"]) == (layer.position_bias is not None)
 
 
+def test_what_the_steps_say_holds_for_layers_of_every_kind(modules):
+    """With an intra-depth, maps are drawn summed over it; without a position half there is one lambda for all."""
+    said = {}
+    for name in ("plain", "intra_depth", "content_only"):
+        _, tensors, settings, _ = traced(name)
+        said[name] = re.sub("<[^>]+>", "", " ".join(by_node(modules, name, tensors, settings)["texts"]))
+    for words in ("over the whole photo, in each of its 2 layers.", "so 2 for each map", "# for every key and u"):
+        assert words in said["intra_depth"] and words not in said["plain"]
+    assert "over the whole photo." in said["plain"] and "1 in all for each map" in said["plain"]
+    assert re.search(r"or [\d.]+ million numbers of lambda\.", said["plain"])
+    one = LAYERS["content_only"][1]["dim_k"] * 3  # 6 channels over 2 heads
+    assert f"or the {one} numbers of the one lambda that all pixels share." in said["content_only"]
+    assert "shorter" not in " ".join(said.values())  # the query alone may be as long as the input, or longer
+
+
 def test_only_products_inside_the_window_are_numbered(modules):
     """Also where they all are zero: a corner has four, an edge six."""
     _, tensors, settings, _ = traced("position_only")

@@ -27,7 +27,7 @@ const half = (name, parts) => sym("output", { tensor: name, sup: name === "conte
 
 export function headlineOf({ hasContent, hasPosition }) {
   if (hasContent && hasPosition) return "One half asks what is in the photo, the other where.";
-  return hasContent ? "This layer has only a content half: it does not know where anything lies." : "This layer has only a position half: it does not sum up the photo.";
+  return hasContent ? "This layer has only a content half: it does not know where anything lies." : "This layer has only a position half: it weighs the photo by place alone.";
 }
 
 export const kickHtml = (layer) => `<span>${escapeHtml(layer.title || layer.name || "Lambda layer")}</span>`;

@@ -79,7 +79,7 @@ function projections(model, { by, depth }) {
   const one = (letter, name, out, at) => equation(`${out} ${at} equals W ${letter} times x ${at}`, sym(name, { base: out, sub: at, sup: letter === "Q" ? "h" : "" }), sign("="), sym(name, { base: "W", sub: letter, sup: letter === "Q" ? "h" : "" }), sym("input", { base: "x", sub: at }));
   return {
     headline: hasContent ? "Every pixel gets a query, a key and a value." : "Every pixel gets a query and a value.",
-    text: `<p>${third} small linear maps, the same ones at every pixel, turn its list of numbers into ${hasContent ? "three" : "two"} shorter ones. The query ${sym("queries")} says how the pixel will read, ${hasContent ? `the key ${sym("scores")} says which positions belong together, ` : ""}the value ${sym("values")} says what there is to read. ${heads > 1 ? `Each of the ${heads} heads has its own queries; ${hasContent ? "keys and values are" : "the values are"} shared.` : "There is one head."}</p>${batch}${normalised}${depth}`,
+    text: `<p>${third} small linear maps, the same ones at every pixel, turn its list of numbers into ${hasContent ? "three" : "two"} other ones. The query ${sym("queries")} says how the pixel will read, ${hasContent ? `the key ${sym("scores")} says which positions belong together, ` : ""}the value ${sym("values")} says what there is to read. ${heads > 1 ? `Each of the ${heads} heads has its own queries; ${hasContent ? "keys and values are" : "the values are"} shared.` : "There is one head."}</p>${batch}${normalised}${depth}`,
     equation: `<span class="row">${one("Q", "queries", "q", "n")}${hasContent ? one("K", "scores", "k", "m") : ""}${one("V", "values", "v", "m")}</span>`,
     einsum: [
       `${code("queries", "Q")} = einsum("cn,hkc->nhk", ${code("input", "X")}, W${code("queries", "q")})`,
@@ -94,23 +94,23 @@ function projections(model, { by, depth }) {
 }
 
 function normalise(model, { by, depth }) {
-  const { N, K, layer, hasContent } = model;
-  if (!hasContent) return gone("content", "keys", "no keys to normalise");
+  const { N, K, U, layer, hasContent } = model, deep = U > 1; // a key then has a map in each of its layers
+  if (!hasContent) return gone("content", "keys", "nothing to normalise");
   const over = sym("scores", { sub: "mk" }), result = sym("keys", { sub: "mk" }), exp = upright("exp");
   const kind = {
     softmax: {
-      headline: "Each key hands out exactly one unit of weight over the whole photo.",
-      text: `A key map starts as scores of either sign. Softmax makes all ${N} of them positive and lets them add up to 1, so a high score becomes a large share. ${sym("keys")} is where a key looks in this photo. No query has been asked yet.`,
+      headline: `Each key hands out exactly one unit of weight over the whole photo${deep ? `, in each of its ${U} layers` : ""}.`,
+      text: `A key map starts as scores of either sign. Softmax makes all ${N} of them${deep ? " in a layer" : ""} positive and lets them add up to 1, so a high score becomes a large share. ${sym("keys")} is where a key looks in this photo. No query has been asked yet.`,
       equation: equation("K bar m k is exp K m k over the sum of exp K j k over all positions j", result, sign("="), fraction(`${exp} ${over}`, `<span class="small">∑</span><sub>${italic("j")}</sub> ${exp} ${sym("scores", { sub: "jk" })}`)),
-      einsum: [`${code("keys", "K̄")} = ${code("scores", "K")}.softmax("m")`, `${code("keys", "K̄")}.sum("m") == 1    # for every key`],
-      after: "shares, never negative, 1 in all for each map",
+      einsum: [`${code("keys", "K̄")} = ${code("scores", "K")}.softmax("m")`, `${code("keys", "K̄")}.sum("m") == 1    # for every key${deep ? " and u" : ""}`],
+      after: `shares, never negative, ${deep ? `1 in all for each layer, so ${U} for each map as it is drawn` : "1 in all for each map"}`,
     },
     l2: {
-      headline: "Each key map is scaled to length 1.",
-      text: `This layer divides a key map by its length, the root of the sum of its ${N} squares. The pattern and its signs stay, only the loudness goes: ${sym("keys")} says where a key looks, and what it takes away.`,
+      headline: `Each key map is scaled to length 1${deep ? `, in each of its ${U} layers` : ""}.`,
+      text: `This layer divides a key map${deep ? ", layer by layer," : ""} by its length, the root of the sum of its ${N} squares. The pattern and its signs stay, only the loudness goes: ${sym("keys")} says where a key looks, and what it takes away.`,
       equation: equation("K bar m k is K m k over the length of key map k", result, sign("="), fraction(over, `‖${sym("scores", { sub: "k" })}‖`)),
       einsum: [`${code("keys", "K̄")} = ${code("scores", "K")} / ${code("scores", "K")}.norm("m")`],
-      after: "the same maps at length 1, signs kept",
+      after: `the same maps, ${deep ? "each layer " : ""}at length 1, signs kept`,
     },
     none: {
       headline: "This layer takes the key maps as they are.",
@@ -201,7 +201,8 @@ function impliedAttention(model, { u, by, depth, bias }) {
   const { N, K, V, U, heads, hasContent, hasPosition } = model, grid = 64, at = u && `,${u}`; // weights keep u: so do values
   const parts = [hasContent && sym("keys", { sub: `m${at}` }), hasPosition && sym("kernels", { sub: `m−n${at}` })].filter(Boolean);
   const inner = parts.length > 1 ? `${upright("(")}${parts.join(sign("+"))}${upright(")")}` : parts[0];
-  const maps = (heads * U * grid ** 4) / 1e6, lambdas = (grid ** 2 * K * V) / 1e6, said = (x) => thousands(x < 10 ? Math.round(x * 10) / 10 : Math.round(x));
+  const millions = (x) => `${thousands(x < 1e7 ? Math.round(x / 1e5) / 10 : Math.round(x / 1e6))} million`, maps = heads * U * grid ** 4;
+  const lambdas = hasPosition ? `${millions(grid ** 2 * K * V)} numbers of lambda` : `the ${thousands(K * V)} numbers of the one lambda that all pixels share`;
   const halves = hasContent && hasPosition ? "The content part mixes the key maps, which stay put; the position part mixes the kernels, which move along." : hasContent ? "It mixes the key maps, which stay put." : "It mixes the kernels, which move along.";
   const weight = sym("weights", { sub: `nm${at}`, sup: "h" }), query = sym("query", { sup: "h" }), also = u && ` and ${u}`;
   const first = equation(`w n m h is q n h dot the weights of m${also}`, weight, sign("="), query, sign("·"), inner);
@@ -209,7 +210,7 @@ function impliedAttention(model, { u, by, depth, bias }) {
   const second = equation(`y n h is the sum over m${also} of w times v m${model.bias ? ", plus q n h dot b" : ""}`, sym("output", { sup: "h" }), sign("="), sum(`m${at}`), weight, "\u2006", sym("values", { base: "v", sub: `m${at}` }), constant);
   return {
     headline: "Do the same sum in another order and an attention map appears.",
-    text: `<p>Let the query meet the weights first and the values last. Then ${sym("weights")} tells how much this pixel takes from each position. ${halves} Both orders end in the same ${sym("output")}, yet a lambda layer never has to store such a map.</p><p class="note">On a map of ${times(grid, grid)}, with ${plural(heads, "head")}: ${said(maps)} million weights to store, or ${said(lambdas)} million numbers of lambda.</p>${bias}${depth}`,
+    text: `<p>Let the query meet the weights first and the values last. Then ${sym("weights")} tells how much this pixel takes from each position. ${halves} Both orders end in the same ${sym("output")}, yet a lambda layer never has to store such a map.</p><p class="note">On a map of ${times(grid, grid)}, with ${plural(heads, "head")}: ${millions(maps)} weights to store, or ${lambdas}.</p>${bias}${depth}`,
     equation: `<span class="row">${first}${second}</span>`,
     einsum: [
       `${code("weights", "w")} = einsum("nhk,${hasPosition ? "n" : ""}mk${u}->nhm${u}", ${code("queries", "Q")}, ${[hasContent && code("keys", "K̄"), hasPosition && code("kernels", "E")].filter(Boolean).join(" + ")})`,
