@@ -19,6 +19,17 @@ MEANING = {
     "n": "queries: the pixels that ask",
     "m": "context: the positions that a pixel can draw on",
 }
+TENSORS = {
+    "query": "queries: how each pixel and head reads its table",
+    "keys": "keys, normalised as the layer does it: how much each key takes from each position",
+    "values": "values: what there is at each position",
+    "kernels": "position embeddings, learned: a number for each offset from n to m, key and u",
+    "contentLambda": "content lambda: one table for the whole picture",
+    "positionLambda": "position lambda: a table for each pixel",
+    "lambda": "lambda: the table that a pixel’s query reads",
+    "output": "output: what a pixel passes on",
+    "positionWeights": "weights: how much a pixel takes from each position by its offset, not by what is there",
+}
 WEIGHTS = (
     "The position sum, k first: a weight for each pair n, m and each head. It is large, and nobody has to store it."
 )
@@ -114,6 +125,7 @@ def _packed(equation: Equation) -> dict[str, Any]:
     return {
         "title": equation.title, "says": equation.says, "spoken": equation.spoken, "terms": equation.terms,
         "tensors": equation.tensors, "letters": equation.letters,
+        "named": [(symbol, TENSORS[symbol]) for symbol, _ in equation.tensors],
         "subscripts": equation.subscripts if equation.line else "",
         "code": [{"file": part.file, "name": part.name, "lines": part.lines} for part in found],
     }  # fmt: skip

@@ -2,6 +2,7 @@
 
 import inspect
 import json
+import re
 import shutil
 import subprocess
 
@@ -134,9 +135,10 @@ def test_a_layer_without_a_half_has_no_equation_of_it():
 
 
 DRAWN = """
-import { equationHtml, einsumHtml } from "./formula/typeset.js";
-const drawn = Object.entries(JSON.parse(process.argv[2])).map(([name, shown]) => [name, {
-  equation: equationHtml(shown), einsum: einsumHtml(shown),
+import { readFileSync } from "node:fs";
+import { equationHtml, einsumHtml, namedHtml } from "./formula/typeset.js";
+const drawn = Object.entries(JSON.parse(readFileSync("packed.json"))).map(([name, shown]) => [name, {
+  equation: equationHtml(shown), einsum: einsumHtml(shown), named: namedHtml(shown),
 }]);
 console.log(JSON.stringify(Object.fromEntries(drawn)));
 """
@@ -150,8 +152,9 @@ def drawn(tmp_path_factory):
         shutil.copytree(FOLDER.parent / component, folder / component, ignore=shutil.ignore_patterns("*.py", "*.css"))
     (folder / "package.json").write_text('{"type": "module"}')
     (folder / "drawn.js").write_text(DRAWN)
-    packed = json.dumps({name: formula._packed(equation) for name, equation in EQUATIONS.items()})
-    done = subprocess.run([NODE, "drawn.js", packed], cwd=folder, capture_output=True, text=True, timeout=60)
+    packed = {name: formula._packed(equation) for name, equation in EQUATIONS.items()}
+    (folder / "packed.json").write_text(json.dumps(packed))
+    done = subprocess.run([NODE, "drawn.js"], cwd=folder, capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
 
@@ -165,6 +168,15 @@ def test_the_weights_of_the_position_half_are_not_called_as_those_of_the_layer(d
     assert 'w<span class="both"><span>p,<span data-axis="h">h</span></span>' in found["equation"]
     assert ">wp</b> = einsum" in found["einsum"]
     assert 'y<span class="both"><span><span data-axis="h">h</span></span>' in drawn["output"]["equation"]
+
+
+def test_every_tensor_is_named_in_words(drawn):
+    for name, equation in EQUATIONS.items():
+        items = drawn[name]["named"].split("<li>")[1:]
+        assert [re.search(r'data-sym="(\w+)"', item)[1] for item in items] == [symbol for symbol, _ in equation.tensors]
+        assert all(re.search("<span>[a-z ]+[:,] [^<]+</span></li>", item) for item in items)
+    assert "position embeddings" in drawn["cost"]["named"] and "offset" in drawn["cost"]["named"]
+    assert set(formula.TENSORS) == {symbol for equation in EQUATIONS.values() for symbol, _ in equation.tensors}
 
 
 def offered(app):

@@ -1,7 +1,7 @@
 // One letter at a time: pointed at, focused, typed or pinned, it lights up in the equation, tensors, einsum and source.
 import { followTheme } from "../lambda_canvas/dark.js";
 import { escapeHtml } from "../lambda_canvas/symbols.js";
-import { equationHtml, einsumHtml, sourceHtml } from "./typeset.js";
+import { equationHtml, einsumHtml, namedHtml, sourceHtml } from "./typeset.js";
 import { boxHtml } from "./boxes.js";
 
 const IDLE = "Point at a letter, or type it: it lights up wherever it is used. A click holds it.";
@@ -10,7 +10,7 @@ export function createFormula(parent) {
   const root = document.createElement("section");
   root.className = "formula-code";
   root.dataset.testid = "formula";
-  root.innerHTML = '<details><summary>Formula and code</summary><div class="tabs" role="tablist" aria-label="Equation"></div><p class="says"></p><div class="letters" role="group" aria-label="Index letters"></div><p class="meaning" aria-live="polite"></p><div class="parts"><div class="left"><div class="equation"></div><pre class="einsum"></pre><div class="tensors"></div></div><div class="source"></div></div></details>';
+  root.innerHTML = '<details><summary>Formula and code</summary><div class="tabs" role="tablist" aria-label="Equation"></div><p class="says"></p><div class="letters" role="group" aria-label="Index letters"></div><p class="meaning" aria-live="polite"></p><div class="parts"><div class="left"><div class="equation"></div><pre class="einsum"></pre><div class="tensors"></div><ul class="named"></ul></div><div class="source"></div></div></details>';
   parent.appendChild(root);
   const find = (selector) => root.querySelector(selector), details = find("details"), meaning = find(".meaning");
   const app = { root, data: null, text: "", name: "", asked: "", held: "", lit: "" };
@@ -40,6 +40,7 @@ export function createFormula(parent) {
     find(".einsum").innerHTML = einsumHtml(shown);
     find(".einsum").hidden = !shown.subscripts;
     find(".tensors").innerHTML = shown.tensors.map((tensor) => boxHtml(tensor, sizes)).join("");
+    find(".named").innerHTML = namedHtml(shown);
     find(".source").innerHTML = shown.code.map(sourceHtml).join("");
     app.lit = null;
     light(lit);

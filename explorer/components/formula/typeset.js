@@ -24,6 +24,9 @@ export function einsumHtml({ subscripts, tensors, letters }) {
   return `${result} = einsum("${lettersHtml(subscripts)}", ${names.join(", ")})`;
 }
 
+// What each tensor is, in words.
+export const namedHtml = ({ named }) => named.map(([name, says]) => `<li>${sym(name, { sub: "" })}<span>${escapeHtml(says)}</span></li>`).join("");
+
 function pieceHtml([text, colour, letter]) {
   const inner = letter ? axis(letter) : escapeHtml(text);
   if (!colour) return inner;
