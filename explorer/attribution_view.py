@@ -1,6 +1,7 @@
 """The question that the attributions page asks, the maps that answer it, and the work that makes them."""
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -17,6 +18,23 @@ from lambda_core.evaluation import softmax
 
 CLASSES = 5
 STARTS = [name for name, method in METHODS.items() if method.cheap]
+SYMBOLS = {  # of the methods' equations, as LaTeX
+    "F": "the logit of the class, its score before softmax",
+    "x": "the picture as the network takes it",
+    "x'": "the baseline, a picture of the mean colour alone",
+    "c": "a channel, of the picture or of the layer's output",
+    "A": "the output of the layer",
+    r"\bar g": "the mean of a channel's derivatives over the map",
+    "t": "the way from the baseline, 0, to the picture, 1",
+    "s": "the copies of the picture with noise, and their number",
+    r"\varepsilon": "the noise of a copy",
+    "m": "DeepLIFT's multiplier, which takes the place of a derivative",
+    r"\Delta": "what the picture gives minus what the baseline gives",
+    "a": "a number inside the network", "a'": "the same for the baseline",
+    "b": "one that is multiplied with it", "b'": "that for the baseline",
+}  # fmt: skip
+_UPRIGHT = re.compile(r"\\(?:text|mathrm|begin|end)\{[^}]*\}")
+_SYMBOL = re.compile(r"\\bar g|\\[A-Za-z]+|[A-Za-z]'?")
 
 
 def _choose_class() -> None:
@@ -98,8 +116,14 @@ def _complete(question: Question, found: Mapping[str, np.ndarray]) -> None:
     )
 
 
+def symbols(names: Iterable[str]) -> list[str]:
+    """The symbols in the equations of these methods, in the order of SYMBOLS."""
+    used = {found for name in names for found in _SYMBOL.findall(_UPRIGHT.sub("", METHODS[name].equation))}
+    return [symbol for symbol in SYMBOLS if symbol in used]
+
+
 def explain(names: list[str]) -> None:
-    """Equation, source and cost of each method on show."""
+    """Equation, source and cost of each method on show, and what the symbols are."""
     if not names:
         return
     with st.expander("What each method computes"):
@@ -109,6 +133,7 @@ def explain(names: list[str]) -> None:
                 f"**{method.title}.** {method.question} {method.source}. Passes, forward and back: {method.passes}."
             )
             st.latex(method.equation)
+        st.caption("; ".join(f"${symbol}$: {SYMBOLS[symbol]}" for symbol in symbols(names)) + ".")
 
 
 def pending(question: Question, names: list[str]) -> list[Job]:
