@@ -145,10 +145,13 @@ def cost() -> None:
     """What a larger scope costs and brings: FLOPs and accuracy by r."""
     st.subheader("What a larger scope costs, and what it brings")
     st.markdown(
-        "A ResNet-50 with lambda layers in its last three stages (CLLL), at 224 px. Circles are what the paper "
-        "printed; the line is recomputed here from the shapes of every layer. Parameters hardly change with r, the "
-        "position sum does: 2·n·m·k·v·u operations a layer, m = min(r, H)² positions in the window. In accuracy, on "
-        "ImageNet, the paper finds that from 15 × 15 on a larger window costs much and brings nothing."
+        "A ResNet-50, a common network of 16 blocks in four stages, with lambda layers in its last three stages "
+        "(CLLL), at 224 px. Circles are what the paper printed; the line is recomputed here from the shapes of every "
+        "layer. **FLOPs** are the multiplications and additions of convolutions and matrix products for one picture. "
+        "Parameters hardly change with r, the position sum does: 2·n·m·k·v·u operations a layer, m = min(r, H)² "
+        "positions in the window on a map of H × H. **Top-1** is how often the likeliest class is the right one. The "
+        "paper measured it on ImageNet, photographs of 1,000 kinds of things, and finds that from 15 × 15 on a larger "
+        "window costs much and brings nothing."
     )
     scheme = theme.scheme()
     later.show("paper scope", table, partial(_draw_cost, scheme), "Recomputing the paper's table, layer by layer …")

@@ -256,6 +256,20 @@ def test_the_papers_scopes_are_recomputed():
     assert len(chart.data) == 2 and list(chart.data[0].y) == [row["ours_b"] for row in rows]
 
 
+def costs():
+    from explorer import scope_sections
+
+    scope_sections.cost()
+
+
+def test_what_the_charts_of_cost_count_is_said():
+    app = AppTest.from_function(costs, default_timeout=240).run()
+    assert not app.exception
+    said = " ".join(text.value for text in app.markdown)
+    for words in ("**FLOPs** are the multi", "**Top-1** is how often", "a map of H × H", "ImageNet, photographs"):
+        assert words in said
+
+
 def start(**query):
     app = AppTest.from_file(APP, default_timeout=240)
     for name, value in query.items():
