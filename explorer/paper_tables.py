@@ -19,6 +19,8 @@ NAMES = {
     "normalization": "Normalization", "large": "ResNet-101, -152", "complexity": "Memory", "detection": "Boxes",
     "segmentation": "Masks",
 }  # fmt: skip
+FIRST = next(iter(NAMES))
+LINK_TABLE, LINK_OPEN = "table", "derive"  # query parameters, as the options of `python -m lambda_core.tables`
 UNITS = {"params_m": "M", "flops_b": "B", "memory_gib": "GiB"}
 OURS = {"top1": ("measured", "ours, %", ".1f"), "throughput": ("measured_speed", "ours, /s", ",.0f")}  # beside theirs
 VERDICTS = {
@@ -89,6 +91,41 @@ def as_data(table: str, found: list[Figure]) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def arrive() -> None:
+    """Once a session: the table and the derivation of the link, or the first table, and why they could not be shown."""
+    if TABLE in st.session_state:
+        return
+    table, opened, refused = st.query_params.get(LINK_TABLE, FIRST), st.query_params.get(LINK_OPEN), ""
+    row, _, metric = (opened or "").rpartition("~")
+    if table not in NAMES:
+        table, refused = FIRST, f"The link names no table of the paper. Here is {NAMES[FIRST]} instead."
+    elif opened and not _derivable(table, row, metric):
+        refused = f"The link opens a number that the table {NAMES[table]} does not derive, so none is open."
+    elif opened:
+        st.session_state[OPEN] = {table: [row, metric]}
+    st.session_state[TABLE] = table
+    if refused:
+        before = st.session_state.get(workbench.WRONG_LINK)
+        st.session_state[workbench.WRONG_LINK] = "\n\n".join(filter(None, [before, refused]))
+
+
+def _derivable(table: str, row: str, metric: str) -> bool:
+    """Whether a table has this number and a formula gives it: told without computing the table."""
+    printed = any(known["row"] == row and metric in known for known in published()["tables"][table]["rows"])
+    return printed and row in RECIPES.get(table, {}) and metric in UNITS
+
+
+def _write_url(table: str) -> None:
+    """The table and its open derivation in the address bar, where they are not those that the page starts with."""
+    wanted = {LINK_TABLE: "" if table == FIRST else table}
+    wanted[LINK_OPEN] = "~".join(st.session_state.get(OPEN, {}).get(table) or ())
+    for name, text in wanted.items():
+        if not text:
+            st.query_params.pop(name, None)
+        elif st.query_params.get(name) != text:
+            st.query_params[name] = text
+
+
 def _opened() -> None:
     """A number was clicked: open its derivation, or close it."""
     said, table = (st.session_state[KEY] or {}).get("open") or {}, st.session_state[TABLE]
@@ -109,8 +146,9 @@ def show() -> None:
     """A table, and the derivation of the number that was clicked."""
     table = st.segmented_control(
         "Table", list(NAMES), format_func=NAMES.__getitem__, key=TABLE, label_visibility="collapsed", required=True,
-        default=next(iter(NAMES)),
+        persist_state="session",
     )  # fmt: skip
+    _write_url(table)
     later.show(f"paper {table}", partial(figures, table), partial(_draw, table), "Recomputing, block by block …")
 
 

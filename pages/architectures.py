@@ -10,6 +10,7 @@ PAGE = {
 }  # fmt: skip
 
 workbench.arrive()
+paper_tables.arrive()
 st.title("Which blocks should be lambda layers?")
 st.markdown(
     "A ResNet is a row of blocks in four stages, c2 to c5. Each block has a 3 × 3 convolution in its middle, and a "
