@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from explorer import allowed, card, formula, networks, places, sidebar, state, verdict, whole_set
+from explorer import allowed, beside, card, formula, networks, places, sidebar, state, verdict, whole_set
 
 PAGE = {
     "title": "Predictions", "group": "Inspect", "order": 1,
@@ -12,6 +12,7 @@ PAGE = {
 selection = sidebar.existing(needs_layer=False)
 picture = sidebar.picture(selection)
 allowed.note()
+beside.arrive()
 
 st.title("What the network answers")
 with st.container(horizontal=True, gap="large"):
@@ -35,3 +36,4 @@ card.show(shown)
 formula.show("output", halves=places.halves())
 sidebar.controls(selection)
 state.write_url(selection)
+beside.write_url()
