@@ -19,6 +19,8 @@ from lambda_core.footprint import footprints, implied_weights
 from lambda_core.surgery import cropped_scope
 
 CANVAS, PART = "scope", "scope_part"
+PARTS = ("position", "both")  # what can be differentiated; by default the first
+LINK = "part"  # in the address
 UNCROPPED = 2**31 - 1  # an odd scope beyond every table
 NEEDED = ("q", "k", "keys", "v", "content_lambda", "embeddings", "position_bias")  # by the canvas, which asks often
 SHOWN = 3  # classes, the likeliest; others join when a crop makes them the first
@@ -109,13 +111,33 @@ def _answers(names: Sequence[str], *columns: np.ndarray) -> list[tuple[str, floa
 
 
 def part_shown(traced: Traced) -> str:
-    """Which half is differentiated: "position" or "both"."""
-    return st.session_state.get(PART, "position") if traced.layer["position"] else "both"
+    """Which half is differentiated, of PARTS."""
+    return st.session_state.get(PART, PARTS[0]) if traced.layer["position"] else "both"
+
+
+def _arrive() -> None:
+    """Differentiate what a link names."""
+    if not state.opened() or not (part := st.query_params.get(LINK)):
+        return
+    if part in PARTS:
+        st.session_state[PART] = part
+    else:
+        state.note([f"The link's “{LINK}” must be one of {', '.join(PARTS)}, so it was left out."])
+
+
+def _write_url() -> None:
+    part = st.session_state.get(PART, PARTS[0])
+    if part == PARTS[0]:
+        st.query_params.pop(LINK, None)
+    elif st.query_params.get(LINK) != part:
+        st.query_params[LINK] = part
 
 
 def show(picture: images.Picture, traced: Traced, selection: Selection) -> Measured:
     """Draw the canvas with what was measured; what the visitor commits to there is measured in the next run."""
     own, _ = scopes(traced.layer)
+    _arrive()
+    _write_url()
     part = part_shown(traced)
     found = measured(picture, traced, selection, part)
     version, pushed = state.pushed()
@@ -134,7 +156,7 @@ def show(picture: images.Picture, traced: Traced, selection: Selection) -> Measu
 def _follow() -> None:
     said = st.session_state[CANVAS].get("selection") or {}
     known: dict[str, Any] = {name: int(said[name]) for name in ("row", "column", "head", "scope") if name in said}
-    if said.get("part") in ("position", "both"):
+    if said.get("part") in PARTS:
         st.session_state[PART] = said["part"]
     state.choose(state.moved(state.current(), **known), from_canvas=True)
 
