@@ -13,10 +13,10 @@ workbench.arrive()
 paper_tables.arrive()
 st.title("Which blocks should be lambda layers?")
 st.markdown(
-    "A ResNet is a row of blocks in four stages, c2 to c5. Each block has a 3 × 3 convolution in its middle, and a "
-    "lambda layer can stand in for it. Where maps are large, at the left, that costs most **FLOPs**, which are the "
-    "multiplications and additions for one picture, and where they are wide, at the right, it saves most "
-    "**parameters**. Which exchange pays off?"
+    "A ResNet is a row of blocks in four stages, c2 to c5, which other pages call Stage 1 to Stage 4. Each block has a "
+    "3 × 3 convolution in its middle, and a lambda layer can stand in for it. Where maps are large, at the left, "
+    "that costs most **FLOPs**, which are the multiplications and additions for one picture, and where they are wide, "
+    "at the right, it saves most **parameters**. Which exchange pays off?"
 )
 workbench.show()
 formula.show("cost")

@@ -16,6 +16,7 @@ from explorer import (
     blocks,
     derivations,
     drawing,
+    loading,
     navigation,
     paper_tables,
     presets,
@@ -30,6 +31,7 @@ from explorer.formula import MEANING
 from lambda_core import LambdaLayer, build
 from lambda_core.cost import profile
 from lambda_core.layers import LAYERS
+from lambda_core.meta import shapes_only
 from lambda_core.models import FAMILY, config_of
 from lambda_core.models.config import parse_stages
 from lambda_core.tables import RECIPES, Maps, published
@@ -262,6 +264,17 @@ def start(**query):
     app.switch_page(PAGE).run()
     assert not app.exception
     return app
+
+
+def test_stages_are_counted_as_the_page_says():
+    """What is c2 here is Stage 1 elsewhere, in every network that the bench has, but those that are no ResNet."""
+    assert any("c2 to c5, which other pages call Stage 1 to Stage 4" in text.value for text in start().markdown)
+    found = costs(read("resnet26~LLLL"))
+    with shapes_only():
+        titles = [layer.title for layer in loading.lambda_layers(build("resnet26", stages="LLLL"))]
+    blocks_there = [(stage.name, number) for stage in found.stages for number, _ in enumerate(stage.blocks, start=1)]
+    assert titles == [f"Stage {int(name[1]) - 1}, block {number}" for name, number in blocks_there]
+    assert {len(FAMILY[base].depths) for base in BASES if base in FAMILY} == {4}
 
 
 def captions(app):
