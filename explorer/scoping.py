@@ -18,9 +18,11 @@ from lambda_core.data import prepare
 from lambda_core.footprint import footprints, implied_weights
 from lambda_core.surgery import cropped_scope
 
-CANVAS, PART = "scope", "scope_part"
-PARTS = ("position", "both")  # what can be differentiated; by default the first
-LINK = "part"  # in the address
+CANVAS, PART, OVERLAY = "scope", "scope_part", "scope_overlay"
+CHOICES = {  # by where the session keeps them: the name in the address, and what there is, the usual one first
+    PART: ("part", ("position", "both")),
+    OVERLAY: ("overlay", ("layer", "image", "weights", "change", "photo")),
+}
 UNCROPPED = 2**31 - 1  # an odd scope beyond every table
 NEEDED = ("q", "k", "keys", "v", "content_lambda", "embeddings", "position_bias")  # by the canvas, which asks often
 SHOWN = 3  # classes, the likeliest; others join when a crop makes them the first
@@ -111,26 +113,35 @@ def _answers(names: Sequence[str], *columns: np.ndarray) -> list[tuple[str, floa
 
 
 def part_shown(traced: Traced) -> str:
-    """Which half is differentiated, of PARTS."""
-    return st.session_state.get(PART, PARTS[0]) if traced.layer["position"] else "both"
+    """Which half is differentiated: "position" or "both"."""
+    return _choice(PART) if traced.layer["position"] else "both"
+
+
+def _choice(key: str) -> str:
+    """What was chosen of CHOICES."""
+    _, known = CHOICES[key]
+    return st.session_state.get(key, known[0])
 
 
 def _arrive() -> None:
-    """Differentiate what a link names."""
-    if not state.opened() or not (part := st.query_params.get(LINK)):
+    """Choose what a link names."""
+    if not state.opened():
         return
-    if part in PARTS:
-        st.session_state[PART] = part
-    else:
-        state.note([f"The link's “{LINK}” must be one of {', '.join(PARTS)}, so it was left out."])
+    for key, (name, known) in CHOICES.items():
+        wanted = st.query_params.get(name)
+        if wanted in known:
+            st.session_state[key] = wanted
+        elif wanted:
+            state.note([f"The link's “{name}” must be one of {', '.join(known)}, so it was left out."])
 
 
 def _write_url() -> None:
-    part = st.session_state.get(PART, PARTS[0])
-    if part == PARTS[0]:
-        st.query_params.pop(LINK, None)
-    elif st.query_params.get(LINK) != part:
-        st.query_params[LINK] = part
+    for key, (name, known) in CHOICES.items():
+        choice = _choice(key)
+        if choice == known[0]:
+            st.query_params.pop(name, None)
+        elif st.query_params.get(name) != choice:
+            st.query_params[name] = choice
 
 
 def show(picture: images.Picture, traced: Traced, selection: Selection) -> Measured:
@@ -143,7 +154,7 @@ def show(picture: images.Picture, traced: Traced, selection: Selection) -> Measu
     version, pushed = state.pushed()
     facts = {
         "row": selection.row, "column": selection.column, "head": selection.head, "part": part,
-        "scope": selection.scope or own, "answers": found.answers,
+        "scope": selection.scope or own, "overlay": _choice(OVERLAY), "answers": found.answers,
         "knows": words.knows(loading.checkpoint().classes),
     }  # fmt: skip
     packed = pack_scope(canvas.packed(picture, traced, version, pushed, names=NEEDED), found.tensors, facts)
@@ -156,8 +167,9 @@ def show(picture: images.Picture, traced: Traced, selection: Selection) -> Measu
 def _follow() -> None:
     said = st.session_state[CANVAS].get("selection") or {}
     known: dict[str, Any] = {name: int(said[name]) for name in ("row", "column", "head", "scope") if name in said}
-    if said.get("part") in PARTS:
-        st.session_state[PART] = said["part"]
+    for key, (name, options) in CHOICES.items():
+        if said.get(name) in options:
+            st.session_state[key] = said[name]
     state.choose(state.moved(state.current(), **known), from_canvas=True)
 
 

@@ -173,3 +173,14 @@ def test_a_letter_of_the_formula_lights_up_its_axis_beside_the_window(open_page:
         "v": {},
     }
     check_letters(page, FIND, "scopeCanvas", letters)
+
+
+def test_what_lies_on_the_photo_is_in_the_link(open_page: Callable[..., Page]):
+    page = open_page("scope", overlay="change", part="both")
+    measured(page, "s.overlay === 'change' && s.part === 'both'")
+    page.get_by_role("button", name="Weights", exact=True).click()
+    page.wait_for_url(re.compile(r"overlay=weights"))
+    assert canvas(page, "c.state().overlay") == "weights" and query(page)["part"] == "both"
+    page.get_by_role("button", name="Footprint", exact=True).click()
+    page.wait_for_url(lambda url: "overlay" not in url)  # as a visit begins
+    measured(page, "s.overlay === 'layer'")

@@ -50,6 +50,7 @@ export function createScope(parent) {
       state.head = within(head, app.model.heads);
       state.scope = header.facts.scope;
       state.part = header.facts.part;
+      state.overlay = header.facts.overlay;
       Object.assign(state, { pinned: true, hover: -1, dragging: null });
       if (fresh) app.half = halfOf(state.scope);
     }
@@ -80,7 +81,7 @@ export function createScope(parent) {
   // ---- what the present state means
   const halfOf = (scope) => scope >> 1;
   const keyOf = ({ row, column, head, scope, part }) => [row, column, head, Math.min(scope, app.own), part].join();
-  const place = () => ({ row: Math.floor(app.n / app.model.W), column: app.n % app.model.W, head: state.head, scope: state.scope, part: state.part });
+  const place = () => ({ row: Math.floor(app.n / app.model.W), column: app.n % app.model.W, head: state.head, scope: state.scope, part: state.part, overlay: state.overlay });
   app.isMeasured = () => app.facts.key === keyOf(place());
   app.range = () => [Math.min(3, app.own || 3, app.largestR), app.largestR];
   app.weights = () => {
@@ -201,7 +202,7 @@ export function createScope(parent) {
     state.overlay = name;
     page.renderAll(app);
     notice();
-    if (!app.isMeasured()) app.commit();
+    app.commit();
     kick();
   };
   app.setPart = (part) => {
