@@ -28,6 +28,7 @@ LONGEST = 3600.0  # seconds that a process may take before it is asked to pause
 UNSEEN = 900.0  # seconds that a run goes on while no page looks at it
 KEPT = 12  # runs whose folders are kept; the one that nobody has looked at for longest gives way
 GRACE = 20.0  # seconds from asking to ending by force
+ROOT = Path(__file__).parents[1]
 PAUSED = 143  # exit status of a run that saved because it was asked to (lambda_core.training.classify.STOPPED)
 
 
@@ -88,7 +89,7 @@ class Job:
     @property
     def said(self) -> str:
         """The last line of a run that failed."""
-        lines = (self.folder / "said.txt").read_text(errors="replace").strip().splitlines()
+        lines = (self.folder / "said.txt").read_text(encoding="utf-8", errors="replace").strip().splitlines()
         return lines[-1] if lines else f"it ended with status {self.process and self.process.returncode}"
 
     def log(self) -> list[dict[str, float]]:
@@ -112,8 +113,11 @@ _root: list[Path] = []
 def _rows(file: Path) -> list[dict[str, float]]:
     if not file.exists():
         return []
-    with file.open(newline="") as lines:
-        found = [{name: value for name, value in row.items() if value} for row in csv.DictReader(lines)]
+    try:
+        with file.open(encoding="utf-8", newline="") as lines:
+            found = [{name: value for name, value in row.items() if value} for row in csv.DictReader(lines)]
+    except PermissionError:  # Windows, while the run puts a new one in its place
+        return []
     return [{name: float(value) for name, value in row.items()} for row in found if None not in row]
 
 
@@ -172,8 +176,10 @@ def _start(job: Job) -> None:
     command += ["--out", str(job.folder), "--workers", "0", "--device", "cpu"]
     if nice := shutil.which("nice"):  # the pages come first
         command = [nice, "-n", "5", *command]
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"}
-    with (job.folder / "said.txt").open("w") as said:
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1", "PYTHONUTF8": "1"}
+    path = [str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]  # the explorer may run from another folder
+    environment["PYTHONPATH"] = os.pathsep.join(path)
+    with (job.folder / "said.txt").open("w", encoding="utf-8") as said:
         job.process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=said, stderr=said, env=environment, start_new_session=True
         )
@@ -207,7 +213,8 @@ def pause(job: Job) -> None:
         process = job.process
         if process is None or process.poll() is not None:
             return
-        process.terminate()
+        if process.stdin:
+            process.stdin.close()  # `ward` then asks it; a signal from here would end it at once on Windows
         try:
             process.wait(GRACE)
         except subprocess.TimeoutExpired:
