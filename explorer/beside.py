@@ -3,7 +3,6 @@
 import streamlit as st
 
 from explorer import networks, state
-from explorer.loading import HOME
 from lambda_core.checkpoints import zoo
 
 COMPARE = "compare"  # in the address
@@ -16,7 +15,7 @@ def arrive() -> None:
     if name not in zoo():
         state.note(["The link compares with a network that does not ship with this explorer, so it was left out."])
         return
-    networks.USE["second"](name, None if name == HOME else zoo()[name].read_bytes())
+    networks.USE["second"](name, None)
 
 
 def write_url() -> None:
