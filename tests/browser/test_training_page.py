@@ -78,13 +78,12 @@ def other(app: Server, browser: BrowserContext) -> Iterator[Page]:
 @pytest.mark.long
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="looks for processes in /proc")
 def test_the_whole_life_of_a_run(open_page: Callable[..., Page], other: Page, app: Server, tmp_path: Path) -> None:
-    page = open_page(PATH)
+    page, third = open_page(PATH), View().page(other.context)
+    third.goto(address(app, PATH))
+    settle(third)  # before others take the machine
     begin(page)
     begin(other)
     assert page.url != other.url and len(children(app)) == 2
-    third = View().page(other.context)
-    third.goto(address(app, PATH))
-    settle(third)
     press(third, "Train")
     third.get_by_text("being trained on this server already").wait_for(timeout=SLOW)
     assert len(children(app)) == 2
