@@ -168,6 +168,7 @@ def describe(layer: LambdaLayer, info: LayerInfo, tensors: Mapping[str, np.ndarr
         "heads": layer.heads, "dim_k": layer.dim_k, "dim_v": layer.dim_v, "dim_u": layer.dim_u,
         "height": height, "width": width, "dim": layer.dim, "dim_out": layer.dim_out,
         "scope": layer.scope, "table": table, "stride": layer.stride, "key_norm": layer.key_norm,
+        "pool": [layer.pool.kernel_size, layer.pool.padding] if isinstance(layer.pool, torch.nn.AvgPool2d) else [1, 0],
         "content": layer.to_k is not None, "position": layer.embeddings is not None,  # built, switched off or not
         "norm_qv": isinstance(layer.norm_q, torch.nn.BatchNorm2d),
     }  # fmt: skip

@@ -16,6 +16,7 @@ from explorer import theme
 from explorer.components.bundle import BundleError, bundle
 from explorer.components.lambda_canvas import assets
 from explorer.components.lambda_canvas.pack import pack_trace, unpack_trace, with_mode
+from explorer.loading import LayerInfo, describe
 from lambda_core.layers.lambda_layer import LambdaLayer
 from lambda_core.positions import gather
 from lambda_core.tracing import trace
@@ -34,6 +35,7 @@ LAYERS = {
     "intra_depth": ((5, 6), {"dim_k": 3, "heads": 2, "dim_u": 2, "scope": 3}),
     "global": ((6, 4), {"dim_k": 4, "heads": 2, "scope": None}),
     "strided": ((5, 7), {"dim_k": 4, "heads": 2, "scope": 3, "stride": 2}),
+    "overlapping": ((5, 7), {"dim_k": 4, "heads": 2, "scope": 3, "stride": 2, "pool_size": 3}),
     "content_only": ((5, 5), {"dim_k": 4, "heads": 2, "position": False}),
     "position_only": ((5, 5), {"dim_k": 4, "heads": 1, "scope": 3, "content": False, "norm_qv": False}),
     "softmax_both": ((5, 5), {"dim_k": 4, "heads": 2, "scope": 3, "key_norm": "softmax_keys_queries"}),
@@ -59,13 +61,7 @@ def traced(name: str) -> tuple[LambdaLayer, dict[str, np.ndarray], dict, torch.T
         tensors["embeddings"] = layer.embeddings.detach().numpy()
     if layer.position_bias is not None:
         tensors["position_bias"] = layer.position_bias.detach().numpy()
-    settings = {
-        "name": name, "title": name, "heads": layer.heads, "dim_k": layer.dim_k, "dim_v": layer.dim_v,
-        "dim_u": layer.dim_u, "height": size[0], "width": size[1], "dim": 6, "dim_out": 6, "scope": layer.scope,
-        "table": list(layer.embeddings.shape[-2:]) if layer.embeddings is not None else [0, 0], "stride": layer.stride,
-        "key_norm": layer.key_norm, "content": layer.content, "position": layer.position,
-        "norm_qv": options.get("norm_qv", True),
-    }  # fmt: skip
+    settings = describe(layer, LayerInfo(name, name), tensors)
     return layer, tensors, settings, found.get("position_lambda")
 
 

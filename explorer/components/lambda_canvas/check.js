@@ -4,7 +4,7 @@ import { centredKernels } from "./model.js";
 
 // Through lambda (the numbers on the page) or, where that would take long, through the implied attention.
 export function createCheck(model) {
-  const { N, H, W, K, V, U, heads, stride, outputs } = model;
+  const { N, H, W, K, V, U, heads, stride, pool, outputs } = model;
   const outRows = Math.ceil(H / stride), outCols = Math.ceil(W / stride);
   const reach = Math.min(N, model.rows * model.cols), throughLambda = U > 1 || model.bias || N * reach * K * V < 6e8;
   const own = new Float32Array(K * V), lambda = new Float32Array(K * V), y = new Float32Array(heads * V);
@@ -25,10 +25,17 @@ export function createCheck(model) {
   }
 
   function addPixel(n) {
-    const row = ((n / W) | 0) / stride | 0, col = (n % W) / stride | 0, out = pixelOutput(n);
-    const share = Math.min(stride, H - row * stride) * Math.min(stride, W - col * stride);
-    for (let c = 0; c < outputs; c++) pooled[(c * outRows + row) * outCols + col] += out[c] / share;
+    const row = (n / W) | 0, col = n % W, out = pixelOutput(n);
+    for (let r = first(row); r <= last(row, outRows); r++) for (let q = first(col); q <= last(col, outCols); q++) {
+      const share = averaged(r, H) * averaged(q, W);
+      for (let c = 0; c < outputs; c++) pooled[(c * outRows + r) * outCols + q] += out[c] / share;
+    }
   }
+
+  // The averages that a place is part of, along one axis, and of how many places each is.
+  const first = (at) => Math.max(0, Math.ceil((at + pool.pad - pool.size + 1) / stride));
+  const last = (at, count) => Math.min(count - 1, Math.floor((at + pool.pad) / stride));
+  const averaged = (index, side) => (pool.pad ? pool.size : Math.min(pool.size, side - index * stride)); // zeros count
 
   function compare() {
     for (let i = 0; i < pooled.length; i++) {

@@ -11,6 +11,7 @@ export function buildModel(layer, tensors) {
   const [rows, cols] = hasPosition ? layer.table : [1, 1];
   const model = {
     layer, H, W, N, K, V, U, heads, channels: layer.dim, outputs: layer.dim_out, stride: layer.stride || 1,
+    pool: { size: layer.pool[0], pad: layer.pool[1] }, // the window that is averaged, and how far it hangs over the rim
     rows, cols, halfRows: rows >> 1, halfCols: cols >> 1, hasContent, hasPosition,
     // A window is worth a frame only where it leaves something out.
     windowed: hasPosition && layer.scope !== null && (rows < 2 * H - 1 || cols < 2 * W - 1),
