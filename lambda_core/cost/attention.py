@@ -1,7 +1,8 @@
 """What the layers beside the lambda layer cost: their einsums and weighted sums, and what these keep.
 
 Convolutions and linear layers inside them are counted on their own. A local window counts m = r² places for every
-query, also those outside the map, for that is what is computed. Where PyTorch fuses softmax and sums (global and axial
+query, also those outside the map, for that is what is computed; local attention leaves out the rows and columns that no
+position reaches, m = min(r, 2 max(H, W) - 1)². Where PyTorch fuses softmax and sums (global and axial
 attention), the map is counted as stored, as the paper does; a fused kernel may not keep it.
 """
 

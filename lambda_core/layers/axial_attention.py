@@ -35,6 +35,8 @@ class AxialAttention(nn.Module):
 
     Time and memory b h n √n on a square map (Ho et al. 2019; Wang et al. 2020, "Axial-DeepLab", of whose position
     terms this has the one on queries). size, stride: as in `GlobalAttention`.
+
+    Raises ValueError for dim_out that is no multiple of heads, and for an input that is not (b, dim, H, W).
     """
 
     def __init__(

@@ -15,6 +15,8 @@ class GlobalAttention(nn.Module):
     baseline of Bello 2021, section 5). d = dim_out / heads; projections without bias; time and memory b h n².
     size: the map whose offsets have embeddings of their own; farther ones take the outermost (Shaw et al. 2018).
     stride: average pooling of the output.
+
+    Raises ValueError for dim_out that is no multiple of heads, and for an input that is not (b, dim, H, W).
     """
 
     def __init__(

@@ -39,8 +39,9 @@ class LambdaLayer(nn.Module):
     switch one off and on. norm_qv: batch norm on queries and values. position_bias: a number b_k added to every
     λp_n[k, v], as implementations with a convolution for E have it. stride: average pooling of the output, after the
     layer has run at full resolution. pool_size: the side of its window, by default the stride; an odd one that is set
-    overlaps the next and counts zeros around the map. engine: the order of the position sum, see
-    `lambda_core.engines`; all give the same result. Sums over positions run in float32 at least, also under autocast.
+    lies around its centre and counts zeros around the map, and without a stride nothing is averaged. engine: the order
+    of the position sum, see `lambda_core.engines`; all give the same result. Sums over positions run in float32 at
+    least, also under autocast.
 
     E of an offset that no map had in training stays as it was initialised. Before inputs larger than those, either
     train on at their size, or crop the scope to what was trained, 2 * side - 1 (`surgery.cropped_scope`).
@@ -48,7 +49,7 @@ class LambdaLayer(nn.Module):
     Every step is a tap (`lambda_core.trace` lists their names), so `layer.content_output` can be hooked.
 
     Raises ValueError for arguments that do not fit together, for an input that is not (b, dim, H, W), for one larger
-    than `size` under a global scope, and for a context that does not fit.
+    than `size` under a global scope, and for a context or a mask that does not fit.
     """
 
     dims: ClassVar[int] = 2  # axes of a map

@@ -52,6 +52,8 @@ class EfficientAttention(nn.Module):
     K (b, h, k, m) is normalised over positions, Q (b, h, k, n) over k; V (b, h, v, m). dim_k, dim_v: all heads
     together, half of `dim` where not given. (Shen et al. 2018, "Efficient Attention: Attention with Linear
     Complexities". No bias.)
+
+    Raises ValueError for dim_k or dim_v that is no multiple of heads.
     """
 
     def __init__(self, dim: int, *, heads: int = 8, dim_k: int | None = None, dim_v: int | None = None) -> None:

@@ -17,6 +17,9 @@ class LocalAttention(nn.Module):
     have no weight. stride: average pooling of the output. Stores window² keys and values a position,
     places outside the map among them, but no row or column that no position reaches. (Ramachandran et
     al. 2019, "Stand-Alone Self-Attention in Vision Models"; it has no 1/√d.)
+
+    Raises ValueError for dim_out that is no multiple of heads, for an even window, and for an input that is not
+    (b, dim, H, W).
     """
 
     def __init__(

@@ -14,6 +14,8 @@ class LocalRelation(nn.Module):
     network of two layers from an offset, in units of the window's half, to a number a group. Places outside the map
     have no weight. stride: average pooling of the output. (Hu et al. 2019, "Local Relation Networks", whose window is
     7 and share 8. The width of g's hidden layer is not given there: here a unit a group. W has no bias.)
+
+    Raises ValueError for an even window, and for an input that is not (b, dim, H, W).
     """
 
     def __init__(

@@ -16,6 +16,9 @@ class PatchwiseAttention(nn.Module):
     average pooling of the output. (Zhao et al. 2020, "Exploring Self-attention for Image Recognition": SAN, patchwise,
     concatenation, window 7, share 8. Around the map its outermost values are repeated; the source mirrors, which a map
     smaller than the window does not allow.)
+
+    Raises ValueError for dim_out that is no multiple of share, for an even window, and for an input that is not
+    (b, dim, H, W).
     """
 
     def __init__(

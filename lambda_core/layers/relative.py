@@ -29,7 +29,7 @@ def table(depth: int, side: int) -> nn.Parameter:
 
 
 def pairs(embeddings: Tensor, side: int) -> Tensor:
-    """One embedding for each pair along an axis: (d, 2 reach - 1) -> (d, query, context).
+    """One embedding for each pair along an axis: (d, 2 reach + 1) -> (d, query, context).
 
     Offsets that the table does not reach take its first or last entry (Shaw et al. 2018).
     """

@@ -55,7 +55,11 @@ def train(
     watch: Callable[[Run], None] | None = None,
     dry: bool = False,
 ) -> dict[str, Any]:
-    """Run a recipe to its end in folder `out`, resuming if it was begun there. Returns the last line of the log.
+    """Run a recipe to its end in folder `out`, resuming if it was begun there.
+
+    Returns the last line of the log; of a run that was asked to stop, {"stopped": signal, "epoch", "step"}; with `dry`
+    what `plan` found. Raises ValueError for a recipe or data that do not fit, CheckpointRefused for `init`, DataMissing
+    (an OSError) where the data are not there, and TrainingStopped, whose sentence says what stopped it.
 
     init: a checkpoint to start a new run from, a name of the zoo or a file, in place of random weights; a narrower
     network with the same layers is widened first, see `lambda_core.models.widening`, and one that knows other classes
@@ -215,8 +219,8 @@ def parser() -> argparse.ArgumentParser:
     found.add_argument(
         "--init",
         metavar="CHECKPOINT",
-        help="start from these weights, a name of the zoo or a file; a narrower network is widened, and other classes "
-        "get a new classifier",
+        help="start from these weights, a name of the zoo, a file, or timm/NAME; a narrower network is widened, and "
+        "other classes get a new classifier",
     )
     found.add_argument("--epochs", type=int, help="in place of the recipe's")
     found.add_argument("--precision", choices=["float32", "bfloat16", "float16"], help="in place of the recipe's")

@@ -78,7 +78,7 @@ def main(arguments: list[str] | None = None) -> None:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("checkpoint", help="a network of the zoo, or a .safetensors or .pt file")
+    parser.add_argument("checkpoint", help="a network of the zoo, a .safetensors or .pt file, or timm/NAME")
     parser.add_argument("--data", help="folder of the data sets (else LAMBDA_DATA, else ./data)")
     parser.add_argument("--workers", type=whole, default=1, help=WORKERS)
     parser.add_argument("--device", type=usable_device, default="cpu", help=DEVICE)
