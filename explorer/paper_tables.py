@@ -144,10 +144,11 @@ def _loaded() -> None:
 
 def show() -> None:
     """A table, and the derivation of the number that was clicked."""
-    table = st.segmented_control(
+    st.segmented_control(
         "Table", list(NAMES), format_func=NAMES.__getitem__, key=TABLE, label_visibility="collapsed", required=True,
         persist_state="session",
     )  # fmt: skip
+    table: str = st.session_state[TABLE]
     _write_url(table)
     later.show(f"paper {table}", partial(figures, table), partial(_draw, table), "Recomputing, block by block …")
 

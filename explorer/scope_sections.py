@@ -154,7 +154,7 @@ def cost() -> None:
         "window costs much and brings nothing."
     )
     scheme = theme.scheme()
-    later.show("paper scope", table, partial(_draw_cost, scheme), "Recomputing the paper's table, layer by layer …")
+    later.show("cost by scope", table, partial(_draw_cost, scheme), "Recomputing the paper's table, layer by layer …")
 
 
 @st.cache_data(max_entries=2, show_spinner=False)  # with what it draws: charts cost much of the time a click may take

@@ -1,11 +1,15 @@
 """The paper's tables in links: the table and the number that is open, and what a link gets wrong."""
 
-import pytest
+from functools import partial
 
-from explorer import paper_tables
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from explorer import later, paper_tables, scope_sections
 from explorer.paper_tables import NAMES, OPEN, TABLE
 from lambda_core.tables import METRICS, RECIPES, Maps, published
 from tests.test_architectures import start
+from tests.test_scope import costs
 
 
 def warned(app):
@@ -47,6 +51,15 @@ def test_what_a_link_gets_wrong_is_said_and_left_out(query, words, table):
     assert words in warned(app) and ("names no network" in warned(app)) == ("net" in query)
     assert app.session_state[TABLE] == table and OPEN not in app.session_state
     assert app.query_params.get("table", "placement") == table and "derive" not in app.query_params
+
+
+def test_the_table_of_scopes_and_the_scope_page_keep_their_figures_apart():
+    later._begun.clear()
+    later._begun("paper scope", partial(paper_tables.figures, "scope")).result(timeout=60)  # as for the table
+    for _ in range(2):  # the second run draws what the first has begun
+        app = AppTest.from_function(costs, default_timeout=120).run()
+        assert not app.exception
+        later._begun("cost by scope", scope_sections.table).result(timeout=60)
 
 
 def test_what_a_link_can_open_is_what_a_formula_gives():
