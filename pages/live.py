@@ -54,7 +54,7 @@ def stage() -> None:
                 "Head", range(heads), format_func=lambda head: str(head + 1),
                 key="live_head", on_change=choose_head, required=True,
             )  # fmt: skip
-    st.markdown(TOLD.get(overlay, PIN))
+    st.markdown(TOLD.get(overlay or "", PIN))
     live.show()
     if live.status() in ("denied", "absent", "busy", "insecure"):
         st.file_uploader(
