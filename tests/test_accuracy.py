@@ -52,6 +52,16 @@ def test_accuracy_is_measured_on_the_photographs_that_are_there(folder, monkeypa
     assert not any(button.key == "measure_cancel" for button in app.button)
 
 
+def test_as_many_photographs_are_measured_as_were_chosen(folder, monkeypatch):
+    monkeypatch.setenv("LAMBDA_DATA", str(folder))
+    monkeypatch.setattr(accuracy, "COUNTS", (10, 20))
+    app = start(PAGE, network="micro_ccll")
+    app.selectbox(key="measure_count").set_value(10).run()
+    assert app.button(key="measure").label == "Measure on 10 validation photographs"
+    press(app, "measure")
+    assert "| 10 |" in accuracies(app) and not any(button.key == "measure_cancel" for button in app.button)
+
+
 def test_data_that_go_away_get_a_sentence_for_the_page(folder, monkeypatch, tmp_path):
     monkeypatch.setenv("LAMBDA_DATA", str(folder))
     app = start(PAGE)

@@ -156,8 +156,12 @@ def test_switches_change_the_answer_as_pytorch_says(monkeypatch):
     model, off = loaded_model(), everywhere(loaded_model(), "position")
     checkpoint = load_checkpoint("lambda_resnet_mini")
     x = prepare(images.gallery_picture("coffee").image, checkpoint.preprocess)
-    with switched(checkpoint.model, off):
-        shares = checkpoint.model(x)[0].softmax(0)
+
+    def answered(off):
+        with switched(checkpoint.model, off):
+            return checkpoint.model(x)[0].softmax(0)
+
+    shares = answered(off)
     assert f"{checkpoint.classes[shares.argmax()]}</b>".lower() in answer_of(app).lower()
     assert any(f">{bars.percent(float(shares.max()))}<" in html.proto.body for html in app.get("html"))
     assert "position off everywhere" in answer_of(app)
@@ -173,8 +177,12 @@ def test_switches_change_the_answer_as_pytorch_says(monkeypatch):
     )
     words = " ".join(text.value for text in app.markdown)
     assert "LAMBDA_DATA" in words and all(re.search(rf"{top1}\s%", words) for top1 in (68.8, 78.1, 78.4))
-    press(app, "preset_Neither")
-    assert "halves_switch" in app.session_state["tasks_done"] or "Still" in answer_of(app)
+    app.session_state["tasks_done"] = set()
+    for name, without in (("Both", {}), ("Content only", off), ("Neither", built_halves(model))):
+        press(app, f"preset_{name}")
+        changes = bool(answered(without).argmax() != answered({}).argmax())
+        assert ("no longer" in answer_of(app)) == ("halves_switch" in app.session_state["tasks_done"]) == changes
+        assert ("Still" in answer_of(app)) == (bool(without) and not changes)
 
 
 def loaded_model():

@@ -1,16 +1,19 @@
 """The training page before a run that begins with trained weights."""
 
 import re
+from contextlib import nullcontext
 from dataclasses import replace
+from itertools import product
 
 import pytest
+import torch
 from PIL import Image
 
 from explorer import formula, jobs, lessons, networks, ordering
 from explorer.loading import Brought
-from lambda_core import build, load_checkpoint
+from lambda_core import LambdaLayer, build, load_checkpoint
 from lambda_core.checkpoints import Checkpoint
-from lambda_core.training.config import RECIPES
+from lambda_core.training.config import RECIPES, changed
 from tests.test_classroom import PAGE, press, until
 from tests.test_pages import start
 
@@ -114,3 +117,42 @@ def test_a_network_is_not_asked_to_learn_what_it_has_learned(monkeypatch, learne
     monkeypatch.setattr(ordering.networks, "first", lambda: opened)
     monkeypatch.setattr(ordering.st, "radio", lambda *_, **__: True)
     assert [name for name in lessons.LESSONS if ordering._begin_from(name) is opened] == offered
+
+
+HALVES = {"both halves": (True, True), "content alone": (True, False), "position alone": (False, True)}
+
+
+@pytest.mark.parametrize("name", lessons.LESSONS)
+def test_every_choice_of_a_lesson_is_a_network_that_takes_its_pictures(monkeypatch, name):
+    lesson, chosen = lessons.LESSONS[name], {}
+    monkeypatch.setattr(ordering.st, "columns", lambda count: [nullcontext()] * count)
+    monkeypatch.setattr(ordering.st, "selectbox", lambda _, options, key, **__: chosen.get(key, options[0]))
+    monkeypatch.setattr(ordering.st, "select_slider", lambda _, options, *__, **___: options[0])
+    assert HALVES.keys() == ordering.HALVES.keys()
+    for halves, scope in product(HALVES, ordering.SCOPES):
+        chosen |= {"halves_ordered": halves, "scope_ordered": scope}
+        network = build(RECIPES[lesson.recipe].model, **(ordering._network(name) | {"num_classes": 7})).eval()
+        with torch.no_grad():
+            assert network(torch.zeros(1, 3, lesson.side, lesson.side)).shape == (1, 7)
+        layers = [layer for layer in network.modules() if isinstance(layer, LambdaLayer)]
+        built = {(layer.content, layer.position, layer.scope, layer.dim_k) for layer in layers}
+        assert built == {(*HALVES[halves], ordering.SCOPES[scope], 4)}
+
+
+def test_the_halves_and_the_scope_that_are_chosen_are_trained(monkeypatch):
+    asked = []
+
+    def create(recipe, epochs, settings, *_):
+        asked.append(changed(RECIPES[recipe], list(settings)))
+        raise jobs.Busy("enough")
+
+    monkeypatch.setattr(ordering.later, "show", lambda *_, **__: None)  # how long it will take
+    monkeypatch.setattr(ordering.jobs, "create", create)
+    app = start(PAGE)
+    app.selectbox(key="halves_ordered").set_value("position alone")
+    app.selectbox(key="scope_ordered").set_value("global")
+    press(app, "Train")
+    (recipe,) = asked
+    layer = {**RECIPES["digits"].overrides["layer"], "scope": None, "content": False}
+    assert recipe.overrides == RECIPES["digits"].overrides | {"layer": layer, "image_size": recipe.size}
+    assert [warning.value for warning in app.warning] == ["enough."]

@@ -220,15 +220,22 @@ def test_what_the_first_lambda_layer_opens_is_what_it_can_reach(content, table, 
 
 
 def test_a_slow_figure_is_made_once_and_an_error_is_forgotten():
-    runs = []
+    ends, runs, drawn = iter([lambda: 1 / 0, lambda: "made"]), [], []
 
     def work():
         runs.append(1)
-        return "made"
+        return next(ends)()
 
-    first = later._begun("a test of later", work)
-    assert first.result(timeout=30) == "made"
-    assert later._begun("a test of later", work) is first and runs == [1]
+    def show():
+        later.show("a test of later", work, drawn.append, "Making it …")
+
+    assert isinstance(later._begun("a test of later", work).exception(30), ZeroDivisionError)
+    with pytest.raises(ZeroDivisionError):
+        show()
+    second = later._begun("a test of later", work)
+    assert second.result(30) == "made"
+    show()
+    assert later._begun("a test of later", work) is second and runs == [1, 1] and drawn == ["made"]
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page
+from playwright.sync_api import Page, expect
 
 from explorer import images
 from lambda_core import load_checkpoint
@@ -33,9 +33,13 @@ def test_a_file_is_compared_and_then_used_by_every_page(open_page: Callable[...,
         page.wait_for_function("n => document.querySelectorAll('.topk').length === n", arg=count)
         settle(page)
         page.keyboard.press("Escape")
-    page.get_by_text("<i>apple</i>").first.wait_for()
-    page.get_by_text("mine.safetensors").first.wait_for()
+    expect(page.locator(".topk").first).to_contain_text("<i>apple</i>")
     (tmp_path / "broken.pt").write_bytes(file.read_bytes()[:2000])
     page.get_by_text("Open a file").first.click()
     page.locator(".st-key-file_first input[type=file]").set_input_files(tmp_path / "broken.pt")
     page.get_by_text(re.compile("Not opened")).first.wait_for()
+    page.keyboard.press("Escape")
+    page.get_by_role("link", name="Home").first.click()
+    page.get_by_text("Look inside a lambda layer").wait_for()
+    settle(page)
+    expect(page.locator(".st-key-network_popover button").first).to_contain_text("mine.safetensors")

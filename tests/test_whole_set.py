@@ -1,0 +1,31 @@
+"""The validation set on the predictions page: a measurement that is given up, and how many photographs one takes."""
+
+from explorer import measured, whole_set
+from tests import imagenette
+from tests.test_predictions import start
+
+
+def test_a_measurement_is_given_up_and_the_next_takes_as_many_photographs_as_were_chosen(tmp_path, monkeypatch):
+    begun, here = [], {}
+
+    def interrupted(_network, count):
+        begun.append(count)
+        yield 10, count
+        whole_set.st.stop()  # as a press ends the run that measures
+
+    monkeypatch.setenv("LAMBDA_DATA", str(imagenette.make(tmp_path, train=0, val=2)))
+    monkeypatch.setattr(measured, "_here", lambda: here)
+    monkeypatch.setattr(whole_set, "COUNTS", (10,))
+    app = start(network="micro_ccll")
+    with monkeypatch.context() as patch:
+        patch.setattr(measured, "measure", interrupted)
+        app.button(key="set_measure").click().run()
+        assert begun == [20]
+        app.button(key="set_cancel").click().run()
+    assert not app.exception and begun == [20] and not here
+    assert not len(app.dataframe) and not any(button.key == "set_cancel" for button in app.button)
+    app.selectbox(key="set_count").set_value(10).run()
+    assert app.button(key="set_measure").label == "Measure on 10 validation photographs"
+    app.button(key="set_measure").click().run()
+    assert not app.exception and app.dataframe[0].value["Photographs"].tolist() == ["10"]
+    assert [found["images"] for found in here.values()] == [10]
