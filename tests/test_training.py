@@ -98,6 +98,35 @@ def test_options_train_and_are_repeatable(folder, tmp_path, changes):
     assert equal(tmp_path / "a", tmp_path / "b")
 
 
+def test_a_compiled_network_learns_what_it_would_as_it_is(folder, tmp_path, monkeypatch):
+    """Its graph runs as it is: machine code would take a minute, and a compiler."""
+    asked, compiled = [], torch.compile
+
+    def graph(network, **options):
+        asked.append(options)
+        return compiled(network, backend="eager", fullgraph=True, dynamic=options["dynamic"])
+
+    monkeypatch.setattr(torch, "compile", graph)
+    two_blocks = {"depths": (1, 1), "widths": (8, 8), "strides": (1, 2), "stages": "CL"}
+    small = replace(TINY, overrides={**TINY.overrides, **two_blocks}, epochs=1)
+    for name in ("plain", "compiled"):
+        classify.train(replace(small, compile=name == "compiled"), tmp_path / name, folder, device="cpu")
+    torch._dynamo.reset()
+    assert asked == [{"dynamic": False, "mode": "default"}]
+    plain, found = weights(tmp_path / "plain"), weights(tmp_path / "compiled")
+    for name, weight in plain.items():
+        torch.testing.assert_close(found[name], weight, rtol=1e-4, atol=1e-5)
+    assert float(losses(tmp_path / "compiled")[0]) == pytest.approx(float(losses(tmp_path / "plain")[0]), rel=1e-5)
+
+
+def test_a_network_is_compiled_where_the_command_says_so(tmp_path, monkeypatch):
+    asked = []
+    monkeypatch.setattr(classify, "train", lambda recipe, *_, **__: asked.append(recipe.compile) or {})
+    for more in ([], ["--compile"], ["--set", "compile=True"]):
+        classify.main(["digits", "--out", str(tmp_path), *more])
+    assert asked == [False, True, True]
+
+
 def test_the_ending_has_plain_pictures(folder, tmp_path):
     mixing = {"mixup": 0.2, "cutmix": 1.0, "randaugment": (2, 9), "erase": 0.5}
     plain = replace(TINY, epochs=2)
