@@ -33,7 +33,8 @@ def test_a_file_is_compared_and_then_used_by_every_page(open_page: Callable[...,
         page.wait_for_function("n => document.querySelectorAll('.topk').length === n", arg=count)
         settle(page)
         page.keyboard.press("Escape")
-    expect(page.locator(".topk").first).to_contain_text("<i>apple</i>")
+    expect(page.locator(".topk").first).to_contain_text("apple")
+    page.get_by_text("<i>apple</i>").first.wait_for()  # on the card
     (tmp_path / "broken.pt").write_bytes(file.read_bytes()[:2000])
     page.get_by_text("Open a file").first.click()
     page.locator(".st-key-file_first input[type=file]").set_input_files(tmp_path / "broken.pt")
