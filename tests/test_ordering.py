@@ -132,8 +132,11 @@ def test_every_choice_of_a_lesson_is_a_network_that_takes_its_pictures(monkeypat
     for halves, scope in product(HALVES, ordering.SCOPES):
         chosen |= {"halves_ordered": halves, "scope_ordered": scope}
         network = build(RECIPES[lesson.recipe].model, **(ordering._network(name) | {"num_classes": 7})).eval()
+        sides = []
+        network.stages[0].register_forward_hook(lambda *said, sides=sides: sides.append(said[-1].shape[-1]))
         with torch.no_grad():
             assert network(torch.zeros(1, 3, lesson.side, lesson.side)).shape == (1, 7)
+        assert sides == [ordering.MAP]
         layers = [layer for layer in network.modules() if isinstance(layer, LambdaLayer)]
         built = {(layer.content, layer.position, layer.scope, layer.dim_k) for layer in layers}
         assert built == {(*HALVES[halves], ordering.SCOPES[scope], 4)}
