@@ -171,6 +171,8 @@ def test_switches_change_the_answer_as_pytorch_says(monkeypatch):
     toggle = next(toggle for toggle in app.toggle if toggle.key.endswith(f"{LAST}_content"))
     toggle.set_value(False).run()
     assert "content off in stage 4, block 2" in answer_of(app)
+    same = bool(answered({LAST: ("content",)}).argmax() == answered({}).argmax())
+    assert ("Still" in answer_of(app)) == same
     model = loaded_model()
     assert all(
         getattr(model.get_submodule(path), half) for path, names in built_halves(model).items() for half in names
