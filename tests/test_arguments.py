@@ -203,7 +203,7 @@ def test_figures_are_written_as_a_whole_or_not_at_all(tmp_path, monkeypatch):
     assert link.is_symlink() and json.loads(file.read_text()) == {"a": 1, "b": "λ"}
     before = file.read_text()
 
-    def full(path, text):
+    def full(path, text, encoding):
         with path.open("w") as opened:
             opened.write(text[:3])
         raise OSError(errno.ENOSPC, "No space left on device")

@@ -124,7 +124,7 @@ def test_a_refusal_wakes_no_gpu(monkeypatch):
     """What CUDA maps would count against the memory that a measurement may take."""
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "get_device_properties", lambda device: pytest.fail("CUDA was started"))
-    assert measuring.refusal(measuring.Point("lambda", side=8), 2**30) is None
+    assert measuring.refusal(measuring.Point("flash attention", side=8), 2**30) is None
 
 
 def test_compiling_without_a_compiler_is_a_sentence(tmp_path, monkeypatch):
