@@ -62,7 +62,7 @@ def data_folder(path: str | Path | None = None) -> Path:
 def imagenette(split: str, folder: str | Path | None = None, *, download: bool = False) -> "Imagenette":
     """Imagenette at 160 px, `split` "train" (9,469 photographs) or "val" (3,925), 10 classes of ImageNet.
 
-    Fewer photographs will do, but a folder for each class must be there.
+    Fewer photographs will do, but a folder for each class must be there. Raises DataNotFetched where none is.
     """
     root = data_folder(folder)
     if root.name == "imagenette2-160":
@@ -85,7 +85,8 @@ def imagenette(split: str, folder: str | Path | None = None, *, download: bool =
 def imagefolder(split: str, folder: str | Path | None = None, *, download: bool = False) -> Dataset:
     """FOLDER/train and FOLDER/val with a folder of pictures for each class, as ImageNet is kept.
 
-    A network sees them in training and measuring as `lambda_core.predict` shows them to it later.
+    A network sees them in training and measuring as `lambda_core.predict` shows them to it later. Raises DataMissing
+    where they are not there.
     """
     root = data_folder(folder)
     if not (root / split).is_dir():
@@ -102,6 +103,7 @@ def cifar10(split: str, folder: str | Path | None = None, *, download: bool = Fa
     """CIFAR-10: 50,000 and 10,000 pictures of 32 px in 10 classes.
 
     As its authors pack it, cifar-10-batches-py, or as PNG files, cifar10/train/CLASS/... and cifar10/test/CLASS/...
+    Raises DataNotFetched where neither is there.
     """
     root = data_folder(folder)
     if root.name in ("cifar10", "cifar-10-batches-py"):
@@ -134,7 +136,10 @@ def _number(file: str) -> tuple[int, str]:
 
 
 def digits(split: str, folder: str | Path | None = None, *, download: bool = False) -> Dataset:
-    """The 1,797 handwritten digits of 8 x 8 pixels that scikit-learn ships; every fifth one is held out for "val"."""
+    """The 1,797 handwritten digits of 8 x 8 pixels that scikit-learn ships; every fifth one is held out for "val".
+
+    Raises DataMissing without scikit-learn.
+    """
     try:
         from sklearn.datasets import load_digits
     except ImportError as error:

@@ -35,7 +35,8 @@ def cropped_scope(model: nn.Module, scope: int) -> Iterator[list[str]]:
 
     Gives the paths of the layers that lose entries by it. The trained parameters are put aside and come back at the
     end, also after an error; nothing is copied into them. Layers without a position part stay as they are. Two threads
-    that crop one model at once would see each other's scope: hold a lock.
+    that crop one model at once would see each other's scope: hold a lock. Raises ValueError for a scope that is no odd
+    positive integer.
     """
     with ExitStack() as stack:
         paths = []

@@ -29,7 +29,10 @@ FILLS: dict[str, Callable[[Tensor], Tensor]] = {
 
 
 def replaced(x: Tensor, mask: Tensor, fill: str = "blur") -> Tensor:
-    """x with what the mask covers replaced: (1 - mask) x + mask fill(x); mask (H, W) or (b, 1, H, W), from 0 to 1."""
+    """x with what the mask covers replaced: (1 - mask) x + mask fill(x); mask (H, W) or (b, 1, H, W), from 0 to 1.
+
+    fill: a name of FILLS. Raises ValueError for another.
+    """
     if fill not in FILLS:
         raise ValueError(f"fill must be one of {', '.join(FILLS)}, not {fill!r}")
     return torch.lerp(x, FILLS[fill](x), mask.to(x).expand_as(x))

@@ -26,8 +26,8 @@ def attribute(
 
     target: a class, or one for each input, (b,). method: a name of METHODS, which holds equation, source and options.
     layer: for methods that look at one, the path of a module whose output is (b, C, H', W'), as in "stages.2.0.mix";
-    None is the last lambda layer. Its map is enlarged to H x W. raw: the tensor before that, (b, 3, H, W) or
-    (b, C, H', W').
+    None is the last lambda layer. Its map is enlarged to H x W. raw: the tensor before that, (b, 3, H, W),
+    (b, C, H', W'), or (b, 1, H', W') of "grad_cam", which sums over channels itself.
 
     lock: held while a slice of the work runs, for threads that share a processor or trace the same model. progress:
     called between slices with the share done; what it raises ends the work. The model is run as in eval mode.

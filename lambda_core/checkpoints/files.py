@@ -197,7 +197,10 @@ def load_checkpoint(path_or_name: str | Path, device: torch.device | str | None 
 
 
 def read_checkpoint(content: bytes, device: torch.device | str | None = None) -> Checkpoint:
-    """A network from the bytes of a file. What kind of file it is, the bytes say, not the name."""
+    """A network from the bytes of a file. What kind of file it is, the bytes say, not the name.
+
+    Raises CheckpointRefused, as `load_checkpoint` does.
+    """
     return _load(*_contents(content), device)
 
 

@@ -187,7 +187,10 @@ class LambdaLayer(nn.Module):
         return self.output(projection.channels_first(y) if self.dims == 2 and x.is_contiguous() else y)
 
     def position_lambdas(self, v: Tensor, size: positions.Size) -> Tensor:
-        """λp_n for every query of values v (b, m, v, u) on an H x W map, bias included: (b, n, k, v)."""
+        """λp_n for every query of values v (b, m, v, u) on an H x W map, bias included: (b, n, k, v).
+
+        Raises ValueError where the layer was made without its position half.
+        """
         lambdas = convolution.position_lambdas(v, self._table().to(v.dtype), size)
         return lambdas if self.position_bias is None else lambdas + self.position_bias[:, None]
 
