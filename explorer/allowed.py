@@ -6,7 +6,7 @@ Some tasks need both halves, or an answer that can change, or a system that repo
 from typing import Any, cast
 
 from explorer import loading, places, tour
-from lambda_core.measuring import machine
+from lambda_core.measuring import main_memory
 
 
 def note() -> None:
@@ -19,4 +19,4 @@ def note() -> None:
     tour.allow("scope-crop", places.largest_table() > 3)
     tour.allow("halves_switch", bool(halves) and several)
     tour.allow("brush", several)
-    tour.allow("memory", machine().total > 0)  # else there is no line to cross
+    tour.allow("memory", main_memory().total > 0)  # else there is no line to cross

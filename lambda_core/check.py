@@ -47,8 +47,8 @@ def engines(device: torch.device) -> list[dict[str, Any]]:
             if dtype == torch.float64 and device.type == "mps":  # which has none
                 continue
             narrow = [t.to(device, dtype) for t in drawn]
-            exact, dy_exact = ([t.to(dtype).to(reference).double() for t in ts] for ts in (drawn, [dy]))
-            expected = answers("einsum", exact, size, *dy_exact)
+            *exact, dy_exact = (t.to(reference, dtype).double() for t in (*drawn, dy))
+            expected = answers("einsum", exact, size, dy_exact)
             for name in ENGINES:
                 found = answers(name, narrow, size, dy.to(device, dtype))
                 errors = {part: error(a, b) for part, a, b in zip(PARTS, found, expected, strict=True)}

@@ -138,6 +138,15 @@ def test_compiling_without_a_compiler_is_a_sentence(tmp_path, monkeypatch):
         classify.main(["digits", "--out", str(tmp_path)])
 
 
+def test_another_word_of_the_compiler_stays_what_it_is(tmp_path, monkeypatch):
+    def train(*_, **__):
+        raise RuntimeError("overwritten by a later run: call torch.compiler.cudagraph_mark_step_begin()")
+
+    monkeypatch.setattr(classify, "train", train)
+    with pytest.raises(RuntimeError, match="cudagraph_mark_step_begin"):
+        classify.main(["digits", "--out", str(tmp_path)])
+
+
 def test_training_names_the_packages_that_it_misses():
     program = "import sys; sys.modules['accelerate'] = None; import lambda_core.training.classify"
     ended = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True)

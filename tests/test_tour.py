@@ -105,7 +105,7 @@ def test_a_window_that_is_3_wide_already_is_not_to_be_dragged_there(network, the
 
 
 def test_a_machine_that_does_not_report_its_memory_has_no_line_to_cross(monkeypatch):
-    monkeypatch.setattr(allowed, "machine", lambda: Machine(0, 0))
+    monkeypatch.setattr(allowed, "main_memory", lambda: Machine(0, 0))
     monkeypatch.setattr(memory_view, "_machine", lambda: asdict(Machine(0, 0)))
     app = start()
     assert not [link for link in app.get("page_link") if "memory of this machine" in link.label]

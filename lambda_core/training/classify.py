@@ -40,6 +40,8 @@ PLACES = {
     "--init": lambda value: value if value.startswith("timm/") else Path(value).name,
 }
 STOPPED = 128 + signal.SIGTERM  # exit status of a run that left because it was asked to, as of a process that it ends
+# What torch.compile says where it finds none, in its first step: on a CPU, on Windows, and by way of Triton.
+NO_COMPILER = ("No working C++ compiler", "Compiler: cl is not found", "Failed to find C compiler")
 
 
 def train(
@@ -261,7 +263,7 @@ def main(arguments: list[str] | None = None) -> None:
     except TrainingStopped as error:
         sys.exit(str(error))
     except RuntimeError as error:
-        if "compiler" in str(error).lower():  # torch.compile, in the first step
+        if any(words in str(error) for words in NO_COMPILER):
             why = str(error).strip().splitlines()[0]
             sys.exit(
                 f"torch.compile finds no compiler here that it can use: leave --compile out, or install one ({why})"
