@@ -20,9 +20,4 @@ def arrive() -> None:
 
 def write_url() -> None:
     """The network in the address bar, if there is one that a link can bring."""
-    second = networks.second()
-    if second and second.name in zoo():
-        if st.query_params.get(COMPARE) != second.name:
-            st.query_params[COMPARE] = second.name
-    else:
-        st.query_params.pop(COMPARE, None)
+    state.put(COMPARE, networks.second_in_links())

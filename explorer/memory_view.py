@@ -7,7 +7,7 @@ from typing import Any
 
 import streamlit as st
 
-from explorer import budget, derivations, memory_charts, memory_exports, memory_here, memory_legend, theme, tour
+from explorer import budget, derivations, memory_charts, memory_exports, memory_here, memory_legend, state, theme, tour
 from explorer.budget import AXES, CHOICES, COUNTS, NAMES, Sizes
 from explorer.drawing import Line
 from explorer.theme import PALETTE
@@ -61,14 +61,9 @@ def axis() -> str:
 
 def write_url() -> None:
     """The sizes in the address bar, where they differ from those that the page starts with."""
-    wanted = {"sizes": sizes().text()}
+    state.put("sizes", sizes().text())
     for key, (name, _, first) in LINK.items():
-        wanted[name] = "" if st.session_state[key] == first else st.session_state[key]
-    for name, text in wanted.items():
-        if not text:
-            st.query_params.pop(name, None)
-        elif st.query_params.get(name) != text:
-            st.query_params[name] = text
+        state.put(name, "" if st.session_state[key] == first else st.session_state[key])
 
 
 def _set(name: str) -> None:

@@ -57,6 +57,14 @@ def in_links() -> str:
     return mine.name if mine and mine.content is None else ""
 
 
+def second_in_links() -> str:
+    """How links name the network that is compared with; empty for none, and for a file."""
+    if "second" not in st.session_state:
+        return ""
+    mine = st.session_state["second"] or loading.shipped(HOME)
+    return mine.name if mine.content is None else ""
+
+
 def sent_content() -> bytes | None:
     """The bytes of the network that every page shows, where it does not ship."""
     mine = loading.brought()

@@ -5,7 +5,7 @@ from typing import Any
 
 import streamlit as st
 
-from explorer import ablated, derivations, later, presets, theme, workbench
+from explorer import ablated, derivations, later, presets, state, theme, workbench
 from explorer.architecture import of_recipe
 from explorer.blocks import costs
 from explorer.components.paper_table import paper_table
@@ -117,13 +117,8 @@ def _derivable(table: str, row: str, metric: str) -> bool:
 
 def _write_url(table: str) -> None:
     """The table and its open derivation in the address bar, where they are not those that the page starts with."""
-    wanted = {LINK_TABLE: "" if table == FIRST else table}
-    wanted[LINK_OPEN] = "~".join(st.session_state.get(OPEN, {}).get(table) or ())
-    for name, text in wanted.items():
-        if not text:
-            st.query_params.pop(name, None)
-        elif st.query_params.get(name) != text:
-            st.query_params[name] = text
+    state.put(LINK_TABLE, "" if table == FIRST else table)
+    state.put(LINK_OPEN, "~".join(st.session_state.get(OPEN, {}).get(table) or ()))
 
 
 def _opened() -> None:

@@ -138,10 +138,7 @@ def _arrive() -> None:
 def _write_url() -> None:
     for key, (name, known) in CHOICES.items():
         choice = _choice(key)
-        if choice == known[0]:
-            st.query_params.pop(name, None)
-        elif st.query_params.get(name) != choice:
-            st.query_params[name] = choice
+        state.put(name, "" if choice == known[0] else choice)
 
 
 def show(picture: images.Picture, traced: Traced, selection: Selection) -> Measured:

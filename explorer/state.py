@@ -174,6 +174,14 @@ def write_url(selection: Selection) -> None:
         st.query_params.from_dict(wanted)
 
 
+def put(name: str, text: str) -> None:
+    """A choice beside the selection, in the address bar; no longer there where the text is empty."""
+    if not text:
+        st.query_params.pop(name, None)
+    elif st.query_params.get(name) != text:
+        st.query_params[name] = text
+
+
 def arrive(page: str, shown: str | None = None) -> None:
     """Called on every run with the page to show. A page that was just opened follows its link, if it came by one.
 

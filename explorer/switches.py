@@ -55,12 +55,7 @@ def arrive() -> None:
 
 
 def _write_url(off: Off) -> None:
-    text = to_text(off)
-    if text != st.query_params.get(OFF, ""):
-        if text:
-            st.query_params[OFF] = text
-        else:
-            st.query_params.pop(OFF)
+    state.put(OFF, to_text(off))
 
 
 def presets() -> dict[str, tuple[str, ...]]:

@@ -6,7 +6,7 @@ from typing import Any
 import streamlit as st
 
 from explorer import architecture as naming
-from explorer import architecture_check, architecture_exports, tour
+from explorer import architecture_check, architecture_exports, state, tour
 from explorer.architecture import BASES, GLOBAL, NORMS, PLAIN, Architecture
 from explorer.blocks import Costs, costs, measure
 from explorer.components.network_canvas import network_canvas
@@ -55,8 +55,7 @@ def shown() -> Architecture:
 def write_url() -> None:
     """Both networks in the address bar."""
     for key, parameter in LINK.items():
-        if st.query_params.get(parameter) != (text := st.session_state[key].text()):
-            st.query_params[parameter] = text
+        state.put(parameter, st.session_state[key].text())
 
 
 def change(**fields: Any) -> None:

@@ -1,7 +1,7 @@
 """The network that Predictions compares with, in the address: written, read back, and left out where there is none."""
 
 from explorer import networks
-from explorer.loading import HOME
+from explorer.loading import HOME, Brought
 from tests.test_pages import said
 from tests.test_predictions import send, shown, small, start
 
@@ -34,3 +34,6 @@ def test_a_file_beside_is_in_no_link(tmp_path):
     app = start(compare="micro_content")
     send(app, "second", small(tmp_path / "mine.safetensors"))
     assert app.selectbox(key="network_second").value == "mine.safetensors" and "compare" not in app.query_params
+    app.session_state["second"] = Brought.of("micro_content", small(tmp_path / "called like it"))
+    app.run()
+    assert not app.exception and "compare" not in app.query_params
