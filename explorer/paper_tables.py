@@ -26,7 +26,7 @@ OURS = {"top1": ("measured", "ours, %", ".1f"), "throughput": ("measured_speed",
 VERDICTS = {
     "match": "It comes out as printed.",
     "erratum": "It does not come out as printed, and it cannot: the printed figure contradicts others of the paper.",
-    "open": "It comes close. What the paper does not say about this network:",
+    "open": "It comes close, and the paper does not settle the rest.",
     "differs": "It does not come out.",
 }
 

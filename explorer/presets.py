@@ -28,10 +28,11 @@ ROWS: dict[str, dict[str, Architecture]] = {  # of tables whose numbers no netwo
     "detection": BACKBONES,
     "segmentation": BACKBONES,
 }
+BACKBONE = " On the bench a row is a plain stand-in for its backbone, which is not published, at 224 px."
 ASIDE = {  # what a table's rows are on the bench, where that is not plain
     "complexity": " No network here shares its embeddings between layers, so that row is none to build.",
-    "detection": " On the bench a row is its backbone, at 224 px.",
-    "segmentation": " On the bench a row is its backbone, at 224 px.",
+    "detection": BACKBONE,
+    "segmentation": BACKBONE,
 }
 
 

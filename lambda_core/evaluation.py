@@ -132,8 +132,8 @@ def unfamiliar(inside: Answers, labels: np.ndarray, outside: Answers, refused: f
     """The mark below which a picture looks like none of the classes, from pictures of the classes and from others.
 
     Every second picture of the classes gives the class means, the rest gives the mark: the score that `refused` of
-    them fall below. Of SCORES the one is taken that tells these from the others best (AUROC). Nothing else depends on
-    the others, so the share of them that the mark refuses is a fair one.
+    them fall below. Of SCORES the one is taken that tells these from the others best (AUROC): by that choice, and by
+    nothing else, its AUROC and the share of the others that the mark refuses are optimistic.
     """
     exact = class_means(inside.features[::2], labels[::2], inside.logits.shape[1])
     means = exact.astype(np.float16).astype(np.float32)  # as they are stored

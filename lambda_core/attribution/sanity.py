@@ -69,8 +69,8 @@ def cascade(
     """The map of one picture x (1, 3, H, W) again and again while more of the network is shuffled, classifier first.
 
     A map that hardly changes shows the picture, not the network (Adebayo et al. 2018, cascading randomisation; weights
-    are permuted here where they drew new ones, so that activations keep their scale). lock, progress, options: see
-    `attribute`.
+    are permuted here where they drew new ones, so that each tensor keeps its distribution; running statistics stay as
+    trained). lock, progress, options: see `attribute`.
     """
     with Pace(lock):
         own = copy.deepcopy(getattr(model, "_orig_mod", model))

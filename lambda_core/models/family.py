@@ -36,11 +36,11 @@ def evenly(depth: int, lambdas: int) -> str:
 _LARGE = {
     101: ((3, 4, 23, 3), 3),
     152: ((3, 8, 36, 3), 6),
-    # Depths of LambdaResNets beyond the table; one lambda layer in six blocks, as in 152, is this library's choice.
+    # LambdaResNets beyond the table, with the numbers of lambda layers that the paper's text gives for hybrids.
     200: ((3, 24, 36, 3), 6),
-    270: ((4, 29, 53, 4), 9),
-    350: ((4, 36, 72, 4), 12),
-    420: ((4, 44, 87, 4), 15),
+    270: ((4, 29, 53, 4), 6),
+    350: ((4, 36, 72, 4), 6),
+    420: ((4, 44, 87, 4), 8),
 }
 _STEM_D = ((3, 32, 2), (3, 32, 1), (3, 64, 1), (3, 64, 2))
 
