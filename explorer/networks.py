@@ -14,7 +14,10 @@ from lambda_core.checkpoints import Checkpoint, CheckpointRefused, load_checkpoi
 
 NONE = "none"
 REFUSED = ("refused_first", "refused_second")  # where the session keeps why a network was not opened
+WAITING = "network_waiting"  # and the place and the name of one that was chosen and is still to be fetched
 ROWS = 400  # of the table of keys that do not fit
+FILE = "file"  # in links, a network that does not ship: they say that there was one
+NOT_BROUGHT = "The link shows a network that was brought from elsewhere, which no link can do; here is one that ships."
 
 
 @dataclass(frozen=True)
@@ -45,6 +48,8 @@ def second() -> Opened | None:
 
 def linked(name: str) -> list[str]:
     """Open the network that a link names, and say so where it cannot be: links know those that ship."""
+    if name == FILE:
+        return [] if in_links() == FILE else [NOT_BROUGHT]
     if name and name not in zoo():
         return ["The link names a network that does not ship with this explorer, so the previous one stays open."]
     _open("first", name or HOME, None)
@@ -52,9 +57,11 @@ def linked(name: str) -> list[str]:
 
 
 def in_links() -> str:
-    """How links name the network that every page shows; empty for home, and for a file, which no link can bring."""
+    """How links name the network that every page shows; empty for home, FILE for one that no link can bring."""
     mine = loading.brought()
-    return mine.name if mine and mine.content is None else ""
+    if mine is None:
+        return ""
+    return mine.name if mine.content is None else FILE
 
 
 def second_in_links() -> str:
@@ -102,15 +109,42 @@ USE: dict[str, Callable[[str, bytes | None], None]] = {"first": _use_first, "sec
 
 def open_first(name: str, content: bytes | None = None) -> str | None:
     """Make a network by name, or the one in these bytes, that of every page; else the reason why not, in a sentence."""
-    _open("first", name, content)
+    _ask("first", name, content)
     refused = st.session_state.get("refused_first")
     return None if refused is None else _sentence(refused)
 
 
+def _ask(place: str, name: str, content: bytes | None) -> None:
+    """Open a network that was chosen: one that timm fetches in the run that follows, which says so meanwhile."""
+    st.session_state.pop(WAITING, None)
+    if content is None and name in shelf.labels() and name not in zoo():
+        st.session_state.pop(f"refused_{place}", None)
+        st.session_state[WAITING] = place, name
+    else:
+        _open(place, name, content)
+
+
+def fetch() -> str | None:
+    """Open the network that waits for it, if one does; why the one of every page was not opened, in a sentence."""
+    if WAITING not in st.session_state:
+        return None
+    place, name = st.session_state[WAITING]
+    with st.spinner(f"Fetching {name} from Hugging Face …"):
+        del st.session_state[WAITING]
+        _open(place, name, None)
+    refused = st.session_state.get("refused_first") if place == "first" else None
+    return None if refused is None else _sentence(refused)
+
+
 def _open(place: str, name: str, content: bytes | None) -> None:
-    """Open a network for a place, or keep the old one and the reason why not."""
+    """Open a network for a place, or keep the old one and the reason why not.
+
+    A browser may send another name than those it was offered, which would be read as the path of a file of the server.
+    """
     st.session_state.pop(f"refused_{place}", None)
     try:
+        if content is None and name not in shelf.labels():
+            raise CheckpointRefused("there is no such network here")
         if content is None and name not in zoo():
             content = _content(name)
         USE[place](name, content)
@@ -123,14 +157,15 @@ def _chosen(place: str) -> None:
     if name == NONE:
         st.session_state.pop("second", None)
         st.session_state.pop("refused_second", None)
+        st.session_state.pop(WAITING, None)
     else:
-        _open(place, name, None)
+        _ask(place, name, None)
 
 
 def _sent(place: str) -> None:
     sent = st.session_state.get(f"file_{place}")
     if sent is not None:
-        _open(place, sent.name, sent.getvalue())
+        _ask(place, sent.name, sent.getvalue())
 
 
 def choose(place: str, label: str) -> None:

@@ -30,7 +30,7 @@ def labels() -> dict[str, str]:
     sizes = {name: parameters(path, path.stat().st_mtime) / 1e6 for name, path in there}
     return {
         **{name: f"{TITLES.get(name, name)} · {size:.2f} M" for name, size in sizes.items()},
-        **{f"timm/{name}": f"timm: {name}" for name in NETWORKS},
+        **{f"timm/{name}": f"timm: {name} · fetched online" for name in NETWORKS},
     }
 
 

@@ -39,6 +39,8 @@ def existing(*, needs_layer: bool = True) -> Selection:
         _forget_messages()
     name = state.take_network()
     sentences = [] if name is None else networks.linked(name)
+    if refused := networks.fetch():
+        st.session_state["network_message"] = refused
     selection = replace(state.current(), network=networks.in_links())
     brought = st.session_state.get("pictures", {})
     if selection.image not in images.GALLERY and selection.image not in brought:

@@ -19,11 +19,11 @@ FORGOTTEN = (
 class Selection:
     """What the pages look at. Rows, columns, heads, keys and values count from 0 here and from 1 on screen and in URLs.
 
-    image: a picture of the gallery, or one of `sidebar.SENT`. network: one that ships, empty for home. layer: a lambda
-    layer's path in it, empty for the first. pinned: whether the pixel was chosen; else it is the middle of the map, or
-    follows the pointer. step: 0 the overview, 1 to 8 the steps. cell: the matrix whose cell (key, value) is open, or
-    none. scope: the r that the scope page draws, 0 for the layer's own. target: the class that attributions explain,
-    empty for the likeliest.
+    image: a picture of the gallery, or one of `sidebar.SENT`. network: one that ships, empty for home, or
+    `networks.FILE`. layer: a lambda layer's path in it, empty for the first. pinned: whether the pixel was chosen; else
+    it is the middle of the map, or follows the pointer. step: 0 the overview, 1 to 8 the steps. cell: the matrix whose
+    cell (key, value) is open, or none. scope: the r that the scope page draws, 0 for the layer's own. target: the class
+    that attributions explain, empty for the likeliest.
     """
 
     image: str = "coffee"
