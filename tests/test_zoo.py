@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from explorer import attributions, images, loading, plots, shelf
+from explorer import attributions, images, loading, networks, plots, shelf
 from lambda_core import attribution, build, load_checkpoint, save_checkpoint, trace
-from lambda_core.checkpoints import files, fingerprint, zoo
+from lambda_core.checkpoints import CheckpointRefused, files, fingerprint, zoo
 from lambda_core.data import prepare
 from lambda_core.training.ablations import ABLATIONS
 from tests.test_pages import said, start
@@ -104,7 +104,9 @@ def test_a_file_that_is_called_like_a_network_that_ships_is_no_link(many):
     content = zoo()["micro_position"].read_bytes()
     app.file_uploader(key="network_file").upload("micro_content", content, "application/octet-stream").run()
     assert not app.exception
-    assert app.session_state["checkpoint"].content == content and "network" not in app.query_params
+    assert app.session_state["checkpoint"].content == content and app.query_params["network"] == networks.FILE
+    app.switch_page("../pages/scope.py").run()  # by such a link, in the session that has it
+    assert app.session_state["checkpoint"].content == content and not said(app)
 
 
 def test_a_link_to_a_network_that_is_not_there_is_explained(many):
@@ -205,3 +207,33 @@ def test_a_logit_is_split_where_there_is_one_half(many, name):
     other = {"content": found.position, "position": found.content}[half]
     assert not other.any() and abs(found.error) < 1e-3
     assert getattr(found, f"without_{half}") == pytest.approx(found.silent, abs=1e-5)
+
+
+def test_a_browser_opens_no_file_of_the_server(monkeypatch, tmp_path):
+    """A list hands on what it was sent, offered or not, and `load_checkpoint` takes paths."""
+    file = tmp_path / "mine.safetensors"
+    file.write_bytes(zoo()[loading.HOME].read_bytes())
+    session = {"network_first": str(file), "network_second": "timm/../mine"}
+    monkeypatch.setattr(networks.st, "session_state", session)
+    monkeypatch.setattr(networks, "load_checkpoint", lambda name: pytest.fail(f"{name} was opened"))
+    for place in ("first", "second"):
+        networks._chosen(place)
+        assert str(session[f"refused_{place}"]) == "there is no such network here"
+    assert networks.open_first(str(file)) == "Not opened: there is no such network here."
+    assert networks.fetch() is None and not {"checkpoint", "second"} & set(session)
+
+
+def test_a_network_of_timms_is_fetched_in_the_run_after_the_choice(monkeypatch):
+    def offline(name):
+        asked.append(name)
+        raise CheckpointRefused("there is no connection")
+
+    asked, session, name = [], {"network_second": "timm/lambda_resnet26t"}, "timm/lambda_resnet50ts"
+    monkeypatch.setattr(networks.st, "session_state", session)
+    monkeypatch.setattr(networks, "_content", offline)
+    networks._chosen("second")
+    assert not asked and networks.fetch() is None
+    assert asked == ["timm/lambda_resnet26t"] and "refused_second" in session
+    assert networks.open_first(name) is None and len(asked) == 1
+    assert networks.fetch() == "Not opened: there is no connection."
+    assert networks.fetch() is None and asked[1:] == [name]
