@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
 from typing import Any
 
+from explorer import words
 from lambda_core import step_time
 from lambda_core.cost import Memory, Terms, total
 from lambda_core.engines import select
@@ -87,7 +88,8 @@ def read(text: str) -> Sizes:
     for word in filter(None, text.split("-")):
         name, number = names.get(word[0]), word[1:]
         if name is None or not (number.isascii() and number.isdigit() and len(number) < 6):
-            raise ValueError(f"“{word[:20]}” is no size: a letter of {', '.join(names)} and a number are")
+            echo = words.escaped(word[:20])
+            raise ValueError(f"“{echo}” is no size: a letter of {', '.join(names)} and a number are")
         least, most = CHOICES[name][0], CHOICES[name][-1]
         if not least <= int(number) <= most:
             raise ValueError(f"{NAMES[name]} goes from {least} to {most}, not {number}")

@@ -167,6 +167,12 @@ def test_sizes_go_through_a_link():
             budget.read(text)
 
 
+def test_what_a_link_says_instead_of_sizes_is_no_markup():
+    with pytest.raises(ValueError, match="no size") as refused:
+        budget.read("![](//a.co/b.png)")
+    assert "“\\!\\[\\](//a.co/b.png)” is no size" in str(refused.value)
+
+
 @pytest.mark.parametrize("axis", budget.AXES)
 def test_curves_pass_through_the_chosen_sizes(axis):
     for what in memory_charts.COUNTED:
