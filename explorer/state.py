@@ -1,5 +1,6 @@
 """One selection, shared by all pages and held in the URL: any view is a link."""
 
+import secrets
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any
@@ -209,6 +210,11 @@ def arrive(page: str, shown: str | None = None) -> None:
     if "network" in linked:
         st.session_state["network_linked"] = True
     st.session_state["selection_version"] = version() + 1
+
+
+def session() -> str:
+    """Names this session: a browser that has kept what it draws through a restart of the server meets another one."""
+    return st.session_state.setdefault("session_name", secrets.token_hex(4))
 
 
 def opened() -> bool:

@@ -49,6 +49,10 @@ def test_the_right_button_and_a_second_finger_paint_nothing(told):
     assert not masks[3][55].any() and not masks[3][:, 25:35].any() and not masks[3][25, 46:].any()
 
 
+def test_the_mask_of_a_session_that_the_server_has_lost_is_not_kept(found):
+    assert found["left"] == 0
+
+
 def test_a_cover_that_changes_nothing_is_answered_and_none_asks_for_one(found):
     nothing, *covered = found["said"]
     assert nothing == [True, "paint something away"]

@@ -1,8 +1,17 @@
 """The bench of the architectures page: the network beside the one that is changed, and the batch of both."""
 
+import json
+import shutil
+import subprocess
+
+import pytest
+
+from explorer import state
 from explorer.architecture import read
 from explorer.blocks import costs, measure
+from explorer.components import brush, network_canvas
 from tests.test_architectures import captions, start
+from tests.test_lambda_canvas import FOLDER, NODE, SCRIPTS
 
 
 def button(app, label):
@@ -37,3 +46,40 @@ def test_two_networks_are_compared_exchanged_and_taken_back():
     app.selectbox(key="bench_batch_choice").set_value(32).run()
     size = measure(costs(read("resnet26~CCCL"), 32).whole)["memory"]
     assert f"{size:,} bytes for a batch of 32:" in captions(app)
+
+
+@pytest.fixture(scope="module")
+def edited(tmp_path_factory):
+    """What edits.js found."""
+    folder = tmp_path_factory.mktemp("modules")
+    for name in ("network_canvas", "lambda_canvas"):
+        shutil.copytree(FOLDER.parent / name, folder / name)
+    shutil.copy(SCRIPTS.parent / "network_canvas" / "edits.js", folder / "network_canvas")
+    (folder / "package.json").write_text('{"type": "module"}')
+    done = subprocess.run([NODE, "network_canvas/edits.js"], cwd=folder, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def test_painting_ends_where_the_button_is_let_go_of(edited):
+    """Also where nobody hears it: beyond the window, or in a menu, which the right and the control key ask for."""
+    assert [edit["stages"] for edit in edited["sent"]] == [["LCC"], ["LLC"], ["LLL"]]
+    assert edited["counts"] == [1, 2, 2, 3]
+
+
+def test_a_session_that_has_counted_no_edits_is_followed(edited):
+    assert edited["shown"] == ["CCC"]
+
+
+@pytest.mark.parametrize("component", [brush, network_canvas])
+def test_the_browser_is_told_one_session_from_another(component, monkeypatch):
+    told = []
+    monkeypatch.setattr(component, "_mount", lambda data, **_: told.append(data["session"]))
+    draw, changed = {
+        brush: (brush.brush, "on_mask_change"), network_canvas: (network_canvas.network_canvas, "on_edit_change"),
+    }[component]  # fmt: skip
+    for session in ({}, {}):
+        monkeypatch.setattr(state.st, "session_state", session)
+        for _ in range(2):
+            draw({}, key="here", **{changed: None})
+    assert told[0] == told[1] != told[2] == told[3]

@@ -19,8 +19,8 @@ Object.assign(globalThis, {
 });
 
 const empty = "0".repeat(1024), answer = { title: "cup", before: 1, after: 0.5, rows: [["cup", 0.9, 0.5]] }, said = [];
-const run = (mask, version, after = 0.5) => brushComponent({
-  data: { photo: "", fill: "", mask, version, answer: { ...answer, after } }, parentElement: parent, setStateValue: (_name, value) => sent.push(value),
+const run = (mask, version, after = 0.5, session = "one") => brushComponent({
+  data: { photo: "", fill: "", mask, version, session, answer: { ...answer, after } }, parentElement: parent, setStateValue: (_name, value) => sent.push(value),
 });
 const at = (type, x, y, more) => heard[type]({ clientX: x, clientY: y, button: 0, isPrimary: true, pointerId: 1, ...more });
 const second = { isPrimary: false, pointerId: 2 }, right = { button: 2 }, counts = [];
@@ -58,6 +58,10 @@ for (const [mask, after] of [[empty, 1], [sent[0].digits, 1.004], [sent[0].digit
   end = run(mask, 3, after);
   said.push([parts[".after"].hidden, parts[".change"].textContent]);
 }
+at("pointerdown", 40, 40);
+at("pointerup", 40, 40);
+end = run(empty, 3, 0.5, "two"); // a session that has as many versions behind it
+const left = parent.brushApp.app.mask.reduce((sum, covered) => sum + covered, 0);
 parent.isConnected = false;
 end(); // else its clock keeps the process alive
-console.log(JSON.stringify({ sent, counts, said }));
+console.log(JSON.stringify({ sent, counts, said, left }));

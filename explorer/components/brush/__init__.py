@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import streamlit as st
 
-from explorer import theme
+from explorer import state, theme
 from explorer.components.bundle import bundle
 
 _FOLDER = Path(__file__).parent
@@ -45,4 +45,5 @@ def brush(data: Mapping[str, Any], *, key: str, on_mask_change: Callable[[], Any
     that moves when Python changed it and comes back with a stroke, and answer: {title, before, after,
     rows: [[class, share before, after], ...]}.
     """
-    return _mount(key=key, data=dict(data), height="content", on_mask_change=on_mask_change)
+    sent = {**data, "session": state.session()}  # another one counts its versions from the first
+    return _mount(key=key, data=sent, height="content", on_mask_change=on_mask_change)

@@ -27,14 +27,15 @@ function createBrush(parent) {
     <div class="answer" aria-live="polite"><h3></h3><div class="logit"><span class="before"></span><span class="arrow">→</span><span class="after"></span><span class="change"></span></div><div class="rows"></div><p class="key">Thin grey: the whole picture. Violet: with what you covered.</p></div>`;
   parent.appendChild(root);
   const find = (selector) => root.querySelector(selector), canvas = find("canvas"), ctx = canvas.getContext("2d");
-  const app = { root, mask: new Uint8Array(GRID * GRID), version: null, strokes: 0 };
+  const app = { root, mask: new Uint8Array(GRID * GRID), session: null, version: null, strokes: 0 };
   let send = () => {}, lastSent = "", last = null, cursor = null, frame = 0, pictures = {}, keys = {};
   const kick = () => (frame ||= requestAnimationFrame(draw)), radius = () => Number(find("[type=range]").value);
 
   app.update = (data, setStateValue) => {
     // The count of the stroke: what was painted before, painted again after Python moved the mask, is news all the same.
     send = (digits) => setStateValue("mask", { digits, version: app.version, stroke: app.strokes });
-    if (data.version !== app.version) {
+    if (data.session !== app.session || data.version !== app.version) {
+      app.session = data.session;
       app.version = data.version;
       app.mask = fromText(data.mask);
       lastSent = toText(app.mask);

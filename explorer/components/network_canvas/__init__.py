@@ -6,7 +6,7 @@ from typing import Any
 
 import streamlit as st
 
-from explorer import theme
+from explorer import state, theme
 from explorer.components.bundle import bundle
 
 _FOLDER = Path(__file__).parent
@@ -29,4 +29,5 @@ def network_canvas(data: Mapping[str, Any], *, key: str, on_edit_change: Callabl
     One trigger comes back, "edit": {"number", "stages": the letter of each block, a string a stage}. Hovering and the
     choice of a metric never reach Python; a click is drawn at once, and its numbers follow.
     """
-    return _mount(key=key, data=dict(data), height="content", on_edit_change=on_edit_change)
+    sent = {**data, "session": state.session()}  # the browser counts the edits, and begins anew in another one
+    return _mount(key=key, data=sent, height="content", on_edit_change=on_edit_change)

@@ -16,11 +16,12 @@ export function createNetwork(parent) {
     <div class="what"></div>`;
   parent.appendChild(root);
   const find = (selector) => root.querySelector(selector), net = find(".net");
-  const app = { root, data: null, letters: [], brush: "L", metric: "flops", sent: 0, on: null, at: null, painting: null, send: () => {} };
+  const app = { root, data: null, letters: [], brush: "L", metric: "flops", sent: 0, session: null, on: null, at: null, painting: null, send: () => {} };
 
   app.update = (data, send) => {
     app.send = send;
     if (!data || !data.stages) return;
+    if (data.session !== app.session) { app.session = data.session; app.sent = 0; } // the server has forgotten the edits
     if (data.answered < app.sent) return; // an answer to an edit that was overtaken
     app.sent = Math.max(app.sent, data.answered);
     app.data = data;
@@ -166,20 +167,21 @@ export function createNetwork(parent) {
   net.addEventListener("pointerdown", (event) => {
     const block = event.target.closest(".block");
     app.pointer = event.pointerType;
-    if (!block || event.button || app.data.fixed) return;
+    if (!block || event.button || event.ctrlKey || app.data.fixed) return;
     const at = [+block.dataset.stage, +block.dataset.block], letter = other(...at);
     app.at = at;
     if (event.shiftKey) { app.painting = null; whole(at[0], letter); event.preventDefault(); return; }
     if (event.pointerType === "mouse") { app.painting = letter; set(...at, letter); }
   });
   net.addEventListener("pointermove", (event) => {
+    if (app.painting && !(event.buttons & 1)) return lift(); // let go of where nobody heard it, as in a menu
     const under = event.target.closest(".block, [data-end]");
     if (!under) return;
     show(under);
     if (app.painting && under.dataset.block !== undefined) set(+under.dataset.stage, +under.dataset.block, app.painting);
   });
   const lift = () => { if (app.painting) { app.painting = null; commit(); } };
-  addEventListener("pointerup", lift);
+  for (const type of ["pointerup", "pointercancel"]) addEventListener(type, lift);
   net.addEventListener("click", (event) => {
     const button = event.target.closest("[data-whole]"), block = event.target.closest(".block");
     if (button) whole(+button.dataset.whole, app.brush);
@@ -223,7 +225,7 @@ export function createNetwork(parent) {
   // ---- theme and width
   const watch = new ResizeObserver(fit), leaveTheme = followTheme(root);
   watch.observe(root);
-  app.destroy = () => { watch.disconnect(); leaveTheme(); removeEventListener("pointerup", lift); root.remove(); };
+  app.destroy = () => { watch.disconnect(); leaveTheme(); for (const type of ["pointerup", "pointercancel"]) removeEventListener(type, lift); root.remove(); };
   root.networkCanvas = app;
   return app;
 }
