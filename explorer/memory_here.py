@@ -19,6 +19,7 @@ SHARE = 0.8  # of what is free: the rest of the machine wants to live too
 GUESS = 4 * GIB  # free, where the system says nothing
 POINTS = 3  # along the axis: the chosen one, a half and a quarter of it
 RUN, DOTS, SAID, KIND_CHOICE, CEILING = "memory_run", "memory_dots", "memory_said", "memory_kinds", "memory_ceiling"
+WANTED = f"{CEILING}_wanted"  # the ceiling that was chosen, while the list of them follows what is free
 FIRST = ["global attention", AUTO]
 
 Chosen = Callable[[], tuple[Sizes, str]]  # the sizes of the sliders, and the axis
@@ -64,7 +65,11 @@ def points(kinds: list[str], sizes: Sizes, axis: str) -> list[tuple[str, Sizes]]
 def begin(chosen: Chosen) -> None:
     """Start what fits, and say of the rest why it does not."""
     fit, refused, gib = [], [], st.session_state[CEILING]
+    if gib not in CEILINGS:  # a browser may send what it likes
+        return
+    st.session_state[WANTED] = gib
     sizes, axis = chosen()
+    sizes = replace(sizes, entry=4)  # that is what is measured, whatever the curves show
     for kind, place in points(st.session_state[KIND_CHOICE], sizes, axis):
         why = refusal(place.point(kind), int(gib * GIB), called(kind, place, axis))
         if why is None:
@@ -146,16 +151,32 @@ def ceilings(now: Machine) -> list[float]:
     return [gib for gib in CEILINGS if gib * GIB <= room] or [CEILINGS[0]]
 
 
+def offered(allowed: list[float], *, running: bool) -> tuple[list[float], float]:
+    """The GiB of the list and the one that is chosen in it, of those allowed: what is free changes all the time.
+
+    What was chosen stays there while a measurement runs under it; else the largest that does not exceed it is taken.
+    """
+    wanted = st.session_state.get(WANTED, allowed[min(3, len(allowed) - 1)])
+    if running and wanted not in allowed:
+        return sorted([*allowed, wanted]), wanted
+    return allowed, max((gib for gib in allowed if gib <= wanted), default=allowed[0])
+
+
+def _choose_ceiling() -> None:
+    if (gib := st.session_state[CEILING]) in CEILINGS:
+        st.session_state[WANTED] = gib
+
+
 def _order(chosen: Chosen, run: Run | None) -> None:
     now = machine()
-    allowed = ceilings(now)
+    allowed, st.session_state[CEILING] = offered(ceilings(now), running=run is not None)
     with st.container(horizontal=True, gap="medium", vertical_alignment="bottom", key="memory_order"):
         kinds = st.multiselect(
             "Layers", list(KINDS), default=FIRST, format_func=KINDS.__getitem__, key=KIND_CHOICE, width=460,
             disabled=run is not None,
         )  # fmt: skip
         st.selectbox(
-            "Memory ceiling", allowed, index=min(3, len(allowed) - 1), format_func=lambda g: f"{g:g} GiB", key=CEILING,
+            "Memory ceiling", allowed, format_func=lambda g: f"{g:g} GiB", key=CEILING, on_change=_choose_ceiling,
             width=150, disabled=run is not None,
         )  # fmt: skip
         if run is not None:
