@@ -31,8 +31,8 @@ def _shipped(changed: float) -> dict[str, dict[str, Any]]:
 
 
 @st.cache_resource
-def _here() -> dict[str, dict[str, Any]]:
-    """Measured on this server, by network; one for all sessions, since nothing in it belongs to one."""
+def _here() -> dict[tuple[str, int], dict[str, Any]]:
+    """Measured on this server, by network and number of pictures; one for all sessions: nothing in it is of one."""
     return {}
 
 
@@ -43,7 +43,8 @@ def figures(network: Opened) -> dict[str, Any] | None:
 
 def _known(network: Opened) -> list[dict[str, Any]]:
     shipped = _shipped(RESULTS.stat().st_mtime).get(network.key) if RESULTS.exists() else None
-    return [found for found in (shipped, _here().get(network.key)) if found]
+    here = [found for (key, _), found in list(_here().items()) if key == network.key]
+    return [found for found in (shipped, *here) if found]
 
 
 def together(networks: list[Opened]) -> list[dict[str, Any]] | None:
@@ -137,7 +138,7 @@ def measure(network: Opened, count: int) -> Iterator[tuple[int, int]]:
     inside = joined(parts)
     outside = None if inside.logits.shape[1] * inside.features.shape[1] > LARGEST_MARK else _outside(network)
     here = _here()
-    here[network.key] = report(inside, np.array(labels), indices, outside)
+    here[network.key, len(labels)] = report(inside, np.array(labels), indices, outside)
     for oldest in list(here)[:-KEPT]:
         here.pop(oldest, None)
 

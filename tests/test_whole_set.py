@@ -1,6 +1,12 @@
 """The validation set on the predictions page: a measurement that is given up, and how many photographs one takes."""
 
+import numpy as np
+import torch
+
 from explorer import measured, whole_set
+from explorer.networks import Opened
+from lambda_core.checkpoints import Checkpoint
+from lambda_core.evaluation import Answers
 from tests import imagenette
 from tests.test_predictions import start
 
@@ -29,3 +35,18 @@ def test_a_measurement_is_given_up_and_the_next_takes_as_many_photographs_as_wer
     app.button(key="set_measure").click().run()
     assert not app.exception and app.dataframe[0].value["Photographs"].tolist() == ["10"]
     assert [found["images"] for found in here.values()] == [10]
+
+
+def test_a_measurement_on_few_photographs_puts_none_on_more_aside(monkeypatch):
+    network, here, nothing = Opened("mine", "mine", Checkpoint(torch.nn.Identity())), {}, np.zeros((1, 2))
+    monkeypatch.setattr(measured, "_here", lambda: here)
+    monkeypatch.setattr(measured, "pictures", lambda network: [(torch.zeros(3, 2, 2), 0)] * 8)
+    monkeypatch.setattr(measured, "normalized", lambda checkpoint, x: x)
+    monkeypatch.setattr(measured, "answers_of", lambda model, x: Answers(nothing, nothing))
+    monkeypatch.setattr(measured, "_outside", lambda network: None)
+    monkeypatch.setattr(measured, "report", lambda inside, labels, indices, outside: {"images": len(labels)})
+    for count in (4, 6, 2):
+        assert list(measured.measure(network, count)) == [(count, count)]
+    assert measured.figures(network) == {"images": 6}
+    assert [found["images"] for found in measured._known(network)] == [4, 6, 2]
+    assert measured.figures(Opened("other", "other", network.checkpoint)) is None
