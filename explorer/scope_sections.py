@@ -105,7 +105,7 @@ def depth(picture: images.Picture) -> None:
     def draw(fields: dict[str, np.ndarray]) -> None:
         _draw_fields(key, theme.scheme(), chosen, loaded, picture.image, fields)
 
-    later.show(key, work, draw, "Differentiating layer by layer …")
+    later.show(key, work, draw, "Differentiating layer by layer …", latest="depth")
 
 
 @st.cache_data(max_entries=32, show_spinner=False)  # with what it draws

@@ -5,7 +5,8 @@ from threading import Event
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from explorer import later
+from explorer import later, scope_sections
+from explorer.images import gallery_picture
 
 
 def run(problem):
@@ -64,3 +65,10 @@ def test_of_figures_that_follow_a_choice_only_the_last_is_made(monkeypatch):
     second.result(30)
     assert made == [2, 1] and not other_now.is_set()
     other_now.set()
+
+
+def test_the_receptive_fields_of_a_picture_make_way_for_those_of_the_next(monkeypatch):
+    given = {}
+    monkeypatch.setattr(later, "show", lambda *_, **more: given.update(more))
+    scope_sections.depth(gallery_picture("coffee"))
+    assert given["latest"] == "depth"
