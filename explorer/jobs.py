@@ -24,6 +24,7 @@ from pathlib import Path
 from lambda_core.training.config import RECIPES, Recipe, changed
 
 MOST = 2  # runs at once on this server; more would only slow each other down
+LETTERS, ENDING = 60, 12  # of a file's name at most: systems take 255 bytes, and a letter may take four of them
 LONGEST = 3600.0  # seconds that a process may take before it is asked to pause
 UNSEEN = 900.0  # seconds that a run goes on while no page looks at it
 KEPT = 12  # runs whose folders are kept; the one that nobody has looked at for longest gives way
@@ -190,7 +191,10 @@ def _start(job: Job) -> None:
 def _written(begin: Begin, folder: Path) -> Path:
     """The file of a network to begin from, under its name, which the card will tell."""
     folder.mkdir(exist_ok=True)
-    file = folder / (re.sub(r"[^\w. -]", "_", begin.name).strip(". ") or "weights")
+    name = re.sub(r"[^\w. -]", "_", begin.name).strip(". ") or "weights"
+    if len(name) > LETTERS:
+        name = name[: LETTERS - ENDING] + name[-ENDING:]
+    file = folder / name
     file.write_bytes(begin.content or b"")
     return file
 

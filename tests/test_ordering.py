@@ -159,3 +159,10 @@ def test_the_halves_and_the_scope_that_are_chosen_are_trained(monkeypatch):
     layer = {**RECIPES["digits"].overrides["layer"], "scope": None, "content": False}
     assert recipe.overrides == RECIPES["digits"].overrides | {"layer": layer, "image_size": recipe.size}
     assert [warning.value for warning in app.warning] == ["enough."]
+
+
+@pytest.mark.parametrize("name", ["鶴" * 300 + ".safetensors", "𠮷" * 300, "λ" * 100 + "/.."])
+def test_the_file_to_begin_from_has_a_name_that_systems_take(name, tmp_path):
+    file = jobs._written(jobs.Begin(name, b"weights"), tmp_path / "begin")
+    assert file.read_bytes() == b"weights" and file.parent == tmp_path / "begin"
+    assert file.suffix == (".safetensors" if name.endswith(".safetensors") else "")
