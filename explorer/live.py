@@ -1,6 +1,6 @@
 """The live page's conversation with the browser: a frame comes, an answer goes, and nothing is kept of either.
 
-The one picture that stays, for this session, is the frame that the visitor freezes: it is then the camera's still.
+The one picture that stays is the frame that the visitor freezes: it is then the camera's still, for this session.
 """
 
 import base64

@@ -92,7 +92,7 @@ if selection.image == "camera":
                 st.page_link(f"../pages/{file}.py", label=label, query_params=state.to_query(state.current()))
 st.caption(
     "Frames go to this app's own server and nowhere else. Each is answered and forgotten; "
-    "only a frame that you freeze is kept, for as long as this page is open in your browser."
+    "only a frame that you freeze is kept, in the memory of this server until others take its place there."
 )
 formula.show("attention", layer, places.halves())
 sidebar.controls(selection)
