@@ -33,9 +33,10 @@ UNKNOWN = "This system does not report its memory, so no line is drawn."
 
 
 def arrive() -> None:
-    """Once a session: the sizes of the link, or those that the page starts with."""
-    if SIZES in st.session_state:
+    """The sizes of the link, or at first those that the page starts with."""
+    if SIZES in st.session_state and not state.opened_with(["sizes", *(name for name, _, _ in LINK.values())]):
         return
+    st.session_state.pop(NOTE, None)
     sizes, notes = Sizes(), []
     try:
         sizes = budget.read(st.query_params.get("sizes", ""))

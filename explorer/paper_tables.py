@@ -92,9 +92,10 @@ def as_data(table: str, found: list[Figure]) -> dict[str, Any]:
 
 
 def arrive() -> None:
-    """Once a session: the table and the derivation of the link, or the first table, and why they could not be shown."""
-    if TABLE in st.session_state:
+    """The table and the derivation of the link, or at first the first table, and why they could not be shown."""
+    if TABLE in st.session_state and not state.opened_with([LINK_TABLE, LINK_OPEN, *workbench.LINK.values()]):
         return
+    st.session_state.pop(OPEN, None)
     table, opened, refused = st.query_params.get(LINK_TABLE, FIRST), st.query_params.get(LINK_OPEN), ""
     row, _, metric = (opened or "").rpartition("~")
     if table not in NAMES:

@@ -1,7 +1,7 @@
 """One selection, shared by all pages and held in the URL: any view is a link."""
 
 import secrets
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
@@ -220,6 +220,11 @@ def session() -> str:
 def opened() -> bool:
     """Whether this run opened the page: the one in which a link is read."""
     return st.session_state.get("page_opened", False)
+
+
+def opened_with(names: Iterable[str]) -> bool:
+    """Whether the page was opened just now by an address that has one of these parameters: a link, or Back."""
+    return opened() and any(name in st.query_params for name in names)
 
 
 def take_network() -> str | None:

@@ -30,19 +30,20 @@ REFUSALS = (ValueError, TypeError, RuntimeError)  # what `build` and a pass thro
 
 
 def arrive() -> None:
-    """Once a session: the networks of the link, or those that the page starts with, and why where they could not be."""
+    """The networks of the link, or at first those that the page starts with, and why where they could not be."""
     refused = []
     for key, parameter in LINK.items():
-        if key in st.session_state:
-            continue
-        st.session_state[key] = START[key]
-        if text := st.query_params.get(parameter):
+        asked = key not in st.session_state or state.opened()
+        before = st.session_state.setdefault(key, START[key])
+        text = st.query_params.get(parameter)
+        if asked and text and text != before.text():
             try:
                 found = naming.read(text)
                 costs(found)
                 st.session_state[key] = found
+                st.session_state.pop(MESSAGE, None)  # of what was there before
             except REFUSALS as error:
-                refused.append(f"{str(error).removesuffix('.')}. Here is {START[key].title} instead.")
+                refused.append(f"{str(error).removesuffix('.')}. Here is {before.title} instead.")
     if refused:
         st.session_state[WRONG_LINK] = "\n\n".join(refused)
     st.session_state.setdefault(BATCH, 8)

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from explorer import canvas, state
+from explorer import canvas, memory_view, paper_tables, state, workbench
+from explorer.budget import Sizes
 from explorer.state import COUNTED, NAMES, Selection, clamp, from_query, moved, to_query
 
 counts = st.integers(0, 10**6)
@@ -96,3 +97,27 @@ def test_a_cell_of_a_half_that_the_layer_does_not_have_is_closed():
 
 def test_counted_fields_exist():
     assert set(COUNTED) <= set(NAMES)
+
+
+MOVED = workbench.Architecture("resnet26", "CCLL")
+
+
+@pytest.mark.parametrize(
+    ("page", "key", "address", "kept", "found"),
+    [
+        (memory_view, memory_view.SIZES, {"sizes": "s64"}, Sizes(side=28), Sizes(side=64)),
+        (memory_view, memory_view.SIZES, {"along": "batch"}, Sizes(side=28), Sizes()),
+        (workbench, workbench.SHOWN, {"net": "resnet26~CLLL"}, MOVED, replace(MOVED, stages="CLLL")),
+        (workbench, workbench.SHOWN, {"net": "nonsense"}, MOVED, MOVED),
+        (paper_tables, paper_tables.TABLE, {"table": "scope"}, "khu", "scope"),
+        (paper_tables, paper_tables.TABLE, {"net": "resnet50~CCLL"}, "khu", "placement"),
+    ],
+)
+def test_back_brings_what_its_address_says(monkeypatch, page, key, address, kept, found):
+    """An address says all that is not as at the start. By the menu a page has none; while it is open none is read."""
+    for opened, query, expected in ((True, address, found), (True, {}, kept), (False, address, kept)):
+        session = {key: kept, "page_opened": opened}
+        monkeypatch.setattr(state.st, "session_state", session)
+        monkeypatch.setattr(state.st, "query_params", query)
+        page.arrive()
+        assert session[key] == expected
