@@ -186,7 +186,7 @@ def _draw_cost(scheme: str, _rows: list[dict[str, Any]]) -> None:
         st.caption(
             f"Ours: {'; '.join(measured)}. Their lambda layers see maps of "
             f"{LARGEST_MAP} × {LARGEST_MAP} and less, where 23 × 23 is everything: r = 23 and global are one network. "
-            "The levels of two data sets do not compare, the way they rise with r does."
+            "The levels of two data sets do not compare, and differences below a point are within the noise of seeds."
         )
     if sentence := ablated.missing(BY_SCOPE):
         st.markdown(sentence)
