@@ -98,6 +98,8 @@ def test_a_layer_with_one_half_says_so(modules):
         assert any(f"without the {missing}" in text for text in found["texts"])
         assert found["tasks"] in (["halves_drag", "halves_heads"], ["halves_drag"])
         assert any("It is read with" in text for text in found["texts"])
+        spoken = next(re.search('aria-label="(y n .*?)"', text)[1] for text in found["texts"] if "y n equals" in text)
+        assert f"{missing.split()[0]} lambda" not in spoken and "plus" not in spoken
         assert not any("Both are read" in text or "share of" in text for text in found["texts"])
         assert not any(missing.split()[0] in text for text in found["tips"])
         by_place = any("weighs the photo by place alone" in text for text in found["texts"])

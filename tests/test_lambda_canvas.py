@@ -5,6 +5,7 @@ import re
 import shutil
 import subprocess
 import unicodedata
+from decimal import Decimal
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ import torch
 from explorer import theme
 from explorer.components.bundle import BundleError, bundle
 from explorer.components.lambda_canvas import assets
-from explorer.components.lambda_canvas.pack import pack_trace, unpack_trace, with_mode
+from explorer.components.lambda_canvas.pack import pack_trace, unpack_trace
 from explorer.loading import LayerInfo, describe
 from lambda_core.layers.lambda_layer import LambdaLayer
 from lambda_core.positions import gather
@@ -75,7 +76,6 @@ def test_pack_round_trip():
     for name in tensors:
         np.testing.assert_array_equal(back[name], tensors[name])
     assert (4 + int.from_bytes(packed[:4], "little")) % 4 == 0
-    assert unpack_trace(with_mode(packed, "steps"))[0]["mode"] == "steps"
 
 
 def test_trace_hash_follows_tensors_only():
@@ -377,16 +377,31 @@ def test_every_layout_fits(modules):
     assert count == 0, f"{count} misplaced:\n" + "\n".join(first)
 
 
-def test_arithmetic_ends_in_the_number_shown(modules):
-    _, tensors, settings, _ = traced("plain")
-    packed = modules / "arithmetic.bin"
-    packed.write_bytes(pack_trace(tensors, settings, {"title": "", "jpeg": ""}, SELECTION))
-    done = subprocess.run([NODE, "numbers.js", packed], cwd=modules, capture_output=True, text=True, timeout=60)
-    found = json.loads(done.stdout)
+def test_what_a_moving_pixel_changes(modules):
+    """Of a layer without position part, all pixels share one lambda."""
+    _, tensors, settings, _ = traced("content_only")
+    texts = by_node(modules, "content_only", tensors, settings)["texts"]
+    said = [re.search("see the sum (.*?)[.]<", text)[1] for text in texts if "see the sum" in text]
+    assert said[:4] == ["stay as it is", "change", "stay as it is", "change"]  # λc, λp, λ, y
+
+
+def test_the_averages_are_compared_by_the_check_above(modules):
+    _, tensors, settings, _ = traced("strided")
+    assert any("the check above" in text for text in by_node(modules, "strided", tensors, settings)["texts"])
+
+
+@pytest.mark.parametrize("name", ["plain", "bias"])
+def test_arithmetic_ends_in_the_number_shown(name, modules):
+    """To the last digit: what the other terms are is said so that the numbers printed add up."""
+    _, tensors, settings, _ = traced(name)
+    found = by_node(modules, name, tensors, settings)
+    assert not re.search(r"[+−]0\.000(?!\d)", "".join(found["texts"])), "a zero has no sign"
     sums = [text for text in found["texts"] if 'data-testid="arithmetic"' in text]
     assert len(sums) == len(found["cells"])
     for text, (_, shown) in zip(sums, found["cells"], strict=True):
         line = re.sub("<[^>]+>", "", re.search(r'data-testid="arithmetic">(.*?)</p>', text)[1]).replace("−", "-")
-        left, right = line.split("=")
+        left, equal, right = re.split("([=≈])", line)
         assert float(right) == pytest.approx(shown, abs=5.1e-4)
-        assert sum(map(float, re.findall(r"[+-]?\d+\.\d+", left.replace(" ", "")))) == pytest.approx(shown, abs=5e-3)
+        added = sum(map(Decimal, re.findall(r"[+-]?\d+\.\d+", left.replace(" ", ""))))
+        assert (added == Decimal(right.strip())) == (equal == "=")
+        assert equal == "=" or not re.search("other (terms|positions|rows)", text), "others make up for what is rounded"

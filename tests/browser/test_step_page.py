@@ -3,6 +3,7 @@
 import ast
 import re
 from collections.abc import Callable
+from decimal import Decimal
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
@@ -82,7 +83,8 @@ def test_the_arithmetic_of_a_hovered_cell_ends_in_the_number_of_pytorch(open_pag
     page = open_page(CANVAS, step=6, row=6, column=7)
     point(page, "c.hitOf('lambda', 3, 5)")
     text = page.get_by_test_id("arithmetic").inner_text()
-    last = re.findall(r"[−-]?\d+\.\d+", text)[-1].replace("−", "-")
+    *terms, last = re.findall(r"[−-]?\d+\.\d+", re.sub(r"([+−]) ", r"\1", text).replace("−", "-"))
+    assert sum(map(Decimal, terms)) == Decimal(last)  # to the digit, as it is printed
     lambda_n, _ = expected(traced, 5, 6)
     assert ast.literal_eval(last) == pytest.approx(float(lambda_n[3, 5]), abs=5.1e-4)
 

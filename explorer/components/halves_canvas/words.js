@@ -54,6 +54,7 @@ function tasksHtml(tasks) {
 export function formulaHtml({ hasContent, hasPosition, U }) {
   const transposed = '<span class="up">⊤</span>', read = (symbol, script) => `${sym(symbol, { sup: script + transposed })}\u2006${sym("query")}`;
   const terms = [hasContent && read("contentLambda", "c"), hasPosition && read("positionLambda", "p")].filter(Boolean);
+  const spoken = [hasContent && "content lambda transposed times q n", hasPosition && "position lambda n transposed times q n"].filter(Boolean);
   const names = [hasContent && half("content"), hasPosition && half("position")].filter(Boolean);
   const u = U > 1 ? "u" : ""; // the weights are summed over it
   const lines = [
@@ -62,7 +63,7 @@ export function formulaHtml({ hasContent, hasPosition, U }) {
     hasContent && `wc = einsum("nhk,mk${u}->nhm", ${code("query", "Q")}, ${code("keys", "K̄")})`,
     hasPosition && `wp = einsum("nhk,nmk${u}->nhm", ${code("query", "Q")}, ${code("kernels", "E")})`,
   ].filter(Boolean);
-  return `<div class="equation">${equation("y n equals content lambda transposed times q n plus position lambda n transposed times q n", sym("output"), sign("="), names.join(sign("+")), sign("="), terms.join(sign("+")))}</div><pre class="einsum">${lines.join("\n")}</pre>`;
+  return `<div class="equation">${equation(`y n equals ${spoken.join(" plus ")}`, sym("output"), sign("="), names.join(sign("+")), sign("="), terms.join(sign("+")))}</div><pre class="einsum">${lines.join("\n")}</pre>`;
 }
 
 export function sharesHtml({ model, live, state }) {

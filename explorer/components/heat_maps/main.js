@@ -29,7 +29,7 @@ function create(parent) {
     </div>
     <div class="tiles"></div>`;
   parent.appendChild(root);
-  const app = { root, plates: createPlates(), tiles: [], photo: null, photoKey: "", dataKey: "", pointer: null, drawn: 0 };
+  const app = { root, plates: createPlates(), tiles: [], photo: null, photoKey: "", dataKey: "", pointer: null };
   const find = (selector) => root.querySelector(selector), grid = find(".tiles");
   const state = () => ({ own: find('[value="own"]').checked, opacity: Number(find("[type=range]").value) });
   let frame = 0;
@@ -106,7 +106,6 @@ function create(parent) {
       point(tile, ctx, side, style, ratio);
     }
     legend(style, own, minus);
-    app.drawn += 1;
   }
 
   function point(tile, ctx, side, style, ratio) {
@@ -137,7 +136,7 @@ function create(parent) {
         ctx.fillRect(x, i * height / hues.length, 1, height / hues.length);
       });
     }
-    const most = own ? "its most" : `${app.shared < 10 ? app.shared.toFixed(1) : Math.round(app.shared)} × the mean size`;
+    const most = own ? "nearly its most" : `${app.shared < 10 ? app.shared.toFixed(1) : Math.round(app.shared)} × the mean size`;
     find(".low").textContent = signed ? "against (−)" : "0";
     find(".high").textContent = signed ? `for (+), ${most}` : most;
   }

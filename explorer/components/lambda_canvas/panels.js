@@ -61,7 +61,7 @@ export function textHtml(model, step, cell, task, terms) {
     output: `Step 7 adds ${model.K} rows of lambda to reach this number. Here the same number is a sum over ${model.N} positions, and the weights are the implied attention of head ${k}.`,
   }[cell.kind];
   const depth = model.U > 1 ? `<p class="note">A position has ${model.U} terms, one for each u; the maps show their sums.</p>` : "";
-  return `<p>Each position of the photo adds one product to this number: its weight times its value. ${weights}</p>${depth}<p>${NUMBERED[terms.count] || "The six largest products are"} numbered, on the photo and in the sum. Move the pixel with the arrow keys and see the sum ${cell.kind === "content_lambda" ? "stay as it is" : "change"}.</p>${tick}`;
+  return `<p>Each position of the photo adds one product to this number: its weight times its value. ${weights}</p>${depth}<p>${NUMBERED[terms.count] || "The six largest products are"} numbered, on the photo and in the sum. Move the pixel with the arrow keys and see the sum ${cell.kind === "content_lambda" || (cell.kind === "lambda" && !hasPosition) ? "stay as it is" : "change"}.</p>${tick}`;
 }
 
 export const mathHtml = (step) => `<div class="equation">${step.equation}</div><pre class="einsum">${step.einsum.filter(Boolean).map(axesOf).join("\n")}</pre>`;
@@ -74,20 +74,30 @@ export function shapesHtml(step) {
 const rankHtml = (i) => `<span class="rank">${i + 1}</span>`;
 const resultHtml = (cell, total) => `<div class="result">${sym(CELL_SYMBOL[cell.kind])}<span>${cellWords(cell)}</span><b class="t-${CELL_TENSOR[cell.kind]}">= ${number(total)}</b></div>`;
 
-// The sum in one line, ending in the number shown.
+const printed = (x) => +x.toFixed(3);
+// What the other terms make of a sum, from the numbers as they are printed: who adds them up finds the total.
+const leftOver = (products, constant, total) => products.reduce((left, x) => left - printed(x), printed(total) - printed(constant));
+
+function added(x) {
+  const text = number(x);
+  return text.startsWith("−") ? `− ${text.slice(1)}` : `+ ${text}`;
+}
+
+// The sum in one line, ending in the number shown. Where no other terms are left, the printed ones may miss it by a digit.
 function writtenHtml(products, rest, constant, total) {
-  const parts = products.map((x, i) => (i ? `${x < 0 ? "−" : "+"} ${number(Math.abs(x))}` : number(x)));
-  if (rest !== null) parts.push(`${rest < 0 ? "−" : "+"} ${number(Math.abs(rest))}`);
-  if (constant) parts.push(`${constant < 0 ? "−" : "+"} ${number(Math.abs(constant))}`);
-  return `<p class="written" data-testid="arithmetic">${parts.join(" ")} = <b>${number(total)}</b></p>`;
+  const parts = products.map((x, i) => (i ? added(x) : number(x)));
+  if (rest !== null) parts.push(added(rest));
+  if (constant) parts.push(added(constant));
+  const equal = rest !== null || printed(leftOver(products, constant, total)) === 0 ? "=" : "≈";
+  return `<p class="written" data-testid="arithmetic">${parts.join(" ")} ${equal} <b>${number(total)}</b></p>`;
 }
 
 // A cell as a sum over positions.
 export function positionSumHtml(model, cell, terms, open) {
   const { W, U } = model, tensor = CELL_TENSOR[cell.kind], both = (cell.kind === "lambda" || cell.kind === "output") && model.hasContent && model.hasPosition;
   const contentOnly = cell.kind === "content_lambda" || (!both && model.hasContent && cell.kind !== "position_lambda");
-  const first = Array.from(terms.first), products = first.map((t) => terms.product[t]), shown = products.reduce((a, b) => a + b, 0);
-  const most = Math.max(1e-12, ...products.map(Math.abs)), restCount = terms.count - first.length, rest = terms.total - shown - terms.constant;
+  const first = Array.from(terms.first), products = first.map((t) => terms.product[t]);
+  const most = Math.max(1e-12, ...products.map(Math.abs)), restCount = terms.count - first.length, rest = leftOver(products, terms.constant, terms.total);
   const heads = both ? (cell.kind === "output" ? ["content", "position"] : [sym("keys"), sym("kernels")]) : [cell.kind === "output" ? sym("weights") : sym(contentOnly ? "keys" : "kernels")];
   const cells = (t) => (both ? `<td class="t-${cell.kind === "output" ? "content" : "key"}">${number(terms.content[t])}</td><td class="t-position">${signed(terms.position[t])}</td>` : `<td class="t-${contentOnly ? "key" : "position"}">${number(terms.weight[t])}</td>`);
   const bar = (x) => (open ? `<td class="bars"><div><i class="${x < 0 ? "minus" : `f-${tensor}`}" style="width:${((Math.abs(x) / most) * 50).toFixed(1)}%"></i></div></td>` : "");
@@ -104,7 +114,7 @@ export function positionSumHtml(model, cell, terms, open) {
 
 // An output as a sum over the rows of lambda.
 export function rowSumHtml(model, cell, terms) {
-  const first = terms.order.slice(0, 3), products = first.map((k) => terms.product[k]), rest = terms.total - products.reduce((a, b) => a + b, 0), restCount = model.K - first.length;
+  const first = terms.order.slice(0, 3), products = first.map((k) => terms.product[k]), rest = leftOver(products, 0, terms.total), restCount = model.K - first.length;
   const rows = first.map((k, i) => `<tr><td>${rankHtml(i)}k ${k + 1}</td><td class="t-query">${number(terms.weight[k])}</td><td class="t-lambda"><span class="dim">×</span> ${number(terms.factor[k])}</td><td>${signed(products[i])}</td></tr>`);
   if (restCount > 0) rows.push(`<tr class="rest"><td>+ ${restCount} other rows</td><td></td><td></td><td>${signed(rest)}</td></tr>`);
   rows.push(`<tr class="total"><td>sum</td><td></td><td></td><td class="t-output">${number(terms.total)}</td></tr>`);

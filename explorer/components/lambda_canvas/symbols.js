@@ -65,7 +65,10 @@ export function number(x, digits = 3) {
   const text = Math.abs(x).toFixed(digits);
   return (x < 0 && +text !== 0 ? "−" : "") + text;
 }
-export const signed = (x, digits = 3) => (x < 0 ? "−" : "+") + Math.abs(x).toFixed(digits);
+export function signed(x, digits = 3) {
+  const text = number(x, digits);
+  return (x > 0 && +text !== 0 ? "+" : "") + text;
+}
 // With so many decimals, or with two figures where these would leave hardly anything: 7.70, 0.0046, 4.6 × 10⁻⁶.
 export function sized(x, digits = 3) {
   const size = Math.abs(x);

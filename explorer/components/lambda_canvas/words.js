@@ -184,7 +184,7 @@ function addTwo(model, { sumOf, size }) {
 function applyTheQuery(model) {
   const { K, V, heads, outputs, stride, pool: { size } } = model;
   const apart = size === stride ? "blocks" : `windows, one every ${stride} pixels`;
-  const pool = stride > 1 ? `<p class="note">After this the map is averaged over ${times(size, size)} ${apart}; the check below compares with the averages.</p>` : "";
+  const pool = stride > 1 ? `<p class="note">After this the map is averaged over ${times(size, size)} ${apart}; the check above compares with the averages.</p>` : "";
   return {
     headline: "The query mixes the rows of lambda: that is the output.",
     text: `<p>A head’s query ${sym("query")} holds ${K} numbers, one for each row of ${sym("lambda")}. Multiply every row by its number and add the rows up: ${V} numbers remain. ${heads > 1 ? `All ${heads} heads read the same table, each in its own way, and together they fill the ${outputs} channels of this pixel.` : `They are the ${outputs} channels of this pixel.`}</p>${pool}`,
