@@ -33,7 +33,7 @@ def camera(
     """Show a picture, or the camera once the visitor has started it, and below it what Python said last.
 
     data: {"side": what the network takes, in px, "wish": a string that changes when Python wants a frozen frame again,
-    "still": {"jpeg", "title", "key"} or None for the one sent before, "answer": of `explorer.look.answer`, with the
+    "still": {"jpeg", "title", "key"} or None for the one sent before, "answer": of `explorer.live.answer`, with the
     "number" of the frame it is for, 0 for the still}.
 
     Two triggers come back. "frame": {"number", "jpeg" (base64, none for the still), "row", "column", "freeze"}; the

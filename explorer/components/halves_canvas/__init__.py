@@ -24,10 +24,6 @@ def assets() -> dict[str, str]:
 _mount = st.components.v2.component("halves_canvas", **assets())  # type: ignore[arg-type]
 
 
-def _nothing() -> None:
-    pass
-
-
 def halves_canvas(trace: bytes, *, key: str, on_selection_change: Callable[[], Any]) -> Any:
     """Show a packed trace (`lambda_canvas.pack_trace`, with content_output and position_output where there are such).
 
@@ -35,5 +31,5 @@ def halves_canvas(trace: bytes, *, key: str, on_selection_change: Callable[[], A
     lets go of the pixel, presses a key. Dragging never reaches Python.
     """
     return _mount(
-        key=key, data=trace, height="content", on_selection_change=on_selection_change, on_tasks_change=_nothing
+        key=key, data=trace, height="content", on_selection_change=on_selection_change, on_tasks_change=lambda: None
     )

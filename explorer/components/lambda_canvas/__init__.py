@@ -2,13 +2,13 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import streamlit as st
 
 from explorer import theme
 from explorer.components.bundle import bundle
-from explorer.components.lambda_canvas.pack import pack_trace, unpack_trace, with_mode
+from explorer.components.lambda_canvas.pack import pack_trace, unpack_trace
 
 __all__ = ["lambda_canvas", "pack_trace", "unpack_trace"]
 
@@ -26,27 +26,12 @@ def assets() -> dict[str, str]:
 _mount = st.components.v2.component("lambda_canvas", **assets())  # type: ignore[arg-type]
 
 
-def _nothing() -> None:
-    pass
-
-
-def lambda_canvas(
-    trace: bytes,
-    *,
-    key: str,
-    mode: str | None = None,
-    on_selection_change: Callable[[], Any] | None = None,
-    height: Literal["stretch", "content"] | int = "content",
-) -> Any:
+def lambda_canvas(trace: bytes, *, key: str, on_selection_change: Callable[[], Any]) -> Any:
     """Show a packed trace. The result has `selection` (row, column, head, key, value, step, cell, pinned) and `tasks`.
 
-    trace: see `pack_trace`. mode: "steps" for the whole page, "overview" for the picture alone; None is the packed one.
-    Both are None until the visitor commits to something: a click, a key, a step; hovering never reaches Python.
+    trace: see `pack_trace`; its mode is "steps" for the whole page, "overview" for the picture alone. Both are None
+    until the visitor commits to something: a click, a key, a step; hovering never reaches Python.
     """
     return _mount(
-        key=key,
-        data=trace if mode is None else with_mode(trace, mode),
-        height=height,
-        on_selection_change=on_selection_change or _nothing,
-        on_tasks_change=_nothing,
+        key=key, data=trace, height="content", on_selection_change=on_selection_change, on_tasks_change=lambda: None
     )

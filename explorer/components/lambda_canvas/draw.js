@@ -145,14 +145,14 @@ function drawKernel(app, node) {
 }
 
 function drawMatrix(app, node) {
-  const { ctx, palette, pixel, plates, state } = app, { data, rows, cols, tensor, scale, transposed } = pixel.matrix[node.kind]();
+  const { ctx, palette, pixel, plates } = app, { data, rows, cols, tensor, scale, transposed } = pixel.matrix[node.kind]();
   const stamp = node.kind === "content_lambda" ? app.themeKey : `${app.themeKey}${pixel.version}`;
   const [w, h] = transposed ? [rows, cols] : [cols, rows];
   const canvas = plates.fill(node.kind, w, h, palette.map[tensor], data, 0, scale, stamp);
   ctx.imageSmoothingEnabled = false;
   if (!transposed) ctx.drawImage(canvas, node.x, node.y, node.w, node.h);
   else drawTransposed(ctx, palette.map[tensor].css, data, rows, cols, scale, node);
-  if (state) clearGaps(ctx, node, node.w / cols, node.h / rows, rows, cols);
+  clearGaps(ctx, node, node.w / cols, node.h / rows, rows, cols);
 }
 
 function drawTransposed(ctx, css, data, rows, cols, scale, node) {

@@ -51,12 +51,6 @@ def unpack_trace(packed: bytes) -> tuple[dict, dict[str, np.ndarray]]:
     return header, tensors
 
 
-def with_mode(packed: bytes, mode: str) -> bytes:
-    """The same trace for another mode of the component."""
-    header, body = split(packed)
-    return packed if header["mode"] == mode else join({**header, "mode": mode}, body)
-
-
 def join(header: dict, body: bytes) -> bytes:
     """One message: header length, header, body."""
     text = json.dumps(header, separators=(",", ":")).encode()

@@ -27,18 +27,14 @@ def assets() -> dict[str, str]:
 _mount = st.components.v2.component("scope_canvas", **assets())  # type: ignore[arg-type]
 
 
-def _nothing() -> None:
-    pass
-
-
 def scope_canvas(packed: bytes, *, key: str, on_selection_change: Callable[[], Any]) -> Any:
     """Show a layer and what was measured of it (`pack_scope`).
 
-    facts: row, column, head, scope and part that were measured; overlay, what lies on the photo; own, the layer's r,
-    and largest, the r that covers the map; answers, [name, trained, this layer cropped, all cropped] of the likeliest
-    classes. The result has `selection` (row, column, head, scope, part, overlay) and `tasks`; both are None until the
-    visitor commits to something: lets go of the window, chooses a pixel. Dragging and hovering never reach Python.
+    facts: row, column, head, scope and part that were measured; overlay, what lies on the photo; answers, [name,
+    trained, this layer cropped, all cropped] of the likeliest classes; knows, what the network knows, in words. The
+    result has `selection` (row, column, head, scope, part, overlay) and `tasks`; both are None until the visitor
+    commits to something: lets go of the window, chooses a pixel. Dragging and hovering never reach Python.
     """
     return _mount(
-        key=key, data=packed, height="content", on_selection_change=on_selection_change, on_tasks_change=_nothing
+        key=key, data=packed, height="content", on_selection_change=on_selection_change, on_tasks_change=lambda: None
     )
