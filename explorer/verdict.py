@@ -100,7 +100,9 @@ def show(picture: images.Picture, networks: list[Opened]) -> None:
         with st.container(width=WIDE):
             st.image(enlarged(seen), width=WIDE)
             which = "the network" if len(networks) == 1 else "the first network"
-            st.caption(f"{picture.title}, as {which} takes it: {seen.width}\u00a0×\u00a0{seen.height}\u00a0px")
+            st.caption(
+                f"{words.unlinked(picture.title)}, as {which} takes it: {seen.width}\u00a0×\u00a0{seen.height}\u00a0px"
+            )
         for network in networks:
             with st.container(width=380, gap="small"):
                 _column(picture, network)

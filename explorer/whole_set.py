@@ -1,12 +1,13 @@
 """Networks on their validation set: measured on request, batch by batch, or shown as they were measured beforehand."""
 
 import math
+from dataclasses import replace
 from io import BytesIO
 from typing import Any
 
 import streamlit as st
 
-from explorer import answer_plots, images, loading, measured, sidebar, theme, words
+from explorer import answer_plots, images, loading, measured, shelf, sidebar, theme, words
 from explorer.networks import Opened
 
 COUNTS = (100, 300, 1000, 4000)
@@ -42,7 +43,7 @@ def _apart(networks: list[Opened], *, all_known: bool) -> str:
 def _table(known: list[tuple[Opened, dict[str, Any]]]) -> None:
     rows = [
         {
-            "Network": network.name[:60],
+            "Network": shelf.title(network.name)[:60],
             "Right answers (top-1)": measured.accuracy(found),
             "Loss: surprise (nats)": round(found["loss"], 3),
             "Calibration error": f"{100 * found['calibration']['ece']:.1f} %",
@@ -66,7 +67,7 @@ def _table(known: list[tuple[Opened, dict[str, Any]]]) -> None:
 def _measure(networks: list[Opened]) -> None:
     total = []
     for network in networks:
-        which = "It" if len(networks) == 1 else words.escaped(network.name[:60])
+        which = "It" if len(networks) == 1 else words.escaped(shelf.title(network.name)[:60])
         if reason := measured.unfit(network):
             st.markdown(f"{which} cannot be measured here: {reason}.")
             return
@@ -84,7 +85,7 @@ def _measure(networks: list[Opened]) -> None:
         st.button("Cancel", key="set_cancel")  # any press starts this part of the page again and ends the loop
         bar = st.progress(0.0)
         for place, network in enumerate(networks):
-            title = words.escaped(network.name[:60])
+            title = words.escaped(shelf.title(network.name)[:60])
             try:
                 for done, of in measured.measure(network, count):
                     bar.progress((place + done / of) / len(networks), f"{title}: {done:,} of {of:,}")
@@ -130,9 +131,8 @@ def _hardest(network: Opened, found: dict[str, Any]) -> None:
         for entry, image in zip(shown, thumbs, strict=True):
             with st.container(width=136, gap="small"):
                 st.image(image, width=128)
-                st.caption(
-                    f"{names[entry['label']]}, taken for {names[entry['answer']]}, {100 * entry['probability']:.0f} %"
-                )
+                right, answer = (words.unlinked(names[entry[which]]) for which in ("label", "answer"))
+                st.caption(f"{right}, taken for {answer}, {100 * entry['probability']:.0f} %")
                 st.button("Look at it", key=f"hard_{entry['index']}", on_click=_take, args=(network, entry["index"]))
 
 
@@ -149,5 +149,5 @@ def _take(network: Opened, index: int) -> None:
     image, label = measured.pictures(network).source[index]
     buffer = BytesIO()
     image.convert("RGB").save(buffer, "PNG")  # as it is: a small picture would be another one as JPEG
-    title = words.class_name(network.checkpoint.classes, label)
-    sidebar.keep("set", images.read_image(buffer.getvalue(), name=title))
+    title = words.class_name(network.checkpoint.classes, label)  # no name of a file: "v1.5" has no ending
+    sidebar.keep("set", replace(images.read_image(buffer.getvalue()), title=title))

@@ -8,6 +8,7 @@ from functools import lru_cache
 from lambda_core import data
 
 LONGEST = 40  # letters of a class, wherever it is named
+_LINKED = re.compile(r"www(?=\.)|@|:(?=//)", re.IGNORECASE)  # after which Markdown looks for an address by itself
 
 
 def class_name(classes: Sequence[str], index: int) -> str:
@@ -55,4 +56,9 @@ def plain(text: str, most: int = 60) -> str:
 
 def escaped(text: str) -> str:
     """All of it, as Markdown that shows it as it is."""
-    return "".join("\\" + letter if letter in "\\`*_[]<>#$|~:!" else letter for letter in text)
+    return "".join("\\" + letter if letter in "\\`*_[]<>#$|~:!" else letter for letter in unlinked(text))
+
+
+def unlinked(text: str) -> str:
+    """The same to the eye; a word joiner keeps Markdown from taking an address in it for a link, escaped or not."""
+    return _LINKED.sub(lambda found: f"{found[0]}\u2060", text)

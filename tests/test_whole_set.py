@@ -1,7 +1,10 @@
 """The validation set on the predictions page: a measurement that is given up, and how many photographs one takes."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import torch
+from PIL import Image
 
 from explorer import measured, whole_set
 from explorer.networks import Opened
@@ -50,3 +53,20 @@ def test_a_measurement_on_few_photographs_puts_none_on_more_aside(monkeypatch):
     assert measured.figures(network) == {"images": 6}
     assert [found["images"] for found in measured._known(network)] == [4, 6, 2]
     assert measured.figures(Opened("other", "other", network.checkpoint)) is None
+
+
+def test_networks_are_called_as_in_the_columns_above(monkeypatch):
+    shown = []
+    monkeypatch.setattr(measured, "accuracy", lambda _found: "")
+    monkeypatch.setattr(whole_set.st, "dataframe", lambda rows, **_: shown.extend(rows))
+    found = {"loss": 1.0, "calibration": {"ece": 0.1}, "images": 10, "confusion": [[10]]}
+    whole_set._table([(Opened(name, "key", None), found) for name in ("micro_content", "mine.pt")])
+    assert [row["Network"] for row in shown] == ["Small: lambda, content only", "mine.pt"]
+
+
+def test_a_class_that_looks_like_the_name_of_a_file_keeps_all_of_it(monkeypatch):
+    kept = []
+    monkeypatch.setattr(measured, "pictures", lambda _: SimpleNamespace(source=[(Image.new("RGB", (8, 8)), 0)]))
+    monkeypatch.setattr(whole_set.sidebar, "keep", lambda _name, picture: kept.append(picture.title))
+    whole_set._take(Opened("mine", "key", Checkpoint(None, ("v1.5",))), 0)
+    assert kept == ["v1.5"]

@@ -2,6 +2,7 @@
 
 import re
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -9,7 +10,17 @@ from explorer import words
 
 
 def test_markdown_is_shown_as_it_is():
-    assert words.escaped("![x](http://y) `z`") == "\\!\\[x\\](http\\://y) \\`z\\`"
+    assert words.escaped("![x](http://y) `z`") == "\\!\\[x\\](http\\:\u2060//y) \\`z\\`"
+
+
+@pytest.mark.parametrize(
+    "text", ["www.evil.com", "see WWW.evil.com", "a@b.co", "http://evil.com/x", "https://evil.com"]
+)
+def test_an_address_becomes_no_link(text):
+    """By the patterns with which Streamlit's Markdown looks for one in what is left when escapes are read."""
+    for shown in (words.unlinked(text), words.escaped(text).replace("\\", "")):
+        assert not re.search(r"(https?://|www(?=\.))([-.\w]+)|[-.\w+]+@[-\w]+(?:\.[-\w]+)+", shown, re.IGNORECASE)
+        assert shown.replace("\u2060", "") == text
 
 
 @given(st.text(max_size=80))
