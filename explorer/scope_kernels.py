@@ -66,7 +66,7 @@ def _sheets(network: str, scheme: str) -> list[Sheet]:
 
 
 def _open(path: str) -> None:
-    state.choose(replace(state.current(), layer=path))
+    state.choose(replace(state.current(), layer=path, cell=""))
 
 
 def show(selection: Selection) -> None:

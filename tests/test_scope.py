@@ -371,9 +371,9 @@ def test_networks_that_are_global_or_have_no_position_part(options, tmp_path):
 
 
 def test_a_sheet_of_kernels_opens_its_layer():
-    app = start()
+    app = start(cell="lambda", step=6)
     app.button(key="kernels_stages.3.1.mix").click().run()
-    assert not app.exception
+    assert not app.exception and not app.session_state["selection"].cell, "a cell that is open is of one layer"
     assert app.session_state["selection"].layer == "stages.3.1.mix" and app.query_params["layer"] == "stages.3.1.mix"
     assert app.button(key="kernels_stages.3.1.mix").disabled
 
