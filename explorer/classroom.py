@@ -1,14 +1,32 @@
 """The training page during and after a run: its curves, its buttons, its network on the way, and the ways on."""
 
 import shlex
+from collections.abc import Collection
 from pathlib import Path
 
 import streamlit as st
 
-from explorer import curves, forming, images, jobs, lessons, networks, ordering, pace, sidebar, theme, tour, verdict
+from explorer import (
+    curves,
+    forming,
+    images,
+    jobs,
+    lessons,
+    networks,
+    ordering,
+    pace,
+    sidebar,
+    state,
+    theme,
+    tour,
+    verdict,
+    words,
+)
 from explorer.jobs import Busy, Job
 from lambda_core.checkpoints import CheckpointRefused
 from lambda_core.data import data_folder
+
+LINKED = ("epoch", "watched", "held")  # in the address: the epoch, the layer and the picture that are looked at
 
 
 def current() -> Job | None:
@@ -26,7 +44,8 @@ def current() -> Job | None:
 
 def _forget() -> None:
     st.session_state.pop("run", None)
-    st.query_params.pop("run", None)
+    for name in ("run", *LINKED):
+        st.query_params.pop(name, None)
 
 
 def _leave(job: Job) -> None:
@@ -75,9 +94,9 @@ def counts(job: Job) -> tuple[int, int]:
 
 
 def _progress(job: Job, was_running: bool, kept_then: int) -> None:
-    state, kept = job.state, len(job.kept())
+    now, kept = job.state, len(job.kept())
     gone = jobs.find(job.token) is None or st.session_state.get("run") != job.token
-    if gone or (state == "running") != was_running or kept != kept_then:
+    if gone or (now == "running") != was_running or kept != kept_then:
         st.rerun()  # the whole page has something new to show
     log, curve = job.log(), job.curve()
     train, held_out = counts(job)
@@ -89,15 +108,15 @@ def _progress(job: Job, was_running: bool, kept_then: int) -> None:
         "done": f"Done: {job.epochs} epochs",
         "failed": "It stopped",
     }
-    starting = state == "running" and not step
+    starting = now == "running" and not step
     left, right = st.columns([3, 2], vertical_alignment="center")
-    left.progress(min(1.0, step / steps), "Starting: reading the pictures" if starting else words[state])
+    left.progress(min(1.0, step / steps), "Starting: reading the pictures" if starting else words[now])
     with right.container(horizontal=True):
-        if state == "running":
+        if now == "running":
             st.button("Pause", icon=":material/pause:", on_click=jobs.pause, args=(job,))
-        elif state in ("paused", "failed"):
+        elif now in ("paused", "failed"):
             st.button("Go on", icon=":material/play_arrow:", type="primary", on_click=_go_on, args=(job,))
-        if state == "running":
+        if now == "running":
             st.button(
                 "Leave this run", icon=":material/logout:", on_click=_leave, args=(job,),
                 help="Train something of your own, and come back when you like. The run goes on meanwhile, and pauses "
@@ -105,8 +124,8 @@ def _progress(job: Job, was_running: bool, kept_then: int) -> None:
             )  # fmt: skip
         else:
             st.button("Train another", icon=":material/add:", on_click=_leave, args=(job,))
-        _delete(job, "Stop and delete" if state == "running" else "Delete")
-    if state == "failed":
+        _delete(job, "Stop and delete" if now == "running" else "Delete")
+    if now == "failed":
         st.error("The training stopped, and said why:")
         st.code(job.said, language=None, wrap_lines=True)
     if message := st.session_state.pop("training_message", None):
@@ -175,25 +194,47 @@ def _epoch(job: Job, kept: dict[int, Path]) -> int:
         if st.session_state.get("epoch_shown") != epoch:
             st.session_state["epoch_shown"] = epoch
         st.select_slider("After epoch", epochs, key="epoch_shown", on_change=_choose_epoch, args=(job, epochs[-1]))
+    state.put("epoch", "" if epoch == epochs[-1] else str(epoch))
     return epoch
+
+
+def _arrive(job: Job, epochs: Collection[int], paths: Collection[str], pictures: int) -> None:
+    """Look at what a link names, as far as it is there."""
+    if not state.opened():
+        return
+    epoch, path, number = (st.query_params.get(name, "") for name in LINKED)
+    if epoch in map(str, epochs):
+        st.session_state["epoch_chosen"] = (job.token, int(epoch))
+    if path in paths:
+        st.session_state[f"watched_{job.token}"] = path
+    if number.isascii() and number.isdigit() and len(number) < 10 and 1 <= int(number) <= pictures:
+        st.session_state[f"held_{job.token}"] = int(number)
 
 
 def _network(job: Job, kept: dict[int, Path]) -> None:
     """The network after a chosen epoch: its answer, its kernels, its lambdas, and the ways on."""
     left, right = st.columns([1, 2], gap="large")
     with left:
+        titles = {info.path: info.title for info in forming.layers(job.token, next(iter(kept.values())))}
+        _arrive(job, kept, titles, counts(job)[1])
         epoch = _epoch(job, kept)
-        layers = forming.layers(job.token, kept[epoch])
-        layer = st.selectbox("Lambda layer", layers, format_func=lambda layer: layer.title)
-        number = int(st.number_input("A picture held out, by number", 1, counts(job)[1], 1))
+        path = st.selectbox(
+            "Lambda layer", list(titles), format_func=titles.__getitem__, key=f"watched_{job.token}",
+            persist_state="session",
+        )  # fmt: skip
+        number = int(st.number_input(
+            "A picture held out, by number", 1, counts(job)[1], 1, key=f"held_{job.token}", persist_state="session"
+        ))  # fmt: skip
+        state.put("watched", "" if path == next(iter(titles)) else path)
+        state.put("held", "" if number == 1 else str(number))
         picture = lessons.held_out(job.plan.data, number - 1, str(job.data or data_folder()))
-        now = forming.formed(str(kept[epoch]), picture.key, layer.path, picture.image)
-        st.image(lessons.enlarged(picture.image), caption=picture.title)
+        now = forming.formed(str(kept[epoch]), picture.key, path, picture.image)
+        st.image(lessons.enlarged(picture.image), caption=words.unlinked(picture.title))
         scheme = theme.scheme()
         st.html(verdict.STYLE)
         st.html(f'<div class="verdict" data-theme="{scheme}">{verdict.bars(now.classes, now.shares)}</div>')
     with right:
-        forming.show(now, forming.limits(kept, picture, layer.path), theme.scheme())
+        forming.show(now, forming.limits(kept, picture, path), theme.scheme())
         _ways_on(job, kept[epoch], epoch, picture)
 
 

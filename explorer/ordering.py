@@ -35,7 +35,7 @@ def order() -> tuple[str, ...]:
     names = lessons.found()
     name = st.radio(
         "What should it learn?", names, format_func=lambda name: LESSONS[name].title, horizontal=True,
-        key="lesson", label_visibility="collapsed" if len(names) == 1 else "visible",
+        key="lesson", label_visibility="collapsed" if len(names) == 1 else "visible", persist_state="session",
     )  # fmt: skip
     folder = str(data_folder())
     try:
@@ -91,7 +91,7 @@ def _begin_from(name: str) -> networks.Opened | None:
     if not loading.lambda_layers(found.checkpoint.model):
         return None  # nothing of it could be watched
     chosen = st.radio(
-        "It begins with", [False, True], key="begin_trained", horizontal=True,
+        "It begins with", [False, True], key="begin_trained", horizontal=True, persist_state="session",
         format_func=lambda trained: f"what {words.escaped(found.name)} has learned" if trained else "random numbers",
         help="The network that the other pages show: open another one there. It knows edges, textures and shapes "
         "already, so fewer pictures and epochs do.",
@@ -142,21 +142,26 @@ def _chosen(name: str, there: Contents, begin: networks.Opened | None) -> Recipe
         st.caption("The training")
         most = 60 if lesson.recipe == "digits" else 30
         epochs = st.slider(
-            "Epochs", 2, most, plain.epochs, key=f"epochs_{name}", help="In an epoch it sees every picture once."
+            "Epochs", 2, most, plain.epochs, key=f"epochs_{name}", persist_state="session",
+            help="In an epoch it sees every picture once.",
         )  # fmt: skip
         pictures = there.train
         if lesson.recipe != "digits":
             counts = [count for count in PICTURES if count < there.train] + [min(there.train, 2 * PICTURES[-1])]
             usual = plain.pictures if plain.pictures in counts else counts[-1]
             pictures = st.select_slider(
-                "Pictures", counts, usual, key=f"pictures_{name}",
+                "Pictures", counts, usual, key=f"pictures_{name}", persist_state="session",
                 help="Drawn at random. More teach more, and take longer.",
             )  # fmt: skip
         with st.popover("Learning rate and seed"):
             lr = st.select_slider(
-                "Learning rate, at its peak", RATES, plain.lr, help="How far a step changes the weights."
-            )
-            seed = st.number_input("Seed", 0, 9999, 0, help="Another seed begins with other random weights.")
+                "Learning rate, at its peak", RATES, plain.lr, key=f"lr_{FINETUNE if begin else lesson.recipe}",
+                help="How far a step changes the weights.", persist_state="session",
+            )  # fmt: skip
+            seed = st.number_input(
+                "Seed", 0, 9999, 0, key="seed_ordered", persist_state="session",
+                help="Another seed begins with other random weights.",
+            )  # fmt: skip
     return replace(
         plain, model=model, overrides=overrides, data=name, size=side, epochs=epochs, lr=lr, seed=int(seed),
         pictures=pictures, held_out=min(plain.held_out or there.held_out, there.held_out),
@@ -182,19 +187,19 @@ def _network(name: str) -> dict[str, Any]:
     left, right = st.columns(2)
     with left:
         stages = st.selectbox(
-            "Layer of each stage", STAGES[lesson.recipe], key=f"stages_{lesson.recipe}",
+            "Layer of each stage", STAGES[lesson.recipe], key=f"stages_{lesson.recipe}", persist_state="session",
             help="C: a convolution, L: a lambda layer, in the order in which the network sees the picture.",
         )  # fmt: skip
-        halves = st.selectbox("Lambda layers have", list(HALVES), key="halves_ordered")
+        halves = st.selectbox("Lambda layers have", list(HALVES), key="halves_ordered", persist_state="session")
     with right:
         kernels = HALVES[halves].get("position", True)  # whether the layers have an E
         scope = st.selectbox(
-            "Scope r", list(SCOPES), index=2, key="scope_ordered", disabled=not kernels,
+            "Scope r", list(SCOPES), index=2, key="scope_ordered", disabled=not kernels, persist_state="session",
             help="Side of the window around a pixel in which positions count: E has r × r numbers a kernel."
             if kernels else "Without the position half no window is built: every position counts.",
         )  # fmt: skip
         dim_k = st.select_slider(
-            "Query depth k", [4, 8, 16], base["layer"]["dim_k"], key=f"depth_{lesson.recipe}",
+            "Query depth k", [4, 8, 16], base["layer"]["dim_k"], key=f"depth_{lesson.recipe}", persist_state="session",
             help="E has k kernels." if kernels else "A lambda has k rows.",
         )  # fmt: skip
     layer = {**base["layer"], "scope": SCOPES[scope], "dim_k": dim_k, **HALVES[halves]}

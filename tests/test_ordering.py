@@ -81,6 +81,27 @@ def test_without_a_position_half_there_is_no_scope_to_choose_and_no_word_of_kern
     assert app.selectbox(key="scope_ordered").value == "11", "what was chosen comes back"
 
 
+def test_the_form_is_as_it_was_after_a_look_at_another_page(monkeypatch):
+    monkeypatch.setattr(ordering.later, "show", lambda *_, **__: None)  # no measuring
+
+    def form(app):
+        return {
+            "epochs_digits": app.slider, "stages_digits": app.selectbox, "halves_ordered": app.selectbox,
+            "scope_ordered": app.selectbox, "depth_digits": app.select_slider, "lr_digits": app.select_slider,
+            "seed_ordered": app.number_input,
+        }  # fmt: skip
+
+    app = start(PAGE)
+    chosen = (7, "LLL", "position alone", "11", 8, 0.005, 3)
+    for (key, widget), value in zip(form(app).items(), chosen, strict=True):
+        widget(key=key).set_value(value)
+    app.run()
+    app.switch_page("../pages/memory.py").run()
+    app.switch_page(PAGE).run()
+    assert not app.exception
+    assert tuple(widget(key=key).value for key, widget in form(app).items()) == chosen
+
+
 def test_the_halves_of_a_recipe_are_those_of_its_lambda_layers():
     def halves(overrides):
         return ordering.halves(replace(RECIPES["digits"], overrides=overrides))
