@@ -15,14 +15,18 @@ def npz(tensors: Mapping[str, np.ndarray]) -> bytes:
     return buffer.getvalue()
 
 
+def note(picture: str) -> str:
+    """What to do for `picture` in a program that reads it from a file."""
+    return f"  # the export has this file too, as “Picture, PNG”: save it as {FILE}" if FILE in picture else ""
+
+
 def opening(network: str, picture: str) -> str:
     """The lines of a program that open a network and prepare a picture: `checkpoint`, and x (1, 3, H, W).
 
     network: a name of the zoo or a file. picture: Python that gives a PIL image, see `images.expression`.
     """
-    note = f"  # the export has this file too, as “Picture, PNG”: save it as {FILE}" if FILE in picture else ""
     return f"""checkpoint = load_checkpoint({network!r})
-picture = {picture}{note}
+picture = {picture}{note(picture)}
 x = prepare(picture, checkpoint.preprocess)  # (1, 3, H, W)"""
 
 

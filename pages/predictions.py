@@ -2,7 +2,19 @@
 
 import streamlit as st
 
-from explorer import allowed, beside, card, formula, networks, places, sidebar, state, verdict, whole_set
+from explorer import (
+    allowed,
+    beside,
+    card,
+    formula,
+    networks,
+    places,
+    prediction_exports,
+    sidebar,
+    state,
+    verdict,
+    whole_set,
+)
 
 PAGE = {
     "title": "Predictions", "group": "Inspect", "order": 1,
@@ -35,5 +47,7 @@ st.subheader("Model card")
 card.show(shown)
 formula.show("output", halves=places.halves())
 sidebar.controls(selection)
+with st.sidebar:
+    prediction_exports.downloads(selection, picture, shown[0])
 state.write_url(selection)
 beside.write_url()

@@ -1,6 +1,7 @@
 """Exports: the NPZ holds the tensors, the figures are files, and the snippet prints what the layer computes."""
 
 import ast
+import csv
 import io
 from dataclasses import replace
 
@@ -18,6 +19,7 @@ from explorer import (
     exports,
     images,
     plots,
+    prediction_exports,
     scope_exports,
     scope_figure,
     sidebar,
@@ -27,6 +29,7 @@ from explorer.scoping import Measured
 from explorer.state import Selection
 from lambda_core import LambdaLayer, load_checkpoint, trace
 from lambda_core.data import prepare, square
+from lambda_core.predict import predict
 from tests.test_pages import start
 
 LAYER = "stages.2.0.mix"
@@ -116,7 +119,7 @@ def test_the_picture_that_a_program_reads_is_exported_with_it():
     for name in sidebar.SENT:
         app.session_state["pictures"] = {name: sent("turned")}
         app.session_state["selection"] = replace(app.session_state["selection"], image=name)
-        for page in ("lambda_layer", "content_position", "scope", "attributions"):
+        for page in ("lambda_layer", "content_position", "scope", "attributions", "predictions"):
             app.query_params.clear()  # as the menu of the pages does
             app.switch_page(f"../pages/{page}.py").run()
             assert not app.exception and "export_picture" in downloads(app), page
@@ -124,6 +127,20 @@ def test_the_picture_that_a_program_reads_is_exported_with_it():
 
 def downloads(app):
     return " ".join(button.proto.id for button in app.get("download_button"))
+
+
+def test_the_program_of_predictions_prints_the_likeliest_classes(capsys):
+    exec(prediction_exports.snippet(network="micro_ccll", picture=images.expression("cat")), {})
+    printed = [line.split(maxsplit=2) for line in capsys.readouterr().out.splitlines()]
+    best = predict(load_checkpoint("micro_ccll"), images.gallery_picture("cat").image)
+    assert printed == [[f"{100 * one['probability']:.1f}", "%", one["class"]] for one in best]
+    ast.parse(prediction_exports.snippet(network="a'b", picture=images.expression("camera")))
+
+
+def test_what_is_taken_for_what_is_a_table():
+    text = prediction_exports.as_csv([[3, 1], [0, 4]], ("cat, small", "dog"))
+    assert list(csv.reader(io.StringIO(text))) == [["class", "cat, small", "dog"], ["cat, small", "3", "1"],
+                                                   ["dog", "0", "4"]]  # fmt: skip
 
 
 def test_the_snippet_opens_any_file():
