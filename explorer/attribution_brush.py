@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 import streamlit as st
 
-from explorer import attributions, images, loading, tour
+from explorer import attribution_view, attributions, images, loading, tour, words
 from explorer.attributions import SIDE, Question
 from explorer.components import brush as painting
 from lambda_core.attribution import METHODS
@@ -47,8 +47,8 @@ def _hottest(values: np.ndarray) -> None:
 
 
 @st.fragment
-def brush(question: Question, found: Mapping[str, np.ndarray]) -> None:
-    """Paint a region away and see what the network says without it."""
+def brush(question: Question, names: list[str], found: Mapping[str, np.ndarray]) -> None:
+    """Paint a region away and see what the network says without it. names: methods that are chosen, found or not."""
     mask = _mask(question.picture)
     fill = st.session_state.get("attribution_fill", "blur")
     before, after = attributions.logits(question.picture), attributions.logits(question.picture, mask, fill)
@@ -73,24 +73,23 @@ def brush(question: Question, found: Mapping[str, np.ndarray]) -> None:
             "Covered by", ["blur", "mean"], default="blur", required=True, key="attribution_fill",
             format_func={"blur": "Blur", "mean": "Mean colour"}.__getitem__,
         )  # fmt: skip
-        names = list(found)
         if names:
-            st.selectbox(
-                "Or cover the hottest part of",
-                names,
-                format_func=lambda n: METHODS[n].title,
-                key="attribution_hot",
-                width=220,
-            )
+            chosen = st.selectbox(
+                "Or cover the hottest part of", names, format_func=lambda n: METHODS[n].title, key="attribution_hot",
+                width=220, persist_state="session",
+            )  # fmt: skip
             st.slider("Share of the picture, %", 1, 50, 10, key="attribution_share", width=200, persist_state="session")
-            chosen = st.session_state["attribution_hot"]
-            st.button("Cover", key="attribution_cover", on_click=_hottest, args=(found[chosen],))
+            there = chosen in found
+            st.button(
+                "Cover", key="attribution_cover", on_click=_hottest, args=(found.get(chosen),), disabled=not there,
+                help=None if there else f"Its map: {attribution_view.absent(question, chosen)}",
+            )  # fmt: skip
         st.button("Uncover all", key="attribution_clear", on_click=_cover, args=(np.zeros_like(mask),))
     if now[question.target] < shares[question.target] / 2:
         tour.tick("brush")
     was, has = float(before[question.target]), float(after[question.target])
     st.caption(
-        f"Covered: {100 * mask.mean():.0f} % of the picture. Logit of {title}: "
+        f"Covered: {100 * mask.mean():.0f} % of the picture. Logit of {words.unlinked(title)}: "
         f"{attributions.number(was)} → {attributions.number(has)} ({attributions.step(was, has)})."
     )
 

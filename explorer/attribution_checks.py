@@ -1,11 +1,12 @@
 """The halves of the attributions page, and its checks: can a map be trusted?"""
 
+from collections.abc import Collection
 from typing import Any
 
 import streamlit as st
 
 from explorer import attribution_plots as plots
-from explorer import attributions, loading, places, theme
+from explorer import attribution_view, attributions, loading, places, theme
 from explorer.attributions import SIDE, Job, Question
 from explorer.components.heat_maps import Tile, heat_maps
 from lambda_core.attribution import METHODS
@@ -84,14 +85,21 @@ def _halves_caption(built: tuple[str, ...], worst: float) -> str:
     )
 
 
-def checks(question: Question, names: list[str]) -> None:
-    """Insertion and deletion, and the randomised-weights check, of one method."""
+def checks(question: Question, names: list[str], found: Collection[str]) -> None:
+    """Insertion and deletion, and the randomised-weights check, of one method: of those chosen, once its map is found.
+
+    All of `names` are offered, for a choice is lost where it is not: the maps of a new question come one by one.
+    """
     if not names:
         st.caption("Choose a method above to check it.")
         return
     name = st.selectbox(
-        "Method to check", names, format_func=lambda n: METHODS[n].title, key="attribution_checked", width=260
-    )
+        "Method to check", names, format_func=lambda n: METHODS[n].title, key="attribution_checked", width=260,
+        persist_state="session",
+    )  # fmt: skip
+    if name not in found:
+        st.caption(f"The map of {METHODS[name].title}: {attribution_view.absent(question, name)}.")
+        return
     left, right = st.columns(2, gap="large")
     with left:
         st.markdown(

@@ -8,7 +8,7 @@ import numpy as np
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from explorer import attributions, images, loading, places, state
+from explorer import attributions, images, loading, places, state, words
 from explorer.attributions import SIDE, Job, Question
 from explorer.bars import percent
 from explorer.components.heat_maps import Tile, heat_maps
@@ -17,6 +17,7 @@ from lambda_core.attribution import METHODS
 from lambda_core.evaluation import softmax
 
 CLASSES = 5
+LINKED, NOTHING = "methods", "none"  # in the address: the methods, where they are not those of a first visit
 STARTS = [name for name, method in METHODS.items() if method.cheap]
 SYMBOLS = {  # of the methods' equations, as LaTeX
     "F": "the logit of the class, its score before softmax",
@@ -68,6 +69,7 @@ def methods() -> list[str]:
     """The methods that the visitor wants to see, from those that apply."""
     possible = {name: attributions.why_not(name) for name in METHODS}
     offered = [name for name, reason in possible.items() if reason is None]
+    _arrive()
     st.session_state.setdefault("attribution_methods", STARTS)
     chosen = st.pills(
         "Methods", offered, selection_mode="multi", key="attribution_methods",
@@ -75,7 +77,22 @@ def methods() -> list[str]:
     )  # fmt: skip
     for reason in filter(None, possible.values()):
         st.caption(f"{reason}.")
-    return [name for name in offered if name in chosen]
+    names = [name for name in offered if name in chosen]
+    state.put(LINKED, "" if names == [name for name in offered if name in STARTS] else ",".join(names) or NOTHING)
+    return names
+
+
+def _arrive() -> None:
+    """Choose the methods that a link names."""
+    if not state.opened() or not (text := st.query_params.get(LINKED)):
+        return
+    wanted = [] if text == NOTHING else text.split(",")
+    if known := [name for name in METHODS if name in wanted]:
+        st.session_state["attribution_methods"] = known
+    elif text == NOTHING:
+        st.session_state["attribution_methods"] = []
+    if len(known) < len(wanted):
+        state.note(["The link names a method that there is not, so it was left out."])
 
 
 def maps(question: Question, names: list[str]) -> dict[str, np.ndarray]:
@@ -85,7 +102,7 @@ def maps(question: Question, names: list[str]) -> dict[str, np.ndarray]:
         Tile(
             METHODS[name].title,
             METHODS[name].question,
-            f"{result.seconds:.2f} s" if result else "computing",
+            f"{result.seconds:.2f} s" if result else absent(question, name),
             attributions.hue(name),
             result.value if result else None,
         )
@@ -154,6 +171,11 @@ def _failed(question: Question) -> dict[Job, str]:
     return st.session_state.get("attribution_failed", {}).get(_about(question), {})
 
 
+def absent(question: Question, name: str) -> str:
+    """What a method's map is that is not there: on its way, unless it could not be computed."""
+    return "not computed" if Job("map", name) in _failed(question) else "computing"
+
+
 def _fail(question: Question, job: Job, why: str) -> None:
     st.session_state.setdefault("attribution_failed", {}).setdefault(_about(question), {})[job] = why
 
@@ -166,7 +188,7 @@ def _cancel(keep: list[str]) -> None:
 def _told(question: Question, found: Mapping[str, np.ndarray]) -> None:
     """What the maps are about, why one could not be computed, or what to do for one."""
     sentences = [f"{job.title} was not computed: {text}." for job, text in _failed(question).items()]
-    title = attributions.class_name(question.target)
+    title = words.unlinked(attributions.class_name(question.target))
     if sentences:
         st.info(" ".join(sentences))
     elif found:

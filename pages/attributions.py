@@ -26,7 +26,7 @@ allowed.note()
 st.title("Which part of the picture made it say so?")
 question = attribution_view.ask(selection, picture)
 names = attribution_view.methods()
-place = st.container(height=64, border=False, key="attribution_status")
+place = st.container(key="attribution_status")
 found = attribution_view.maps(question, names)
 attribution_view.explain(names)
 
@@ -35,12 +35,12 @@ st.markdown(
     "Paint over what you believe the network looks at. When you lift the brush, the network answers again, "
     "without that part. If the logit stays, it did not need it."
 )
-attribution_brush.brush(question, found)
+attribution_brush.brush(question, names, found)
 
 attribution_checks.halves(question)
 
 st.subheader("Can a map be trusted?")
-attribution_checks.checks(question, list(found))
+attribution_checks.checks(question, names, found)
 formula.show("output", halves=places.halves())
 
 sidebar.controls(selection)
