@@ -95,6 +95,8 @@ def read(text: str) -> Sizes:
             raise ValueError(f"{NAMES[name]} goes from {least} to {most}, not {number}")
         found[name] = int(number)
     sizes = Sizes(**found)
+    if sizes.entry not in CHOICES["entry"]:
+        raise ValueError(f"a number has {' or '.join(map(str, CHOICES['entry']))} bytes, not {sizes.entry}")
     if sizes.dim % sizes.heads:
         raise ValueError(f"{sizes.dim} channels cannot be split over {sizes.heads} heads")
     if sizes.scope % 2 == 0 or sizes.window % 2 == 0:
@@ -172,10 +174,11 @@ def rows(sizes: Sizes, axis: str, count: str) -> list[dict[str, Any]]:
 
 
 def said_time(time: float) -> str:
-    """Seconds for people: 1.3 ms, 2.5 h."""
-    for unit, size in (("d", 86_400), ("h", 3600), ("min", 60), ("s", 1), ("ms", 1e-3)):
-        if time >= size * (2 if size > 1 else 1):
-            return f"{time / size:,.3g} {unit}"
+    """Seconds for people: 1.3 ms, 2.5 h, 15 years; at most three figures, but years are written out."""
+    for unit, size in (("years", 31_557_600), ("d", 86_400), ("h", 3600), ("min", 60), ("s", 1), ("ms", 1e-3)):
+        if time >= size * (2 if size > 1 else 0.9995):  # what is rounded to 1000 ms is 1 s
+            count = time / size
+            return f"{count:,.0f} {unit}" if count >= 999.5 else f"{count:.3g} {unit}"
     return f"{time * 1e6:.3g} µs"
 
 

@@ -162,6 +162,7 @@ def test_sizes_go_through_a_link():
         "h5": "split",
         "r4": "odd",
         "s": "no size",
+        "e3": "2 or 4 bytes, not 3",
     }.items():
         with pytest.raises(ValueError, match=why):
             budget.read(text)
@@ -255,8 +256,13 @@ def test_seconds_are_those_of_a_step():
 
 
 @pytest.mark.parametrize(
-    ("time", "words"), [(3e-6, "3 µs"), (0.0125, "12.5 ms"), (1, "1 s"), (90, "90 s"), (600, "10 min"), (9000, "2.5 h")]
-)
+    ("time", "words"),
+    [
+        (3e-6, "3 µs"), (0.0125, "12.5 ms"), (1, "1 s"), (90, "90 s"), (600, "10 min"), (9000, "2.5 h"),
+        (9.997e-4, "1 ms"), (0.9994, "999 ms"), (0.9996, "1 s"), (119.9, "120 s"), (5440 * 86_400, "14.9 years"),
+        (4e10, "1,268 years"),
+    ],
+)  # fmt: skip
 def test_times_for_people(time, words):
     assert budget.said_time(time) == words
 
