@@ -104,7 +104,8 @@ def checks(question: Question, names: list[str], found: Collection[str]) -> None
     with left:
         st.markdown(
             "**Insertion and deletion.** Take the hottest pixels away first, or give them back first. A good map makes "
-            "the probability fall early and rise early; dotted is a random order (Petsiuk et al. 2018)."
+            "the probability fall early and rise early; dotted is one random order (after Petsiuk et al. 2018; "
+            "here taken away means blurred, which leaves colours)."
         )
         if result := _button(question, Job("curves", name), "Draw the curves"):
             st.plotly_chart(

@@ -33,7 +33,7 @@ attribution_view.explain(names)
 st.subheader("Brush a part away")
 st.markdown(
     "Paint over what you believe the network looks at. When you lift the brush, the network answers again, "
-    "without that part. If the logit stays, it did not need it."
+    "without that part. If the logit stays, it did not need that part as long as it had the rest."
 )
 attribution_brush.brush(question, names, found)
 

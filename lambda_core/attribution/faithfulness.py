@@ -66,7 +66,8 @@ def curve(
 ) -> Curve:
     """Take the pixels of one picture x (1, 3, H, W) away in the order of a heat map (H, W), hottest first.
 
-    insert: begin with everything taken away and give the pixels back instead (Petsiuk et al. 2018, RISE, section 4.2).
+    insert: begin with everything taken away and give the pixels back instead (Petsiuk et al. 2018, RISE, section 4.2,
+    who blur where pixels are given back and take them away to one colour: fill says which it is here, both times).
     A random map is the measure of nothing. lock, progress: see `attribute`. Raises ValueError for more than one
     picture, for a map of another size, and for a class that is none.
     """
