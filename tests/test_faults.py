@@ -11,6 +11,7 @@ import time
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -19,6 +20,7 @@ from PIL import Image
 from lambda_core import data, load_checkpoint
 from lambda_core.training import classify
 from lambda_core.training.faults import TrainingStopped, write_atomically
+from lambda_core.training.loop import Run
 from tests import imagenette
 from tests.tiny import TINY, equal, losses, weights
 
@@ -73,6 +75,32 @@ def test_asked_to_stop_it_saves_within_the_epoch_and_leaves(folder, whole, tmp_p
     assert 0 < state["begun"] < 5
     classify.train(TINY, tmp_path, folder, device="cpu")
     assert equal(whole, tmp_path)
+
+
+def test_a_signal_that_comes_while_processes_ask_each_other_is_kept():
+    """None leaves by it before all know of it."""
+
+    def gather(asked):
+        run.stop = signal.SIGTERM
+        return torch.cat([asked, asked])
+
+    run = SimpleNamespace(stop=0, device="cpu", accelerator=SimpleNamespace(num_processes=2, gather=gather))
+    assert [Run.asked_to_stop(run) for _ in range(2)] == [False, True] and run.stop == signal.SIGTERM
+
+
+def test_a_process_leaves_when_all_do_and_not_by_a_signal_of_its_own(folder, tmp_path):
+    def as_one_of_several(run):
+        check = run._check
+
+        def told_meanwhile(losses):
+            run.stop = signal.SIGTERM
+            return check(losses)
+
+        run._check, run.asked_to_stop = told_meanwhile, lambda: run.step == 12
+
+    recipe = replace(TINY, batch=2, epochs=1)  # whose loss is looked at after step 10
+    done = classify.train(recipe, tmp_path, folder, device="cpu", watch=as_one_of_several)
+    assert done == {"stopped": signal.SIGTERM, "epoch": 0, "step": 12}
 
 
 @pytest.mark.long

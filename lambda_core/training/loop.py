@@ -84,7 +84,8 @@ def evaluate(
 
 
 class Run:
-    """A training run in a folder: state.pt (all that is needed to go on), log.csv (a line an epoch).
+    """A training run in a folder: state.pt (all that is needed to go on), log.csv (a line an epoch), curve.csv (a line
+    every few steps).
 
     What a step does depends on the recipe and its number alone, never on when or where it runs: the order of the
     photographs and their augmentation are seeded by (seed, epoch, index); dropout, drop-path, mixup and cutmix by
@@ -272,7 +273,8 @@ class Run:
                 bar.update()
                 # torchrun gives its processes 30 s, and ten steps on a CPU may take longer
                 often = self.accelerator.num_processes == 1 or self.device.type == "cpu"
-                if (often and self.asked_to_stop()) or (number + 1) % CHECK_EVERY == 0 or number + 1 == steps:
+                leaving = often and self.asked_to_stop()
+                if leaving or (number + 1) % CHECK_EVERY == 0 or number + 1 == steps:
                     mean = self._check(losses)
                     bar.set_postfix(loss=f"{mean:.3f}")
                     self.curve.append((self.step, mean))
@@ -285,7 +287,8 @@ class Run:
                     if log is not None:
                         log(self.step, mean)
                     losses = []
-                    if (self.stop if often else self.asked_to_stop()) and number + 1 < steps:
+                    # Not what this process was told since: the others know nothing of it before the next step.
+                    if (leaving if often else self.asked_to_stop()) and number + 1 < steps:
                         self.seconds += time.perf_counter() - started
                         self.save()
                         return None
@@ -312,8 +315,10 @@ class Run:
         if self.accelerator.num_processes == 1:
             return bool(self.stop)
         asked = torch.tensor(float(self.stop), device=self.device)
-        self.stop = int(self.accelerator.gather(asked.view(1)).max().item())
-        return bool(self.stop)
+        told = int(self.accelerator.gather(asked.view(1)).max().item())
+        if told:  # a signal that came meanwhile stands: it is told of at the next step
+            self.stop = self.stop or told
+        return bool(told)
 
     def train_step(self, parts: Iterator, total: int) -> Tensor:
         """One step of the optimizer, over `accumulate` parts of a batch. Returns the loss, still on the device."""
