@@ -4,6 +4,9 @@ from dataclasses import replace
 
 import pytest
 import torch
+from torch import nn
+from torch.optim.swa_utils import AveragedModel
+from torch.overrides import TorchFunctionMode
 
 from lambda_core import build, data
 from lambda_core.cost.attention import PARAMETERS
@@ -11,7 +14,7 @@ from lambda_core.layers import LAYERS
 from lambda_core.training import classify
 from lambda_core.training.batches import batches
 from lambda_core.training.config import INIT, RECIPES, changed, check
-from lambda_core.training.optimizing import averaging, parameter_groups, schedule
+from lambda_core.training.optimizing import Average, averaging, parameter_groups, schedule
 from tests.tiny import TINY
 
 
@@ -69,6 +72,35 @@ def test_the_average_follows_at_once_and_slows_down():
     average = [torch.zeros(1)]
     update(average, current, 10_000)
     assert average[0].item() == pytest.approx(0.1)
+
+
+class Called(TorchFunctionMode):
+    """The names of what is called of PyTorch."""
+
+    def __init__(self):
+        super().__init__()
+        self.names = set()
+
+    def __torch_function__(self, function, types, args=(), kwargs=None):
+        self.names.add(function.__name__)
+        return function(*args, **(kwargs or {}))
+
+
+def test_the_average_is_that_of_pytorch_and_waits_for_no_gpu():
+    """As it would by a copy to it, `to`, from step to step."""
+    model, update = nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4)), averaging(0.9)
+    mine = Average(model, 0.9)
+    theirs = AveragedModel(model, multi_avg_fn=lambda old, new, n: update(old, new, int(n)), use_buffers=True)
+    for _ in range(3):
+        model(torch.randn(5, 3))
+        with torch.no_grad():
+            model[0].weight.add_(torch.randn(4, 3))
+        with Called() as called:
+            mine.update_parameters(model)
+        theirs.update_parameters(model)
+        assert "_foreach_copy_" in called.names and "to" not in called.names
+    found, expected = mine.state_dict(), theirs.state_dict()
+    assert found.keys() == expected.keys() and all(torch.equal(found[name], expected[name]) for name in found)
 
 
 def test_sizes_follow_the_plan():

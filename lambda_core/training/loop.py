@@ -10,7 +10,6 @@ from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
-from torch.optim.swa_utils import AveragedModel
 from torch.utils.data import DataLoader
 from torchvision.transforms import v2
 from tqdm import tqdm
@@ -24,7 +23,7 @@ from lambda_core.training.config import INIT, Recipe
 from lambda_core.training.faults import TrainingStopped, write_atomically, writing
 from lambda_core.training.loaders import outlive_stop, served
 from lambda_core.training.norms import share_norms
-from lambda_core.training.optimizing import OPTIMIZERS, averaging, parameter_groups, schedule
+from lambda_core.training.optimizing import OPTIMIZERS, Average, parameter_groups, schedule
 
 try:
     from accelerate import Accelerator
@@ -100,7 +99,7 @@ class Run:
         last = recipe.channels_last and self.device.type != "mps"  # its batch norm is not right there in each PyTorch
         self.memory_format = torch.channels_last if last else torch.contiguous_format
         self.model = model.to(self.device).to(memory_format=self.memory_format)
-        self.average = AveragedModel(self.model, multi_avg_fn=averaging(recipe.ema), use_buffers=True)
+        self.average = Average(self.model, recipe.ema)
         if recipe.checkpoint_blocks:
             cast(Classifying, self.model).set_grad_checkpointing()
         if accelerator.num_processes > 1:
