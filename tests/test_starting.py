@@ -2,6 +2,7 @@
 
 import shutil
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -9,9 +10,10 @@ from PIL import Image
 
 from lambda_core import LambdaLayer, build, data, load_checkpoint, save_checkpoint
 from lambda_core.checkpoints import to_lucidrains, to_timm
-from lambda_core.training import classify, loop
+from lambda_core.training import classify, loop, starting
 from lambda_core.training.config import INIT, RECIPES
 from lambda_core.training.evaluate import measure
+from lambda_core.training.faults import TrainingStopped
 from tests.tiny import TINY, equal
 
 SHORT = replace(RECIPES["finetune"], data="imagenette", epochs=1, batch=8, precision="float32")
@@ -135,6 +137,32 @@ def test_weights_that_cannot_be_trained_are_refused(folder, tmp_path):
         recipe = replace(SHORT, size=size)
         with pytest.raises(ValueError, match=said):
             classify.train(recipe, tmp_path / "run", folder, device="cpu", init=str(tmp_path / file))
+
+
+def test_a_state_of_something_else_is_said(folder, tmp_path):
+    """Also where the network is to be found in it."""
+    torch.save({"a": 1}, tmp_path / "state.pt")
+    with pytest.raises(TrainingStopped, match="not a state that this recipe can go on from"):
+        classify.train(SHORT, tmp_path, folder, device="cpu", init="lambda_resnet_mini")
+
+
+def test_a_size_in_words_is_a_number(whole, tmp_path):
+    """As `load_checkpoint` takes it."""
+    begun, file = load_checkpoint(whole / "last.safetensors"), tmp_path / "begin.safetensors"
+    told = {**begun.preprocess, "size": "32"}
+    save_checkpoint(file, begun.model, architecture=begun.card["architecture"], preprocess=told)
+    recipe, _ = starting.settled(SHORT, tmp_path / "run", str(file))
+    assert recipe.size == 32
+
+
+def test_machines_that_share_no_disk_are_told_so(tmp_path):
+    """One of two processes finds a state, and the other none."""
+    accelerator = SimpleNamespace(num_processes=2, gather=lambda mine: torch.cat([mine, 0 * mine]))
+    run = SimpleNamespace(
+        resume=lambda init: True, epoch=1, step=5, device="cpu", folder=tmp_path, accelerator=accelerator
+    )
+    with pytest.raises(TrainingStopped, match="--out must be on a disk that all machines share"):
+        starting.begin(run, None, None)
 
 
 def test_weights_of_another_network_tell_how_they_are_trained(folder, whole, tmp_path):

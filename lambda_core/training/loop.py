@@ -49,10 +49,11 @@ def read_state(folder: Path) -> dict[str, Any] | None:
     try:
         return dict(torch.load(path, map_location="cpu", weights_only=True))
     except Exception as error:
-        raise _misfit(folder, error) from error
+        raise misfit(folder, error) from error
 
 
-def _misfit(folder: Path, error: Exception) -> TrainingStopped:
+def misfit(folder: Path, error: Exception) -> TrainingStopped:
+    """What to say of a state.pt that does not fit, for whatever reason."""
     why = (str(error) or type(error).__name__).splitlines()[0]
     return TrainingStopped(
         f"{folder / 'state.pt'} is not a state that this recipe can go on from ({why}); it was left as it is: run "
@@ -203,7 +204,7 @@ class Run:
             if self.changed:
                 self.changes.append({"after_epoch": self.epoch, **self.changed})
         except Exception as error:
-            raise _misfit(self.folder, error) from error
+            raise misfit(self.folder, error) from error
         return True
 
     def _check_recipe(self, begun: dict[str, Any]) -> None:

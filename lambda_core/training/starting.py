@@ -3,12 +3,14 @@
 import sys
 from pathlib import Path
 
+import torch
 from torch import nn
 
 from lambda_core.checkpoints import Checkpoint, load_checkpoint
 from lambda_core.models.head import Classifying
 from lambda_core.training.config import INIT, Recipe
-from lambda_core.training.loop import Run, read_state
+from lambda_core.training.faults import TrainingStopped
+from lambda_core.training.loop import Run, misfit, read_state
 
 
 def check_places(out: Path, init: str | None) -> None:
@@ -24,12 +26,16 @@ def settled(recipe: Recipe, out: Path, init: str | None) -> tuple[Recipe, Checkp
     """The recipe with what it leaves to the weights that it begins from, and these where they had to be read for it.
 
     model "init" is their network, with its options below those of the recipe; size 0 the image side that it is made
-    for. A run that has begun in `out` knows both. Raises ValueError where nothing is there to begin from.
+    for. A run that has begun in `out` knows both. Raises ValueError where nothing is there to begin from, and
+    TrainingStopped where what is there is no state of a run.
     """
     if recipe.model != INIT and recipe.size:
         return recipe, None
     if (state := read_state(out)) is not None:
-        return recipe.settled(state["architecture"], state["recipe"]["size"]), None
+        try:
+            return recipe.settled(state["architecture"], state["recipe"]["size"]), None
+        except Exception as error:
+            raise misfit(out, error) from error
     if not init:
         raise ValueError(
             "this recipe takes its network and image size from a checkpoint: add --init lambda_resnet_mini or a file, "
@@ -37,15 +43,24 @@ def settled(recipe: Recipe, out: Path, init: str | None) -> tuple[Recipe, Checkp
         )
     weights = load_checkpoint(init)
     weights.check_whole()
-    return recipe.settled(weights.card["architecture"], recipe.size or weights.preparation()["size"]), weights
+    return recipe.settled(weights.card["architecture"], recipe.size or int(weights.preparation()["size"])), weights
 
 
 def begin(run: Run, init: str | None, weights: Checkpoint | None) -> None:
     """Go on from the state in the run's folder, or start from the weights of `init`, or from random ones.
 
-    Pictures are prepared from there on as these weights have seen them.
+    Pictures are prepared from there on as these weights have seen them. Raises TrainingStopped, in all processes, where
+    they do not find the same state.
     """
-    if run.resume(init):
+    resumed = run.resume(init)
+    if run.accelerator.num_processes > 1:  # those of other machines too; the main process alone writes the state
+        places = run.accelerator.gather(torch.tensor([[run.epoch, run.step]], device=run.device))
+        if bool((places != places[0]).any()):
+            raise TrainingStopped(
+                f"the processes of this run find other states in {run.folder}: --out must be on a disk that all "
+                "machines share"
+            )
+    if resumed:
         run.accelerator.print(_resumed(run, init), file=sys.stderr)
     elif init:
         weights = weights or load_checkpoint(init)
