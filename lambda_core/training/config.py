@@ -7,8 +7,10 @@ from typing import Any
 
 from lambda_core.checkpoints.skeleton import as_tuples
 from lambda_core.data import DATASETS
+from lambda_core.training.optimizing import OPTIMIZERS
 
 INIT = "init"  # for a model: the network of the checkpoint that a run begins from
+PRECISIONS = {"float32": "no", "bfloat16": "bf16", "float16": "fp16"}  # and what accelerate calls them
 
 
 @dataclass(frozen=True)
@@ -128,7 +130,7 @@ def changed(recipe: Recipe, settings: list[str]) -> Recipe:
     return recipe
 
 
-CHOICES = {"data": tuple(DATASETS), "optimizer": ("adamw", "sgd"), "precision": ("float32", "bfloat16", "float16")}
+CHOICES = {"data": tuple(DATASETS), "optimizer": tuple(OPTIMIZERS), "precision": tuple(PRECISIONS)}
 LEAST = {
     "size": 2, "epochs": 1, "batch": 1, "accumulate": 1, "validate": 1, "pictures": 0, "held_out": 0, "pad": 0,
     "ending": 0, "keep": 0, "seed": 0, "lr": 0, "weight_decay": 0, "clip": 0,

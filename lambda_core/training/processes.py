@@ -4,7 +4,7 @@ import os
 
 import torch
 
-from lambda_core.training.config import Recipe
+from lambda_core.training.config import PRECISIONS, Recipe
 
 try:
     from accelerate import Accelerator
@@ -20,7 +20,6 @@ def accelerator_for(recipe: Recipe, device: str | None = None) -> Accelerator:
     """
     if recipe.precision == "float16" and (device == "cpu" or not torch.cuda.is_available()):
         raise ValueError("float16 needs a GPU: train in bfloat16 or float32 here (--precision)")
-    mixed = {"float32": "no", "bfloat16": "bf16", "float16": "fp16"}[recipe.precision]
     # Apple's GPU is taken by those who ask for it: not all that a recipe needs is right there in every PyTorch.
     there = torch.accelerator.current_accelerator(check_available=True)
     on_cpu = device == "cpu" or there is None or (there.type == "mps" and device != "mps")
@@ -29,7 +28,7 @@ def accelerator_for(recipe: Recipe, device: str | None = None) -> Accelerator:
     AcceleratorState._reset_state()  # a program may train twice, in another precision
     return Accelerator(
         cpu=on_cpu,  # with this, processes that torchrun starts find each other without a GPU too
-        mixed_precision=mixed,
+        mixed_precision=PRECISIONS[recipe.precision],
         gradient_accumulation_steps=recipe.accumulate,
         step_scheduler_with_optimizer=False,
     )
