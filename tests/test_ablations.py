@@ -218,6 +218,9 @@ def test_what_could_not_be_published_is_told_before_anything_is_written(short, c
         publish.main([str(file), "new", "--data", str(short / "nothing")])
     assert "--download" not in str(missing.value)
     assert not (short / "new.safetensors").exists()
+    (short / "found.json").unlink()
+    with pytest.raises(SystemExit, match=r"lacks command, data, epochs, seed: give the last\.safetensors"):
+        publish.main([str(file), "new", "--results", str(short / "found.json"), "--results-only"])
 
 
 @pytest.mark.long

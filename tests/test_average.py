@@ -1,10 +1,12 @@
 """The mean of networks: of every weight, and of like networks alone."""
 
+import errno
+
 import pytest
 import torch
 
-from lambda_core import build, load_checkpoint, save_checkpoint
-from lambda_core.checkpoints import Checkpoint
+from lambda_core import LambdaLayer, build, load_checkpoint, save_checkpoint
+from lambda_core.checkpoints import Checkpoint, to_lucidrains
 from lambda_core.training import average
 from tests.tiny import TINY
 
@@ -67,3 +69,22 @@ def test_unlike_networks_have_none(tmp_path):
     with pytest.raises(SystemExit, match="two or more"):
         average.main([files[0], "--out", str(tmp_path / "mean.safetensors")])
     assert not (tmp_path / "mean.safetensors").exists()
+
+
+def test_single_layers_are_no_networks(tmp_path):
+    file = tmp_path / "layer.pt"
+    torch.save(to_lucidrains(LambdaLayer(16, scope=5)), file)
+    with pytest.raises(SystemExit, match="one lambda layer, which sees no pictures") as stopped:
+        average.main([str(file), str(file), "--out", str(tmp_path / "mean.safetensors")])
+    assert stopped.value.code == 2
+
+
+def test_a_full_disk_is_said(tmp_path, monkeypatch):
+    def full(*_, **__):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    file = tmp_path / "one.safetensors"
+    saved(file, 0)
+    monkeypatch.setattr(average, "save_checkpoint", full)
+    with pytest.raises(SystemExit, match=r"mean\.safetensors could not be written: there is no room"):
+        average.main([str(file), str(file), "--out", str(tmp_path / "mean.safetensors")])

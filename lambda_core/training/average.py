@@ -10,6 +10,7 @@ soups"). Running statistics of batch norms are averaged as well.
 import argparse
 import copy
 import json
+import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -19,6 +20,7 @@ import torch
 
 from lambda_core.arguments import refuse, writable
 from lambda_core.checkpoints import Checkpoint, CheckpointRefused, save_checkpoint
+from lambda_core.training.faults import TrainingStopped, writing
 from lambda_core.training.held_out import opened
 
 
@@ -26,11 +28,12 @@ from lambda_core.training.held_out import opened
 def average(checkpoints: Sequence[Checkpoint]) -> Checkpoint:
     """θ = (θ_1 + ... + θ_N) / N in a network of its own, with the card of the last.
 
-    Raises CheckpointRefused for unlike networks.
+    Raises CheckpointRefused for unlike networks, and for single layers.
     """
     last = checkpoints[-1]
     wanted = _likeness(last)
     for other in checkpoints:
+        other.check_whole()
         for part, theirs in _likeness(other).items():
             if theirs != wanted[part]:
                 raise CheckpointRefused(
@@ -80,10 +83,14 @@ def main(arguments: list[str] | None = None) -> None:
         refuse(error)
     card = {key: value for key, value in found.card.items() if key not in ("architecture", "metrics")}
     card["averaged"] = [Path(name).name for name in options.checkpoints]
-    save_checkpoint(
-        options.out, found.model, architecture=found.card["architecture"], classes=found.classes,
-        preprocess=found.preprocess, card=card, dtype=torch.float32,
-    )  # fmt: skip
+    try:
+        with writing(options.out):
+            save_checkpoint(
+                options.out, found.model, architecture=found.card["architecture"], classes=found.classes,
+                preprocess=found.preprocess, card=card, dtype=torch.float32,
+            )  # fmt: skip
+    except TrainingStopped as error:
+        sys.exit(str(error))
     print(
         f"{options.out} holds the mean of {len(options.checkpoints)} networks, as safetensors, with the last one's card"
     )

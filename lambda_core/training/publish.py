@@ -25,6 +25,7 @@ from lambda_core.training.evaluate import measure
 from lambda_core.training.faults import TrainingStopped, write_atomically
 
 NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
+RECORDED = ("architecture", "command", "data", "epochs", "seed")  # what `record` reads from a card
 TRAINING_ALONE = ("drop_path", "dropout")  # no weights, and nothing to do once a network has been trained
 
 
@@ -110,6 +111,11 @@ def check(options: argparse.Namespace) -> None:
         held(results)
     except ValueError:
         raise CheckpointRefused(f"{results} holds no results: give --results another file") from None
+    card = load_checkpoint(options.file).card
+    if lacking := [key for key in RECORDED if key not in card]:
+        raise CheckpointRefused(
+            f"the card of {options.file} lacks {', '.join(lacking)}: give the last.safetensors of a training run"
+        )
 
 
 def main(arguments: list[str] | None = None) -> None:
