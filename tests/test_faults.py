@@ -236,6 +236,17 @@ def test_an_interrupted_write_leaves_the_old_file(tmp_path):
     assert file.read_text() == "new"
 
 
+def test_logs_that_a_lost_run_had_not_written_yet_are_written(folder, whole, tmp_path):
+    """It was killed after the last state, before its logs."""
+    run = shutil.copytree(whole, tmp_path / "run")
+    *lines, _ = (run / "log.csv").read_text().splitlines()
+    (run / "log.csv").write_text("\n".join(lines))
+    for name in ("curve.csv", "last.safetensors"):
+        (run / name).unlink()
+    classify.train(TINY, run, folder, device="cpu")
+    assert equal(whole, run) and (run / "curve.csv").read_text() == (whole / "curve.csv").read_text()
+
+
 def test_only_options_that_are_there_are_a_way_out(tmp_path):
     with pytest.raises(TrainingStopped) as stopped:
         write_atomically(tmp_path / "nowhere" / "results.json", lambda path: path.write_text("{}"), "Make room")
@@ -313,6 +324,18 @@ def test_a_picture_that_is_a_bomb_is_named(tmp_path, monkeypatch):
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
     with pytest.raises(data.DataBroken, match=r"JPEG cannot be decoded \(Image size .* exceeds limit"):
         classify.train(TINY, tmp_path / "run", root, device="cpu")
+
+
+def test_what_cannot_run_is_refused_before_pictures_are_decoded(folder, tmp_path, monkeypatch):
+    monkeypatch.setattr(data, "Repeatable", lambda *_, **__: pytest.fail("decoded"))
+    (tmp_path / "state.pt").write_bytes(b"not a state")
+    for changes, said in (
+        ({"batch": 5000}, "pictures make no step of 5000"),
+        ({"overrides": {**TINY.overrides, "num_classes": 9}}, "num_classes=9, and the data 10 classes"),
+        ({}, "not a state that this recipe can go on from"),
+    ):
+        with pytest.raises((ValueError, TrainingStopped), match=said):
+            classify.train(replace(TINY, **changes), tmp_path, folder, device="cpu")
 
 
 def test_less_than_a_step_is_said(folder, tmp_path):

@@ -8,6 +8,7 @@ import sys
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -34,6 +35,24 @@ def test_a_finished_run_says_so(begun, folder, capsys):
     classify.train(TINY, begun, folder, device="cpu")
     said = capsys.readouterr().err
     assert "this run is finished, all 3 epochs are done: more --epochs or another --out would train" in said
+
+
+def test_what_a_run_has_begun_ends_with_it(folder, tmp_path, monkeypatch):
+    """A signal that comes later is none of its own, and no curve is cut off."""
+    closed = []
+    writer = SimpleNamespace(close=lambda: closed.append(True))
+    tensorboard = SimpleNamespace(SummaryWriter=lambda *_, **__: writer)
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", tensorboard)
+    numbers = (signal.SIGTERM, signal.SIGINT)
+    before = [signal.getsignal(number) for number in numbers]
+
+    def asked_at_once(run):
+        classify.leave_when_asked(run)
+        signal.raise_signal(signal.SIGTERM)
+
+    done = classify.train(TINY, tmp_path, folder, device="cpu", watch=asked_at_once)
+    assert done == {"stopped": signal.SIGTERM, "epoch": 0, "step": 0} and closed == [True]
+    assert [signal.getsignal(number) for number in numbers] == before
 
 
 def test_weights_to_start_from_are_those_it_began_with(whole, begun, folder, tmp_path, capsys):

@@ -10,7 +10,8 @@ import math
 import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -25,7 +26,7 @@ from lambda_core.arguments import DEVICES, TRAINS_ON, WORKERS, command, refuse, 
 from lambda_core.models import build
 from lambda_core.training.alone import alone
 from lambda_core.training.card import export, exported
-from lambda_core.training.config import INIT, RECIPES, SEEDS, Recipe, changed, check
+from lambda_core.training.config import CHOICES, INIT, RECIPES, SEEDS, Recipe, changed, check
 from lambda_core.training.faults import TrainingStopped, writing
 from lambda_core.training.loaders import outlive_stop
 from lambda_core.training.loop import Run, evaluate
@@ -40,6 +41,7 @@ PLACES = {
     "--init": lambda value: value if value.startswith("timm/") else Path(value).name,
 }
 STOPPED = 128 + signal.SIGTERM  # exit status of a run that left because it was asked to, as of a process that it ends
+Log = Callable[[str, int, float], None]  # of a curve: its name, the step, the value
 # What torch.compile says where it finds none, in its first step: on a CPU, on Windows, and by way of Triton.
 NO_COMPILER = ("No working C++ compiler", "Compiler: cl is not found", "Failed to find C compiler")
 
@@ -66,7 +68,8 @@ def train(
     init: a checkpoint to start a new run from, a name of the zoo or a file, in place of random weights; a narrower
     network with the same layers is widened first, see `lambda_core.models.widening`, and one that knows other classes
     gets a new classifier. Pictures are prepared as the checkpoint says. command: for the model card. watch: called
-    once with the run before it starts. dry: measure a few steps, write nothing, and return the plan instead.
+    once with the run before it starts; handlers of signals that it sets end with the run. dry: measure a few steps,
+    write nothing, and return the plan instead.
     """
     check_places(out, init)
     check(recipe)
@@ -86,42 +89,44 @@ def train(
         raise ValueError(f"`train` and `val` must have the same classes, and `{lacks}` has no {odd[0]!r}")
     source, held_out = data.some(source, recipe.pictures), data.some(held_out, recipe.held_out)
     overrides = {"num_classes": len(classes), **recipe.overrides}
+    if len(classes) < 2:
+        raise ValueError(f"a classifier needs two classes or more, and the data has {len(classes)}")
+    if overrides["num_classes"] != len(classes):
+        raise ValueError(f"overrides has num_classes={overrides['num_classes']!r}, and the data {len(classes)} classes")
+    counts = {"training_pictures": len(source), "validation_pictures": len(held_out)}  # type: ignore[arg-type]
+    if (count := counts["training_pictures"]) < recipe.batch:
+        raise ValueError(f"{count} pictures make no step of {recipe.batch}: take a smaller --set batch=...")
     try:
         model = build(recipe.model, **overrides)
     except TypeError as error:  # an option that no layer has
         raise ValueError(str(error)) from error
     run = Run(replace(recipe, overrides=overrides), model, out, classes, accelerator)
-    if watch:
-        watch(run)
+    run.counts = counts
     augmented = partial(_augmented, recipe)
-    pictures = data.Repeatable(source, augmented(0), seed=recipe.seed, cache=known.cache)
-    if len(classes) < 2:
-        raise ValueError(f"a classifier needs two classes or more, and the data has {len(classes)}")
-    if overrides["num_classes"] != len(classes):
-        raise ValueError(f"overrides has num_classes={overrides['num_classes']!r}, and the data {len(classes)} classes")
-    if len(pictures) < recipe.batch:
-        raise ValueError(f"{len(pictures)} pictures make no step of {recipe.batch}: take a smaller --set batch=...")
-    val = data.Repeatable(held_out, data.eval_transform(recipe.size), cache=known.cache and not dry)
-    run.counts = {"training_pictures": len(pictures), "validation_pictures": len(val)}
-    if dry:
-        begin(run, init, weights)
-        return plan(run, pictures, augmented, workers, recipe.epochs * (len(pictures) // recipe.batch))
-    with alone(out, accelerator):
-        begin(run, init, weights)
-        return _finish(run, pictures, val, augmented, workers, command)
+    with _handlers_kept():
+        if watch:
+            watch(run)
+        with nullcontext() if dry else alone(out, accelerator):
+            begin(run, init, weights)
+            # Decoded as late as this: it may take minutes, and whatever refuses the run has done so by now.
+            pictures = data.Repeatable(source, augmented(0), seed=recipe.seed, cache=known.cache)
+            if dry:
+                return plan(run, pictures, augmented, workers, recipe.epochs * (count // recipe.batch))
+            framed = data.eval_transform(recipe.size, **data.framing(run.preprocess))
+            val = data.Repeatable(held_out, framed, cache=known.cache)
+            with _tensorboard(run) as log:
+                return _finish(run, pictures, val, augmented, workers, command, log)
 
 
 def _finish(
     run: Run, pictures: data.Repeatable, val: data.Repeatable, augmented: Callable[[int], Callable], workers: int,
-    command: str,
+    command: str, log: Log | None,
 ) -> dict[str, Any]:  # fmt: skip
     """Train until the last epoch, or until the run is asked to stop. Returns what `train` does."""
     recipe, accelerator, out, classes = run.recipe, run.accelerator, run.folder, run.classes
     total = recipe.epochs * (len(pictures) // recipe.batch)
-    val.transform = data.eval_transform(recipe.size, **data.framing(run.preprocess))
     mine = Subset(val, range(accelerator.process_index, len(val), accelerator.num_processes))
     val_loader = DataLoader(mine, 100, num_workers=workers, worker_init_fn=outlive_stop)
-    log = _tensorboard(out, run.step) if accelerator.is_main_process else None
 
     def finish(row: dict[str, Any]) -> None:
         """Look at the pictures held out and write the weights, where the recipe has it so for this epoch."""
@@ -146,6 +151,8 @@ def _finish(
                 with writing(file):
                     export(run, file, command, len(pictures), len(val))
 
+    if run.step:  # a run that was lost may have written its state alone
+        run.write_logs()
     if run.history and not run.begun and not exported(out / "last.safetensors", run):
         finish(run.history[-1])  # cut after its last step
     while run.epoch < recipe.epochs and not run.asked_to_stop():
@@ -182,14 +189,38 @@ def _augmented(recipe: Recipe, epoch: int) -> Callable:
     )  # fmt: skip
 
 
-def _tensorboard(out: Path, step: int) -> Callable[[str, int, float], None] | None:
-    """A writer of curves, by name, under FOLDER/tensorboard, from `step` on; None without the package tensorboard."""
+@contextmanager
+def _tensorboard(run: Run) -> Iterator[Log | None]:
+    """A writer of curves under FOLDER/tensorboard, from the run's step on; None without the package tensorboard, and
+    in all processes but the main one. Closed with the block: it writes in a thread, which ends with Python in mid-work.
+    """
+    writer: Any = None
+    if run.accelerator.is_main_process:
+        with suppress(ImportError):
+            from torch.utils.tensorboard import SummaryWriter
+
+            writer = SummaryWriter(str(run.folder / "tensorboard"), purge_step=run.step + 1)
     try:
-        from torch.utils.tensorboard import SummaryWriter
-    except ImportError:
-        return None
-    writer = SummaryWriter(str(out / "tensorboard"), purge_step=step + 1)
-    return lambda name, at, value: writer.add_scalar(name, value, at)
+        yield writer and (lambda name, at, value: writer.add_scalar(name, value, at))
+    finally:
+        with suppress(OSError):  # of a full disk, which is said of the files that count
+            if writer:
+                writer.close()
+
+
+SIGNALS = (signal.SIGTERM, signal.SIGINT)
+
+
+@contextmanager
+def _handlers_kept() -> Iterator[None]:
+    """What signals do is after the block what it was before: a run that has ended heeds none."""
+    before = {number: signal.getsignal(number) for number in SIGNALS}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            if signal.getsignal(number) is not handler:  # which only the main thread may change
+                signal.signal(number, handler)
 
 
 def leave_when_asked(run: Run) -> None:
@@ -199,7 +230,7 @@ def leave_when_asked(run: Run) -> None:
         run.stop = number
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
-    for number in (signal.SIGTERM, signal.SIGINT):
+    for number in SIGNALS:
         signal.signal(number, asked)
 
 
@@ -225,7 +256,7 @@ def parser() -> argparse.ArgumentParser:
         "other classes get a new classifier",
     )
     found.add_argument("--epochs", type=int, help="in place of the recipe's")
-    found.add_argument("--precision", choices=["float32", "bfloat16", "float16"], help="in place of the recipe's")
+    found.add_argument("--precision", choices=CHOICES["precision"], help="in place of the recipe's")
     found.add_argument("--seed", type=int, help=f"0 to {SEEDS - 1:,}; other weights, order and augmentation for each")
     found.add_argument("--compile", action="store_true", default=None, help="torch.compile the network")
     found.add_argument("--set", action="append", default=[], metavar="FIELD=VALUE", help="change a field of the recipe")

@@ -137,7 +137,7 @@ class Run:
         self.accelerator.end_training()
 
     def save(self) -> None:
-        """Write state.pt, then log.csv from the same history: the log never misses a line that the state has."""
+        """Write state.pt, then the logs that are in it: of a run that is lost in between, `write_logs` writes them."""
         if not self.accelerator.is_main_process:
             return
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -168,8 +168,13 @@ class Run:
                 torch.save(state, file)
 
         write_atomically(self.folder / "state.pt", write)
-        write_atomically(self.folder / "log.csv", self._write_log)
-        write_atomically(self.folder / "curve.csv", self._write_curve)
+        self.write_logs()
+
+    def write_logs(self) -> None:
+        """Write log.csv and curve.csv as the run has them."""
+        if self.accelerator.is_main_process:
+            write_atomically(self.folder / "log.csv", self._write_log)
+            write_atomically(self.folder / "curve.csv", self._write_curve)
 
     def resume(self, init: str | None = None) -> bool:
         """Go on from state.pt if it is there. Raises TrainingStopped for one that does not fit or cannot be read.
