@@ -3,8 +3,12 @@
 import json
 import os
 import signal
+import subprocess
+import sys
+from concurrent.futures import Future
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -214,13 +218,13 @@ def test_what_could_not_be_published_is_told_before_anything_is_written(short, c
     (short / "found.json").write_text("no JSON")
     with pytest.raises(SystemExit, match=r"found\.json holds no results: give --results another file"):
         publish.main([str(file), "new", "--results", str(short / "found.json")])
+    (short / "found.json").unlink()
+    with pytest.raises(SystemExit, match=r"lacks command, data, epochs, seed: give the last\.safetensors"):
+        publish.main([str(file), "new", "--results", str(short / "found.json"), "--results-only"])
     with pytest.raises(SystemExit, match="Imagenette is not in") as missing:
         publish.main([str(file), "new", "--data", str(short / "nothing")])
     assert "--download" not in str(missing.value)
     assert not (short / "new.safetensors").exists()
-    (short / "found.json").unlink()
-    with pytest.raises(SystemExit, match=r"lacks command, data, epochs, seed: give the last\.safetensors"):
-        publish.main([str(file), "new", "--results", str(short / "found.json"), "--results-only"])
 
 
 @pytest.mark.long
@@ -237,6 +241,92 @@ def test_a_lost_process_ends_in_a_sentence():
     with pytest.raises(TrainingStopped, match="the same command goes on"):
         list(ablations.each([(0, "one")], 2, lost))
     assert signal.getsignal(signal.SIGTERM) is before
+
+
+class AtOnce:
+    """A pool whose calls are done as they are submitted."""
+
+    def __init__(self, *_):
+        pass
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        pass
+
+    def submit(self, call, *arguments):
+        future = Future()
+        future.set_result(call(*arguments))
+        return future
+
+    def shutdown(self, **_):
+        pass
+
+
+@pytest.mark.parametrize("told", [lambda: int(signal.SIGTERM), lambda: signal.raise_signal(signal.SIGTERM)])
+def test_after_a_stop_none_of_several_begins(told, monkeypatch):
+    """One of them was asked to stop, or the process that began them."""
+    monkeypatch.setattr(ablations, "ProcessPoolExecutor", AtOnce)
+    begun = []
+
+    def one(name, seed):
+        begun.append(name)
+        return told() if name == "d" else None
+
+    found = dict(ablations.each([(0, name) for name in "abcdefgh"], 2, one))
+    assert begun == list("abcd")
+    assert list(filter(None, found.values())) and set(found) - set("abcd") == {"e"}
+
+
+def test_a_stop_is_the_status_and_none_begins_after_it(tmp_path, monkeypatch):
+    results(tmp_path, monkeypatch)
+    begun = []
+    monkeypatch.setattr(ablations, "train", lambda name, *_: begun.append(name) or signal.SIGINT)
+    with pytest.raises(SystemExit) as stopped:
+        ablations.main(["--only", "micro_llll", "micro_cccl"])
+    assert stopped.value.code == 128 + signal.SIGINT and begun == ["micro_llll"]
+
+
+@pytest.mark.parametrize("earlier", [[], [signal.SIGINT]])
+def test_a_stop_that_finds_no_step_to_end_is_one_all_the_same(earlier, tmp_path, monkeypatch):
+    """It came while the pictures held out were looked at for the last time, or before the run."""
+
+    def train(*_, watch, **__):
+        run = SimpleNamespace(stop=0)
+        watch(run)
+        run.stop = run.stop if earlier else signal.SIGINT
+        return {"epoch": 10}
+
+    monkeypatch.setattr(classify, "train", train)
+    monkeypatch.setattr(classify, "leave_when_asked", lambda run: None)
+    monkeypatch.setattr(ablations, "ASKED", earlier)
+    assert ablations.train("micro_ccll", 0, tmp_path, None) == signal.SIGINT
+
+
+OTHER = """
+import fcntl, json, pathlib, sys, time
+file = pathlib.Path(sys.argv[1])
+with file.with_name(".lock").open("a") as lock:
+    fcntl.lockf(lock, fcntl.LOCK_EX)
+    print("held", flush=True)
+    found = json.loads(file.read_text())
+    time.sleep(0.3)
+    found["networks"].append({**found["networks"][0], "name": "micro_cccl"})
+    file.with_suffix(".new").write_text(json.dumps(found))
+    file.with_suffix(".new").replace(file)
+"""
+
+
+def test_two_commands_that_end_together_both_leave_what_they_found(tmp_path, monkeypatch):
+    results(tmp_path, monkeypatch)
+    row = {"top1": 70.0, "loss": 1.0, "history": []}
+    monkeypatch.setattr(ablations, "train", lambda name, seed, *_: row | {"seed": seed})
+    command = [sys.executable, "-c", OTHER, str(ablations.RESULTS)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as other:
+        assert other.stdout.readline() == b"held\n"
+        ablations.main(["--only", "micro_llll"])
+    assert {"micro_cccl", "micro_llll"} <= ablations.trained().keys()
 
 
 @pytest.mark.parametrize("count", ["0", "-2", "two"])

@@ -15,22 +15,27 @@ import signal
 import statistics
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass, field, replace
 from datetime import date
 from multiprocessing import active_children, get_context
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 
 from lambda_core.allocator import keep_memory
 from lambda_core.arguments import DEVICES, TRAINS_ON, positive, print_in_utf8, refuse, usable_device
 from lambda_core.checkpoints import load_checkpoint
+from lambda_core.meta import shapes_only
 from lambda_core.models import build
+from lambda_core.training.alone import LOCK, in_turn
 from lambda_core.training.config import RECIPES, Recipe
 from lambda_core.training.faults import TrainingStopped, write_atomically
+
+if TYPE_CHECKING:
+    from lambda_core.training.loop import Run
 
 RESULTS = Path(__file__).parents[1] / "results" / "ablations.json"
 SHARED = RECIPES["imagenette-ablation"]
@@ -136,7 +141,8 @@ def trained() -> dict[str, dict[int, dict[str, Any]]]:
 
 def _summary(name: str, runs: Mapping[int, Mapping[str, Any]]) -> dict[str, Any]:
     recipe, top1 = ABLATIONS[name].recipe(), [run["top1"] for run in runs.values()]
-    model = build(recipe.model, **recipe.overrides)
+    with shapes_only():  # it is counted, and not run
+        model = build(recipe.model, **recipe.overrides)
     return {
         "name": name,
         "overrides": ABLATIONS[name].overrides,
@@ -169,6 +175,14 @@ def write(found: Mapping[str, Mapping[int, Mapping[str, Any]]]) -> None:
     write_atomically(RESULTS, lambda path: path.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8"))
 
 
+def add(name: str, row: dict[str, Any]) -> None:
+    """Put the figures of one more network into the results, which another process may be adding to."""
+    with in_turn(RESULTS.with_name(LOCK)):
+        found = trained()
+        found.setdefault(name, {})[row["seed"]] = row
+        write({of: dict(sorted(runs.items())) for of, runs in found.items()})
+
+
 def missing(names: list[str], seeds: int, found: Mapping[str, Mapping[int, Any]]) -> Iterator[tuple[int, str]]:
     """What is left to train, all networks of one seed before the next."""
     for seed in range(seeds):
@@ -185,19 +199,26 @@ def nothing_left(names: list[str], found: Mapping[str, Mapping[int, Any]]) -> It
         )
 
 
-def train(name: str, seed: int, out: Path, folder: str | None, device: str | None = None) -> dict[str, Any] | None:
-    """One network; its figures, as evaluated on its file, or None if the run was asked to stop."""
+def train(name: str, seed: int, out: Path, folder: str | None, device: str | None = None) -> dict[str, Any] | int:
+    """One network; its figures, as evaluated on its file, or the signal by which it was asked to stop."""
     from lambda_core.training import classify
     from lambda_core.training.evaluate import measure
     from lambda_core.training.publish import history, publish
 
-    place = out / f"{name}_{seed}"
-    done = classify.train(
-        ABLATIONS[name].recipe(seed), place, folder, device=device, workers=0, watch=classify.leave_when_asked,
+    place, runs = out / f"{name}_{seed}", list["Run"]()
+
+    def watch(run: "Run") -> None:
+        runs.append(run)
+        classify.leave_when_asked(run)
+        if ASKED:
+            run.stop = ASKED[0]
+
+    classify.train(
+        ABLATIONS[name].recipe(seed), place, folder, device=device, workers=0, watch=watch,
         command=f"python -m lambda_core.training.ablations --data DIR --only {name}",
     )  # fmt: skip
-    if done.get("stopped"):
-        return None
+    if runs[0].stop:  # also one whose last epoch was over by then: what else there is to do can wait
+        return runs[0].stop
     file = place / "last.safetensors"
     figures = publish(file, name, folder, workers=0) if seed == 0 else measure(str(file), folder, 0, device or "cpu")
     return {
@@ -209,23 +230,49 @@ def train(name: str, seed: int, out: Path, folder: str | None, device: str | Non
     }
 
 
+ASKED: list[int] = []  # signals that came to a process of `each` while it did not train
+
+
 def each(
     jobs: Iterable[tuple[int, str]], at_once: int, one: Callable[..., Any], *arguments: Any
 ) -> Iterator[tuple[str, Any]]:
     """(name, one(name, seed, *arguments)) of each (seed, name) as it is done, so many in processes of their own at a
-    time. Raises TrainingStopped if one of them is lost."""
+    time. None begins after SIGTERM, or after one that has a signal's number for its result: it was asked to stop.
+    Raises TrainingStopped if a process is lost.
+    """
     if at_once == 1:
         for seed, name in jobs:
             print(f"{name}, seed {seed}", file=sys.stderr, flush=True)
-            yield name, one(name, seed, *arguments)
+            row = one(name, seed, *arguments)
+            yield name, row
+            if isinstance(row, int):
+                return
         return
-    threads = max(1, (os.cpu_count() or 1) // at_once)
+    threads, left, asked = max(1, (os.cpu_count() or 1) // at_once), iter(jobs), list[int]()
+    waiting: dict[Future, str] = {}
+
+    def stop(number: int, *_: object) -> None:
+        """Each saves its run and leaves."""
+        asked.append(number)
+        for child in active_children():
+            child.terminate()
+
     with ProcessPoolExecutor(at_once, get_context("spawn"), _begin, (threads,)) as pool:
-        before = signal.signal(signal.SIGTERM, _stop_children)
-        waiting = {pool.submit(one, name, seed, *arguments): name for seed, name in jobs}
+        before = signal.signal(signal.SIGTERM, stop)
         try:
-            for done in as_completed(waiting):
-                yield waiting[done], done.result()
+            while True:
+                # No more than run at a time: what waits in the pool's queue could not be called back from there.
+                while not asked and len(waiting) < at_once and (job := next(left, None)):
+                    waiting[pool.submit(one, job[1], job[0], *arguments)] = job[1]
+                if not waiting:
+                    break
+                for done in wait(waiting, return_when=FIRST_COMPLETED).done:
+                    name, row = waiting.pop(done), done.result()
+                    if isinstance(row, int):
+                        asked.append(row)
+                    yield name, row
+            if asked and (job := next(left, None)):  # they may all have been done by then, and this one is not
+                yield job[1], asked[0]
         except BrokenProcessPool:
             raise TrainingStopped("a process was lost or stopped: the same command goes on where each was") from None
         finally:
@@ -233,15 +280,12 @@ def each(
             signal.signal(signal.SIGTERM, before)
 
 
-def _stop_children(*_: object) -> None:
-    """Each saves its run and leaves."""
-    for child in active_children():
-        child.terminate()
-
-
 def _begin(threads: int) -> None:
+    """A process of `each`. It outlives a stop while it does not train: it may hold a lock that the others need."""
     keep_memory()
     torch.set_num_threads(threads)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda told, _: ASKED.append(told))
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -269,24 +313,24 @@ def main(arguments: list[str] | None = None) -> None:
         found = report()
         print(NOTHING if found is None else markdown(found))
         return
-    from lambda_core.training import classify
-
     before = trained()
     jobs = list(missing(options.only, options.seeds, before))
     if not jobs:
         print("\n".join(nothing_left(options.only, before)))
         return
+    stopped = 0
     try:
         for name, row in each(jobs, options.jobs, train, options.out, options.data, options.device):
-            if row is None:
-                sys.exit(classify.STOPPED)
-            found = trained()  # read again: another process may have added to it
-            found.setdefault(name, {})[row["seed"]] = row
-            write({of: dict(sorted(runs.items())) for of, runs in found.items()})
+            if isinstance(row, int):
+                stopped = stopped or row
+            else:
+                add(name, row)
     except (ValueError, OSError) as error:
         refuse(error)
     except TrainingStopped as error:
         sys.exit(str(error).strip().splitlines()[-1])
+    if stopped:
+        sys.exit(128 + stopped)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
-"""One run a folder: a second one that would train there is told so."""
+"""One run a folder: a second one that would train there is told so. One change at a time of a file that many share."""
 
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from accelerate import Accelerator
 
 LOCK = ".lock"  # stays in the folder; what counts is who holds it
+PAUSE = 0.05  # s
 
 
 @contextmanager
@@ -40,6 +42,17 @@ def alone(folder: Path, accelerator: "Accelerator") -> Iterator[None]:
     finally:
         if file:
             file.close()
+
+
+@contextmanager
+def in_turn(file: Path) -> Iterator[None]:
+    """Hold the lock `file` as soon as no other process does: for what takes a moment."""
+    with writing(file):
+        lock = file.open("a", encoding="utf-8")
+    with lock:
+        while not _held(lock):
+            time.sleep(PAUSE)
+        yield
 
 
 def _held(file: IO) -> bool:
