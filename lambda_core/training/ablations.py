@@ -237,7 +237,7 @@ def each(
     jobs: Iterable[tuple[int, str]], at_once: int, one: Callable[..., Any], *arguments: Any
 ) -> Iterator[tuple[str, Any]]:
     """(name, one(name, seed, *arguments)) of each (seed, name) as it is done, so many in processes of their own at a
-    time. None begins after SIGTERM, or after one that has a signal's number for its result: it was asked to stop.
+    time. None begins after SIGTERM or Ctrl-C, or after one whose result is a signal's number: it was asked to stop.
     Raises TrainingStopped if a process is lost.
     """
     if at_once == 1:
@@ -258,7 +258,7 @@ def each(
             child.terminate()
 
     with ProcessPoolExecutor(at_once, get_context("spawn"), _begin, (threads,)) as pool:
-        before = signal.signal(signal.SIGTERM, stop)
+        before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGINT)}
         try:
             while True:
                 # No more than run at a time: what waits in the pool's queue could not be called back from there.
@@ -277,7 +277,8 @@ def each(
             raise TrainingStopped("a process was lost or stopped: the same command goes on where each was") from None
         finally:
             pool.shutdown(cancel_futures=True)
-            signal.signal(signal.SIGTERM, before)
+            for number, handler in before.items():
+                signal.signal(number, handler)
 
 
 def _begin(threads: int) -> None:
