@@ -1,6 +1,9 @@
-"""Files that would take far more memory than they have bytes are refused before anything is spent."""
+"""Files that take far more than they have bytes are refused; one is read at a time, and others' settings stay."""
 
+import argparse
 import io
+import threading
+import time
 import zipfile
 
 import pytest
@@ -59,3 +62,67 @@ def test_a_layer_of_another_project_is_not_made_of_one_number():
 def test_layers_may_share_their_weights():
     model = build("lambda_resnet_micro", num_classes=2, share_embeddings=True)
     assert read_checkpoint(state(model.state_dict(), share_embeddings=True))
+
+
+def saved(content) -> bytes:
+    buffer = io.BytesIO()
+    torch.save(content, buffer)
+    return buffer.getvalue()
+
+
+def test_a_dictionary_that_holds_itself_ends_in_a_sentence():
+    alone, between = {}, {"w": torch.zeros(2)}
+    alone["model"] = alone
+    between["model"] = {"student": between}
+    for content in (alone, between):
+        with pytest.raises(CheckpointRefused, match="holds no weights"):
+            read_checkpoint(saved(content))
+
+
+ARCHITECTURE = {"name": "lambda_resnet_micro", "overrides": {"num_classes": 2}}
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        {"architecture": "x", "average": 0.5},
+        {"architecture": ARCHITECTURE, "average": [0.5]},
+        {"architecture": ARCHITECTURE, "average": {"module.stem.0.weight": 0.5, 3: torch.zeros(2)}},
+        {"architecture": ARCHITECTURE, "average": {"module.stem.0.weight": torch.zeros(2, device="meta")}},
+    ],
+    ids=["a word and a number", "a list", "numbers and keys that are none", "no numbers"],
+)
+def test_what_only_looks_like_a_state_of_training_is_refused(content):
+    with pytest.raises(CheckpointRefused):
+        read_checkpoint(saved(content))
+
+
+def test_what_others_allow_in_files_stays_allowed(weights):
+    with torch.serialization.safe_globals([argparse.Namespace]):
+        before = set(torch.serialization.get_safe_globals())
+        assert read_checkpoint(state(weights))
+        assert set(torch.serialization.get_safe_globals()) == before
+
+
+def test_threads_read_one_after_the_other(monkeypatch):
+    """What may lie in a file is the process's: the first to be done would take it from the second."""
+    content, load, inside, met = saved({"w": torch.zeros(2)}), torch.load, [], []
+
+    def slow(*args, **options):
+        inside.append(1)
+        time.sleep(0.05)
+        met.append(len(inside))
+        inside.pop()
+        return load(*args, **options)
+
+    def read():
+        with pytest.raises(CheckpointRefused, match="not the architecture"):
+            read_checkpoint(content)
+
+    monkeypatch.setattr(torch, "load", slow)
+    threads = [threading.Thread(target=read) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert met == [1, 1]

@@ -177,7 +177,7 @@ def test_a_card_of_words_is_kept_as_words(content):
     assert read.card["recipe"] == {"words": "AdamW"}
 
 
-@pytest.mark.parametrize("card", ["{", "[]", "3"])
+@pytest.mark.parametrize("card", ["{", "[]", "3", "[" * 100_000], ids=["half", "list", "number", "deep"])
 def test_a_card_that_cannot_be_read(card):
     assert "card in the file's header cannot be read" in refusal(save({"w": torch.zeros(2)}, {"lambda_core": card}))
 
@@ -186,7 +186,8 @@ def test_a_card_that_cannot_be_read(card):
     "change",
     [
         {"size": "large"}, {"size": 0}, {"size": 10**9}, {"mean": [0.5]}, {"std": [0.2, 0.2, 0]}, {"mean": None},
-        {"crop": 0}, {"crop": [1]}, {"interpolation": "guess"}, {"std": [0.2, 0.2, "x"]},
+        {"crop": 0}, {"crop": [1]}, {"interpolation": "guess"}, {"std": [0.2, 0.2, "x"]}, {"mean": ["0.5"] * 3},
+        {"size": "128"}, {"size": float("inf")}, {"size": True}, {"crop": "1"}, {"crop": True}, {"std": [10**400] * 3},
     ],
     ids=str,
 )  # fmt: skip

@@ -89,12 +89,14 @@ class Files(NamedTuple):
 
 def plain(content: Any) -> State:
     """The tensors of a state dict, whichever of the usual ways it is wrapped in. Empty if there are none."""
-    while isinstance(content, Mapping) and (inside := [n for n in NESTED if isinstance(content.get(n), Mapping)]):
-        content = content[inside[0]]
     if not isinstance(content, Mapping):
         return {}
-    if len(names := networks(content)) == 1:  # under a name that nobody else uses
-        return plain(content[names[0]])
+    for _ in NESTED:  # no deeper: a dictionary in a file may hold itself
+        inside = [name for name in NESTED if isinstance(content.get(name), Mapping)]
+        names = inside[:1] or networks(content)  # one alone may be under a name that nobody else uses
+        if len(names) != 1:
+            break
+        content = content[names[0]]
     state = {str(key): value for key, value in content.items() if is_weight(value)}
     while wrapper := _wrapper(network := {key: value for key, value in state.items() if not key.startswith(ASIDE)}):
         state = {key.removeprefix(wrapper): value for key, value in network.items()}
@@ -113,7 +115,7 @@ def networks(content: Any) -> list[Any]:
 def _wrapper(state: State) -> str:
     """What a module around the network puts before each name: "module." of DataParallel, "model.", "backbone."
 
-    None where what follows are numbers, as in a file that has but the stages of a network, or one layer's weights.
+    Empty where what follows are numbers, as in a file that has but the stages of a network, or one layer's weights.
     """
     parts = [key.split(".") for key in state]
     if len({first for first, *_ in parts}) != 1 or all(len(names) < 3 for names in parts):

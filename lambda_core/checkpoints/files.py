@@ -8,12 +8,13 @@ import hashlib
 import io
 import json
 import pickle
+import threading
 import warnings
 import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import torch
@@ -23,13 +24,14 @@ from safetensors.torch import save as save_safetensors
 from torch import nn
 
 from lambda_core.checkpoints import skeleton
-from lambda_core.checkpoints.dialect import State, networks, plain
+from lambda_core.checkpoints.dialect import State, is_weight, networks, plain
 from lambda_core.checkpoints.fit import CheckpointRefused, Mismatch, check_fit
 from lambda_core.checkpoints.from_d_li14 import D_LI14_FILES
 from lambda_core.checkpoints.from_lucidrains import from_lucidrains, is_lucidrains
 from lambda_core.checkpoints.from_timm import NETWORKS, TIMM_FILES, from_hub, from_timm, is_timm_layer
 from lambda_core.data import imagenet_classes
 from lambda_core.layers import LambdaLayer
+from lambda_core.models import ResNet, San
 from lambda_core.replacing import replace_file
 
 ZOO = Path(__file__).with_name("zoo")
@@ -49,6 +51,7 @@ BESIDE: list[Any] = [
     argparse.Namespace, (_SCALAR, "numpy._core.multiarray.scalar"), (_SCALAR, "numpy.core.multiarray.scalar"),
     np.dtype, *(type(np.dtype(kind)) for kind in ("f4", "f8", "i8", "?")),
 ]  # fmt: skip
+READING = threading.Lock()  # of .pt files: a process has one list of what may lie in them, and one of its warnings
 ROW_OF_PICKLES = pickle.dumps(0x1950A86A20F9469CFC6C, 2)  # how torch began its files before it had ZIP archives
 
 
@@ -218,23 +221,24 @@ def _load(weights: State, header: Mapping[str, Any], device: torch.device | str 
         )
     if not isinstance(header.get("architecture"), Mapping):
         raise CheckpointRefused("the checkpoint's architecture cannot be built: its header does not tell it")
-    _check_preprocess(header.get("preprocess", {}))
+    preprocess = header.get("preprocess") or {}
+    _check_preprocess(preprocess)
     model = skeleton.network(header["architecture"])
     check_fit(weights, model.state_dict(), "the architecture in the file's header")
     classes = _classes(header, model)
     card = {**_card(header), "architecture": header["architecture"]}
-    return Checkpoint(skeleton.filled(model, weights, device), classes, header.get("preprocess", {}), card)
+    return Checkpoint(skeleton.filled(model, weights, device), classes, preprocess, card)
 
 
-def _classes(header: Mapping[str, Any], model: nn.Module) -> tuple[str, ...]:
+def _classes(header: Mapping[str, Any], model: ResNet | San) -> tuple[str, ...]:
     """The names of the classes, one for each score of the network, or none at all."""
-    names, scores = header.get("classes") or (), cast(Any, model).config.num_classes
+    names, scores = header.get("classes") or (), model.config.num_classes
     if not isinstance(names, (list, tuple)) or not all(isinstance(name, str) for name in names):
-        raise CheckpointRefused("the classes in the file's header cannot be used: they must be a list of names")
+        raise CheckpointRefused("the checkpoint's classes cannot be used: they must be a list of names")
     if names and len(names) != scores:
         raise CheckpointRefused(
-            f"the file's header names {len(names)} classes, and its network has {scores} scores: save it again with "
-            f"{scores} names, or with none"
+            f"the checkpoint names {len(names)} classes, and its network has {scores} scores: save it with {scores} "
+            "names, or with none"
         )
     return tuple(names)
 
@@ -251,16 +255,20 @@ def _card(header: Mapping[str, Any]) -> dict[str, Any]:
 def _check_preprocess(preprocess: Any) -> None:
     """An empty one is allowed: weights without it can be looked at, and what needs a picture says what is missing."""
 
+    def number(value: Any, low: float, high: float) -> bool:  # no text that could be read as one: it is used as it is
+        return isinstance(value, (int, float)) and not isinstance(value, bool) and low < value <= high
+
     def numbers(name: str, low: float) -> bool:
         values = preprocess[name]
-        return len(values) == 3 and all(low < float(value) < 1e3 for value in values)
+        return len(values) == 3 and all(number(value, low, 1e3) for value in values)
 
     try:
         fits = not preprocess or (
-            1 <= int(preprocess["size"]) <= MAX_SIZE
+            isinstance(preprocess["size"], int)
+            and number(preprocess["size"], 0, MAX_SIZE)
             and numbers("mean", -1e3)
             and numbers("std", 0)
-            and 0 < float(preprocess.get("crop", 1)) <= 1
+            and number(preprocess.get("crop", 1), 0, 1)
             and preprocess.get("interpolation", "bicubic") in ("bicubic", "bilinear")
         )
     except (KeyError, TypeError, ValueError, AttributeError):
@@ -285,7 +293,7 @@ def _read_safetensors(content: bytes) -> tuple[State, dict[str, Any]]:
         return _read_state(weights)
     try:
         header = json.loads(metadata["lambda_core"])
-    except ValueError:
+    except (ValueError, RecursionError):
         header = None
     if not isinstance(header, dict):
         raise CheckpointRefused("the card in the file's header cannot be read: save the checkpoint again")
@@ -297,17 +305,20 @@ def _read_torch(content: bytes) -> tuple[State, dict[str, Any]]:
         raise CheckpointRefused(f"the file is a bare pickle {UNSAFE}")
     _check_archive(content)
     try:
-        with warnings.catch_warnings():
+        with READING, warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of marks in damaged files
-            with torch.serialization.safe_globals(BESIDE):
+            known = set(torch.serialization.get_safe_globals())  # somebody else's, which stay
+            with torch.serialization.safe_globals([one for one in BESIDE if one not in known]):
                 state = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise CheckpointRefused(f"the file holds more than weights {UNSAFE}") from error
     except Exception as error:  # reading a damaged file fails in any way
         raise CheckpointRefused("the .pt file is truncated or damaged: save it again") from error
-    if isinstance(state, dict) and {"architecture", "average"} <= set(state):
+    if isinstance(state, dict) and all(isinstance(state.get(name), Mapping) for name in ("architecture", "average")):
+        named = {str(key): value for key, value in state["average"].items() if is_weight(value)}
         prefix = "module."
-        return _held({k.removeprefix(prefix): v for k, v in state["average"].items() if k.startswith(prefix)}), state
+        weights = {key.removeprefix(prefix): value for key, value in named.items() if key.startswith(prefix)}
+        return _held(weights), {key: value for key, value in state.items() if not isinstance(value, torch.Tensor)}
     return _read_state(state)
 
 

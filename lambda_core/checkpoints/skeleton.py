@@ -8,19 +8,19 @@ from torch import Tensor, nn
 
 from lambda_core.checkpoints.fit import CheckpointRefused
 from lambda_core.meta import shapes_only
-from lambda_core.models import build
+from lambda_core.models import ResNet, San, build
 
 MAX_BLOCKS = 1000  # a file may ask for any depth; no network of the family comes near this
 Module = TypeVar("Module", bound=nn.Module)
 
 
-def network(architecture: Mapping[str, Any]) -> nn.Module:
+def network(architecture: Mapping[str, Any]) -> ResNet | San:
     """The network that {"name": ..., "overrides": {...}} asks for, the arguments of `build`, on the meta device.
 
     Raises CheckpointRefused for one that cannot be built.
     """
 
-    def make() -> nn.Module:
+    def make() -> ResNet | San:
         overrides = {name: as_tuples(value) for name, value in architecture.get("overrides", {}).items()}
         if sum(overrides.get("depths", ())) > MAX_BLOCKS:
             raise ValueError(f"it asks for more than {MAX_BLOCKS} blocks")
