@@ -209,6 +209,7 @@ def test_maps_point_at_what_a_network_looks_at(x, method):
         ({"method": "magic"}, ValueError, "saliency"),
         ({"target": 5}, ValueError, "0 to 4"),
         ({"target": -1}, ValueError, "0 to 4"),
+        ({"target": torch.tensor([1, 2, 3])}, ValueError, "one for each of the 1 inputs"),
         ({"method": "grad_cam", "layer": "stages.9"}, ValueError, "stages.2.0.mix"),
         ({"method": "grad_cam", "layer": "classify"}, ValueError, "to make a map"),
         ({"method": "occlusion", "window": 25}, ValueError, "window must be at most 24"),

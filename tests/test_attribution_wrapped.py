@@ -1,4 +1,6 @@
-"""Attributions of networks in a wrapper or in an unusual state: compiled, or with halves switched off."""
+"""Attributions of networks in a wrapper or in an unusual state, in pieces of a size, and beside other threads."""
+
+import warnings
 
 import pytest
 import torch
@@ -7,6 +9,7 @@ from torch import nn
 from lambda_core import build
 from lambda_core.attribution import attribute, cascade, halves
 from lambda_core.attribution.heat import layer_path
+from lambda_core.attribution.methods import BATCH
 
 LAYER = "stages.3.0.mix"
 
@@ -58,3 +61,25 @@ def test_halves_of_a_network_in_half_precision(model):
     whole = halves(model, x, 1, LAYER)
     small = halves(model.bfloat16(), x.bfloat16(), 1, LAYER)
     assert small.logit - small.silent == pytest.approx(whole.logit - whole.silent, abs=0.02, rel=0.1)
+
+
+@pytest.mark.parametrize("pictures", [1, 3, BATCH + 1])
+def test_occlusion_of_several_pictures_is_as_large_as_of_one(pictures):
+    sizes, shares = [], []
+
+    class Mean(nn.Module):
+        def forward(self, x):
+            sizes.append(len(x))
+            return x.mean((2, 3))
+
+    x = torch.randn(pictures, 3, 16, 16)
+    attribute(Mean(), x, 1, method="occlusion", window=8, stride=4, progress=shares.append)
+    assert max(sizes) <= max(BATCH, pictures)
+    assert shares == pytest.approx([(n + 1) / len(sizes) for n in range(len(sizes) - 1)])
+
+
+def test_deeplift_leaves_the_warnings_of_other_threads_as_they_are(model):
+    """A filter is added, and none are put aside for later: another thread may set its own in between."""
+    before, between, x = warnings.filters, [], torch.randn(1, 3, 24, 24)
+    attribute(model, x, 1, method="deeplift", progress=lambda _: between.append(warnings.filters))
+    assert between and all(filters is before for filters in [*between, warnings.filters])

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from lambda_core.attribution.methods import METHODS, REDUCTIONS, Task, captum, enlarged
@@ -43,6 +44,9 @@ def attribute(
         raise TypeError(f"{method} has no option {unknown[0]!r}; its options: {known}")
     if x.dim() != 4:
         raise ValueError(f"attribute takes pictures (b, 3, H, W), not {tuple(x.shape)}")
+    given = torch.as_tensor(target)
+    if given.is_floating_point() or (given.numel() != 1 and given.shape != x.shape[:1]):
+        raise ValueError(f"target must be a class, or one for each of the {len(x)} inputs, not {target}")
     if reason := chosen.why_not(model):
         raise ValueError(reason)
     captum()

@@ -1,6 +1,8 @@
 """Attribution methods by name: what each answers, its equation, its source, its cost, and Captum's class behind it."""
 
 import math
+import re
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
@@ -13,6 +15,8 @@ from torch.nn import functional as F
 from lambda_core.attribution import deeplift
 from lambda_core.attribution.twin import Pace, unshare
 
+# As `warnings` keeps it: what Captum says of every DeepLIFT.
+HOOKS: Any = ("ignore", re.compile("Setting forward, backward hooks", re.IGNORECASE), Warning, None, 0)
 BATCH = 8  # inputs in one forward pass of a method that needs many: what bounds memory and the length of a slice
 
 
@@ -110,15 +114,13 @@ def _smoothgrad(task: Task) -> Tensor:
 
 
 def _deeplift(task: Task) -> Tensor:
-    import warnings
-
     from captum.attr._core.deep_lift import SUPPORTED_NON_LINEAR
 
     deeplift.give_rules(task.model)
     unshare(task.model, torch.cat([task.x.detach()] * 2), tuple(SUPPORTED_NON_LINEAR))
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Setting forward, backward hooks")
-        return captum().DeepLift(task.model).attribute(task.x, _baseline(task), task.target)
+    if HOOKS not in warnings.filters:  # for good: another thread's filters would be gone when a block of ours ends
+        warnings.filterwarnings("ignore", HOOKS[1].pattern)
+    return captum().DeepLift(task.model).attribute(task.x, _baseline(task), task.target)
 
 
 def _occlusion(task: Task) -> Tensor:
@@ -128,11 +130,12 @@ def _occlusion(task: Task) -> Tensor:
     if window > min(sides):
         raise ValueError(f"window must be at most {min(sides)}, the shorter side of the picture, not {window}")
     places = [math.ceil((side - window) / stride) + 1 for side in sides]
-    task.pace.slices = 1 + math.ceil(math.prod(places) / BATCH)
+    group = max(1, BATCH // len(task.x))
+    task.pace.slices = 1 + math.ceil(math.prod(places) / group)
     channels = task.x.shape[1]
     return captum().Occlusion(task.model).attribute(
         task.x.detach(), (channels, window, window), (channels, stride, stride), _baseline(task), task.target,
-        perturbations_per_eval=BATCH,
+        perturbations_per_eval=group,
     )  # fmt: skip
 
 
