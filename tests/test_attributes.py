@@ -44,7 +44,8 @@ def test_a_flag_is_true_or_false(name, value):
 
 def test_the_longest_sequence_may_stand_in_a_list():
     for size in (9, (9,), [9]):
-        assert LambdaLayer1d(16, scope=None, size=size).embeddings.shape[-1] == 17
+        layer = LambdaLayer1d(16, scope=None, size=size)
+        assert layer.embeddings.shape[-1] == 17 and layer.explain_engine(1, size) == layer.explain_engine(1, 9)
 
 
 def test_what_needs_positions_says_so():

@@ -72,3 +72,15 @@ def test_a_peer_does_not_train_on_the_same_values():
     found = losses(theirs(), torch.bfloat16)  # the range of float32
     assert len(found) == STEPS
     assert found.isfinite().all()
+
+
+def test_normed_queries_keep_the_type_of_autocast(monkeypatch):
+    """Softmax under autocast gives float32 on a GPU, as it does here; on a CPU it gives the type that it gets."""
+    softmax = Tensor.softmax
+    monkeypatch.setattr(Tensor, "softmax", lambda x, dim: softmax(x, dim).float())
+    layer = LambdaLayer(8, scope=3, key_norm="softmax_keys_queries")
+    seen = []
+    layer.q.register_forward_hook(lambda _module, _args, q: seen.append(q.dtype))
+    with torch.autocast("cpu", torch.bfloat16):
+        y = layer(torch.randn(1, 8, 4, 4))
+    assert [*seen, y.dtype] == [torch.bfloat16, torch.bfloat16]

@@ -3,6 +3,8 @@
 import pytest
 import torch
 
+from lambda_core import engines
+from lambda_core.cost import profile
 from lambda_core.engines import ENGINES
 from lambda_core.functional import KEY_NORMS
 from lambda_core.layers import LambdaLayer, LambdaLayer1d
@@ -112,3 +114,28 @@ def test_second_derivatives_of_a_causal_layer_are_finite(first):
 def test_masks_that_do_not_fit(mask):
     with pytest.raises(ValueError, match=r"^mask must be a bool tensor \(b, n\) = \(2, 5\) of the context, not "):
         LambdaLayer1d(8)(torch.randn(2, 8, 5), mask=mask)
+
+
+@pytest.mark.parametrize(
+    ("layer", "sides"),
+    [
+        (LambdaLayer1d(8, scope=7, causal=True), (9,)),
+        (LambdaLayer1d(8, scope=None, size=9, dim_u=2, causal=True), (6,)),
+        (LambdaLayer1d(8, scope=7), (9,)),
+        (LambdaLayer(8, scope=5), (4, 6)),
+    ],
+)
+def test_costs_ask_for_the_engine_that_the_layer_takes(layer, sides, monkeypatch):
+    """A causal layer has half a table, and fills it up before an engine sees it."""
+    select, asked = engines.select, []
+
+    def recorded(*shapes):
+        asked.append(shapes[:4])
+        return select(*shapes)
+
+    monkeypatch.setattr(engines, "select", recorded)
+    layer(torch.randn(3, 8, *sides))
+    (taken,) = asked
+    assert (*layer.shapes(3, taken[3]), taken[3]) == taken
+    profile(layer, sides, channels=8, batch=3)
+    assert taken in asked[1:]

@@ -49,9 +49,7 @@ def compare(
     if attention:
         contest.names.append(ATTENTION)
         contest.run({ATTENTION: _attention(width, side).to(device)}, repeats)
-    n = side * side
-    table = ours._table().shape
-    engine = select((batch, ours.heads, n, ours.dim_k), (batch, n, ours.dim_v, 1), table, (side, side), device.type)
+    engine = select(*ours.shapes(batch, (side, side)), (side, side), device.type)
     row = {"d": width, "side": side, "batch": batch, "scope": scope, "engine": engine, **contest.row()}
     row["ratio"] = _ratios(row, ["ours"], peers)
     if compiled:

@@ -58,7 +58,7 @@ def lambda_layer(layer: LambdaLayer, x: Size, y: Size, b: int) -> Counts:
         table = layer.embeddings.shape
         m = prod(min(entries, side) for entries, side in zip(table[2:], x[2:], strict=True))
         flops.append(Term("position lambda", "2·n·m·k·v·u", sizes | {"m": m}))
-        stored += lambda_engine(layer, table, x, b)
+        stored += lambda_engine(layer, x, b)
     if not causal or layer.position:
         flops.append(Term("lambda times queries", "2·n·h·k·v", sizes))
     return Counts(tuple(flops), tuple(stored))
@@ -73,13 +73,12 @@ def causal_content(layer: LambdaLayer, sizes: dict[str, int]) -> list[Term]:
     return [Term("content lambdas", "2·p·k·v·u", sizes | {"p": whole * CHUNK**2 + rest**2}), queries]
 
 
-def lambda_engine(layer: LambdaLayer, table: Size, x: Size, b: int) -> Terms:
+def lambda_engine(layer: LambdaLayer, x: Size, b: int) -> Terms:
     """What the position part of a lambda layer keeps for the backward pass."""
     n, size = x[2:].numel(), ((1, *x[2:])[-2], x[-1])
     name = layer.engine
     if name == "auto":
-        q, v = (b, layer.heads, n, layer.dim_k), (b, n, layer.dim_v, layer.dim_u)
-        name = engines.select(q, v, (*table[:2], *(1, *table[2:])[-2:]), size)
+        name = engines.select(*layer.shapes(b, size), size)
     sizes = {"b": b, "h": layer.heads, "n": n, "k": layer.dim_k, "v": layer.dim_v, "u": layer.dim_u}
     return tuple(Term(f"{part}, {name} engine", formula, sizes) for part, formula in KEEPS[name].items())
 

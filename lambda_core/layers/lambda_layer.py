@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from lambda_core import engines, positions
 from lambda_core.engines import convolution, projection
+from lambda_core.engines.auto import Shape
 from lambda_core.functional import check_key_norm, hide_keys, normalize_keys, wide, without_autocast
 from lambda_core.layers.face import check_counts, check_flags, check_map, check_size
 from lambda_core.layers.pooling import AveragePool2d
@@ -173,7 +174,9 @@ class LambdaLayer(nn.Module):
         hidden = None if mask is None else ~self._check_mask(mask, context).flatten(1)[..., None, None]  # (b, m, 1, 1)
         to_q, to_k, to_v = self._projections(x, context)
         q = to_q.flatten(2).unflatten(1, (self.heads, self.dim_k)).transpose(2, 3)
-        q = self.q(q.softmax(-1) if self.key_norm == "softmax_keys_queries" else q)  # (b, h, n, k)
+        if self.key_norm == "softmax_keys_queries":
+            q = wide(q).softmax(-1).to(q.dtype)  # autocast on a GPU would leave it, and all that follows, in float32
+        q = self.q(q)  # (b, h, n, k)
         keys = None
         if to_k is not None:
             k = self.k(_slices(to_k, self.dim_k))  # (b, m, k, u)
@@ -208,9 +211,15 @@ class LambdaLayer(nn.Module):
         self._check_reach(size[-self.dims :])
         if not self.position:
             return "none: this layer has no position part."
+        return engines.explain(*self.shapes(batch, size), size, kind)
+
+    def shapes(self, batch: int, size: positions.Size) -> tuple[Shape, Shape, Shape]:
+        """Of queries, values and table for `batch` inputs on an H x W map, as engines take them.
+
+        Raises ValueError where the layer was made without its position half.
+        """
         n = size[0] * size[1]
-        q, v = (batch, self.heads, n, self.dim_k), (batch, n, self.dim_v, self.dim_u)
-        return engines.explain(q, v, self._table().shape, size, kind)
+        return (batch, self.heads, n, self.dim_k), (batch, n, self.dim_v, self.dim_u), self._table().shape
 
     def _checked_size(self, size: Any) -> positions.Size:
         """(H, W) of a map, as it is given to `explain_engine`; ValueError for anything else."""

@@ -55,7 +55,7 @@ class LambdaLayer1d(LambdaLayer):
         return f"{super().extra_repr()}, causal={self.causal}"
 
     def _checked_size(self, size: Any) -> Size:
-        given = size if isinstance(size, (tuple, list)) else (size,)
+        given = tuple(size) if isinstance(size, (tuple, list)) else (size,)
         if len(given) not in (1, 2) or not is_count(given[-1]) or given[:-1] not in ((), (1,)):
             raise ValueError(f"size must be n, a positive integer, not {size!r}")
         return 1, given[-1]
