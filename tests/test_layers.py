@@ -5,6 +5,7 @@ import itertools
 import pytest
 import torch
 from timm.layers.bottleneck_attn import BottleneckAttn
+from torch import nn
 from torch.nn import functional as F
 from torchvision.ops import SqueezeExcitation
 
@@ -338,3 +339,24 @@ def test_every_pixel_is_seen(letter):
 def test_errors(letter, options, message):
     with pytest.raises(ValueError, match=f"^{message}"):
         LAYERS[letter](16, **options)
+
+
+@pytest.mark.parametrize("letter", "RH")
+def test_logits_beyond_float16_have_weights(letter):
+    """Queries of 100 and keys of -100 in 16 channels, or of 300 and -300: all of a window is alike to them."""
+    if letter == "R":
+        layer = LocalAttention(16, heads=1, window=3)
+        weights, embeddings = {"to_qkv": (6.25, -6.25, 1 / 16)}, (layer.rows, layer.columns)
+    else:
+        layer = LocalRelation(16, window=3)
+        weights, embeddings = {"to_q": (300 / 16,), "to_k": (-300 / 16,), "to_out": (1 / 16,)}, ()
+    with torch.no_grad():
+        for name, values in weights.items():
+            for rows, value in zip(layer.get_submodule(name).weight.chunk(len(values)), values, strict=True):
+                rows.fill_(value)
+        for table in embeddings:
+            table.zero_()
+        for parameter in getattr(layer, "geometry", nn.Identity()).parameters():
+            parameter.zero_()
+        y = layer.half()(torch.ones(1, 16, 3, 3, dtype=torch.float16))
+    torch.testing.assert_close(y, torch.ones_like(y), rtol=0, atol=2e-3)

@@ -40,11 +40,12 @@ class LocalAttention(nn.Module):
         check_map(self, x, self.to_qkv.in_channels)
         q, k, v = self.to_qkv(x).chunk(3, 1)
         q = q.flatten(2).unflatten(1, (self.heads, -1))  # (b, h, d, n)
+        q = q * q.shape[2] ** -0.5  # before the products, which overflow in float16
         window = reached(self.window, x.shape)
         k, v = (neighbours(part, window).unflatten(1, (self.heads, -1)) for part in (k, v))  # (b, h, d, m, n)
         places = offsets(window, x.device) + self.window // 2
         embeddings = torch.cat([self.rows[:, :, places[0]], self.columns[:, :, places[1]]], 1)  # (h, d, m)
         logits = einsum("bhdn,bhdmn->bhmn", q, k) + einsum("bhdn,hdm->bhmn", q, embeddings)
-        logits = (logits * q.shape[2] ** -0.5).masked_fill(~inside(x, window), float("-inf"))
+        logits = logits.masked_fill(~inside(x, window), float("-inf"))
         y = einsum("bhmn,bhdmn->bhdn", logits.softmax(2).to(v.dtype), v)
         return self.pool(y.flatten(1, 2).unflatten(2, x.shape[2:]))

@@ -2,6 +2,7 @@
 
 from torch import Tensor, nn
 
+from lambda_core.functional import wide
 from lambda_core.layers.face import check_counts, check_map
 from lambda_core.layers.neighbours import check_window, inside, neighbours, offsets
 from lambda_core.layers.pooling import pooling
@@ -38,7 +39,7 @@ class LocalRelation(nn.Module):
         q = self.to_q(x).flatten(2)[:, :, None]  # (b, groups, 1, n)
         k = neighbours(self.to_k(x), self.window)  # (b, groups, m, n)
         places = offsets(self.window, x.device).T.to(x.dtype) / max(1, self.window // 2)  # (m, 2)
-        logits = self.geometry(places).T[..., None] - (q - k).square()
+        logits = self.geometry(places).T[..., None] - (wide(q) - wide(k)).square()  # float16 ends at 256²
         weights = logits.masked_fill(~inside(x, self.window), float("-inf")).softmax(2).to(x.dtype)
         weights = weights.repeat_interleave(self.share, 1)[:, : x.shape[1]]  # (b, dim, m, n)
         y = (weights * neighbours(x, self.window)).sum(2)
