@@ -47,6 +47,9 @@ def test_stem_and_classifier():
         ({"drop_path": None}, "drop_path must be at least 0 and below 1, not None"),
         ({"in_chans": True}, "in_chans must be a whole number of at least 1, as 3 for colours, not True"),
         ({"num_classes": False}, "num_classes must be a whole number of at least 0, for no classifier, not False"),
+        ({"pool": "no"}, "pool must be True or False, not 'no'"),
+        ({"share_embeddings": 1}, "share_embeddings must be True or False, not 1"),
+        ({"act": ["relu"]}, r"act must be one of relu, silu, not \['relu'\]"),
         ({"layer": {3: 5}}, r"stage 3 takes options by name, as \{'scope': 7\}, not 5"),
     ],
 )

@@ -9,6 +9,7 @@ from typing import Any
 from torch import nn
 
 from lambda_core.layers import LAYERS, ConvolutionThen, LambdaLayer
+from lambda_core.layers.face import check_flags
 from lambda_core.models.head import check_channels, check_classes
 from lambda_core.positions import is_count
 
@@ -93,6 +94,7 @@ def check_numbers(config: Config) -> None:
             raise ValueError(f"{name} must be at least 0 and below 1, not {share!r}")
     check_channels(config.in_chans)
     check_classes(config.num_classes)
+    check_flags(pool=config.pool, share_embeddings=config.share_embeddings)
     if config.image_size is not None and not _counts(config.image_size, 2) and not _counts((config.image_size,), 1):
         raise ValueError(f"image_size must be a side or (height, width), not {config.image_size!r}")
 

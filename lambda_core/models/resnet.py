@@ -26,7 +26,7 @@ class ResNet(Classifying):
 
     def __init__(self, config: Config) -> None:
         super().__init__()
-        if config.act not in ACTS:
+        if not isinstance(config.act, str) or config.act not in ACTS:
             raise ValueError(f"act must be one of {', '.join(ACTS)}, not {config.act!r}")
         check_numbers(config)
         self.config = config
