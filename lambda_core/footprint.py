@@ -5,7 +5,7 @@ Letters as everywhere: h heads, n query position, m context position, v depth of
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from typing import Any, cast
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -95,11 +95,17 @@ def footprints(
     and values.
 
     Through the position part y_n depends on V within the scope, and on q_n, which is the pixel itself: its footprint
-    in the layer ends with the window. The content part sees the whole map. Raises ValueError for another part.
+    in the layer ends with the window. The content part sees the whole map. Raises ValueError for another part, and for
+    a path that is no lambda layer.
     """
     if part not in PARTS:
         raise ValueError(f"part must be one of {', '.join(PARTS)}, not {part!r}")
-    layer = cast(LambdaLayer, model.get_submodule(path))
+    layer: nn.Module | None = None
+    with suppress(AttributeError):
+        layer = model.get_submodule(path)
+    if not isinstance(layer, LambdaLayer):
+        there = ", ".join(name for name, module in model.named_modules() if isinstance(module, LambdaLayer))
+        raise ValueError(f"{path!r} is no lambda layer of this network: {there or 'it has none'}")
     image = x.detach().clone().requires_grad_()
     seen = _entering(model, image, layer)
     unit = _unit(layer, seen, n, head, part)

@@ -216,3 +216,10 @@ def test_a_footprint_of_what_does_not_depend_is_zero():
 def test_an_unknown_part_is_refused():
     with pytest.raises(ValueError, match="position, content, both"):
         footprints(torch.nn.Sequential(randomised(scope=3)), torch.randn(1, 8, 6, 5), "0", 0, 0, "half")
+
+
+@pytest.mark.parametrize("path", ["1", "nowhere"])
+def test_what_is_no_lambda_layer_is_refused(path):
+    network = torch.nn.Sequential(randomised(scope=3), torch.nn.ReLU())
+    with pytest.raises(ValueError, match=f"^'{path}' is no lambda layer of this network: 0$"):
+        footprints(network, torch.randn(1, 8, 6, 5), path, 0, 0)
