@@ -12,12 +12,13 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from lambda_core import LambdaLayer, LambdaLayer1d, build
 from lambda_core.cost import FORMULAS, MEMORY, Term, memory, profile, total
-from lambda_core.cost.engines import KEEPS, work
+from lambda_core.cost.engines import KEEPS, LETTERS, WORKS, work
 from lambda_core.cost.profiling import meta_copy
 from lambda_core.cost.terms import of_shape
 from lambda_core.engines import ENGINES, convolution, gemm
-from lambda_core.engines.auto import MADE_FOR
+from lambda_core.engines.auto import CONSTANTS, COSTS, MADE_FOR, PASSES
 from lambda_core.layers import LAYERS, ConvolutionThen, LocalRelation, PatchwiseAttention
+from lambda_core.step_time import constants
 
 WITHIN_LAMBDA = "lambda times queries"
 
@@ -134,8 +135,27 @@ def test_every_other_layer_counts_as_pytorch_does(layer, sides):
     assert twice.stored == 2 * cost.stored and twice.flops == cost.flops
 
 
-def test_every_layer_and_engine_has_a_formula():
-    assert set(KEEPS) == set(ENGINES)
+def test_every_engine_is_in_every_table():
+    """What a new engine has to be in; on a CPU those made for another device are another one."""
+    here = set(ENGINES) - set(MADE_FOR)
+    assert set(COSTS) == set(KEEPS) == set(CONSTANTS["cuda"]) == set(ENGINES)
+    assert set(CONSTANTS["cpu"]) == {name.partition(",")[0] for name in WORKS} == here
+    assert set(MADE_FOR) | set(PASSES) | set(LETTERS) <= set(ENGINES)
+    assert {kind for kind in MEMORY if kind.startswith("lambda, ")} == {f"lambda, {name}" for name in here}
+    assert set(constants()) == set(MEMORY)
+    for name in here:
+        formulas, own = work(name, dict.fromkeys("bhkvus", 4) | {"r": 3})
+        assert set(own) - {"n"} <= set(LETTERS.get(name, ()))
+        assert all(Term(what, formula, dict.fromkeys("bhkvus", 4) | own).value for what, formula in formulas.items())
+
+
+def test_an_engine_whose_work_is_not_known_is_refused(monkeypatch):
+    monkeypatch.setitem(WORKS, "abacus", {"beads": "t·n"})
+    with pytest.raises(ValueError, match=r"^the letters in the formulas of engine 'abacus' have no values$"):
+        work("abacus", dict.fromkeys("bhkvus", 4) | {"r": 3})
+
+
+def test_every_layer_has_a_formula():
     known = {*FORMULAS, ConvolutionThen}  # the last is two layers in a row
     assert all(known.intersection(layer.__mro__) for layer in LAYERS.values())
 

@@ -74,8 +74,10 @@ def work(engine: str, sizes: dict[str, int], room: int = operator.CACHE) -> tupl
         letters |= {"t": t, "f": f, "w": w, "a": min(s, w + 2 * (r // 2))}
     elif engine == "toeplitz":
         letters |= toeplitz.band(r, (s, s), s * k * b * v)._asdict()
-    elif engine != "einsum":
+    elif engine in ("convolution", "attention"):
         letters["t"] = _pieces(room, n * k * v if engine == "convolution" else h * n * n * u, b)
+    elif engine != "einsum":
+        raise ValueError(f"the letters in the formulas of engine {engine!r} have no values")
     return formulas, letters
 
 

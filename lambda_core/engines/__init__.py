@@ -10,19 +10,10 @@ from collections.abc import Callable
 
 from torch import Tensor
 
-from lambda_core.engines import attention, convolution, einsum, fft, fused, gemm, toeplitz
-from lambda_core.engines.auto import explain, select
+from lambda_core.engines.auto import MODULES, explain, select
 
 Engine = Callable[..., Tensor]
 
-ENGINES: dict[str, Engine] = {
-    "einsum": einsum.engine,
-    "convolution": convolution.engine,
-    "gemm": gemm.engine,
-    "toeplitz": toeplitz.engine,
-    "fused": fused.engine,
-    "fft": fft.engine,
-    "attention": attention.engine,
-}
+ENGINES: dict[str, Engine] = {name: module.engine for name, module in MODULES.items()}
 
 __all__ = ["ENGINES", "Engine", "explain", "select"]
