@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from PIL import Image, UnidentifiedImageError
 
-from lambda_core.arguments import print_in_utf8, usable_device, writable
+from lambda_core.arguments import positive, print_in_utf8, refuse, usable_device, writable, write_json
 from lambda_core.checkpoints import Checkpoint, CheckpointRefused, load_checkpoint
 from lambda_core.data import class_name, prepare
 from lambda_core.pictures import READABLE, read_upright
@@ -73,18 +73,15 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument(
         "--checkpoint", default=DEFAULT, help="a network of the zoo, a file, or timm/NAME (%(default)s)"
     )
-    parser.add_argument("--top", type=int, default=5, help="how many classes (%(default)s)")
+    parser.add_argument("--top", type=positive, default=5, help="how many classes (%(default)s)")
     parser.add_argument(
         "--json",
         type=_printed_or_written,
         metavar="FILE",
         help="write the result to this file; - prints it, and no table",
     )
-    parser.add_argument("--device", default="cpu", help="cpu, cuda, cuda:1, mps (%(default)s)")
-    options = parser.parse_args(arguments)
-    if options.top < 1:
-        parser.error(f"--top must be at least 1, not {options.top}")
-    sys.exit(run(options))
+    parser.add_argument("--device", type=usable_device, default="cpu", help="cpu, cuda, cuda:1, mps (%(default)s)")
+    sys.exit(run(parser.parse_args(arguments)))
 
 
 def _printed_or_written(text: str) -> str | Path:
@@ -92,43 +89,32 @@ def _printed_or_written(text: str) -> str | Path:
 
 
 def run(options: argparse.Namespace) -> int:
-    """The exit code: 2 if a picture, the checkpoint, the device or the JSON file could not be used, else 0.
+    """The exit code: 2 if a picture could not be read, which does not keep the others from their answer, else 0.
 
-    A picture that cannot be read does not keep the others from their answer.
+    Ends the command where the checkpoint cannot be used, or the JSON file not be written.
     """
     results: list[dict[str, Any]] = []
     code = 0
-    try:
-        usable_device(options.device)
-    except argparse.ArgumentTypeError as error:
-        return _refuse(str(error))
     try:
         checkpoint = load_checkpoint(options.checkpoint, options.device)
         for path in options.images:
             try:
                 predictions = predict(checkpoint, read_picture(path), options.top)
             except PictureRefused as error:
-                code = _refuse(str(error))
+                print(error, file=sys.stderr)
+                code = 2
                 continue
             results.append({"image": path, "predictions": predictions})
             if options.json != "-":
                 print(f"{path}\n{table(predictions)}")
     except ValueError as error:  # CheckpointRefused, or a network that does not take its own pictures
-        return _refuse(str(error))
-    text = json.dumps({"checkpoint": options.checkpoint, "images": results}, indent=2, ensure_ascii=False)
+        refuse(error)
+    found = {"checkpoint": options.checkpoint, "images": results}
     if options.json == "-":
-        print(text)
+        print(json.dumps(found, indent=2, ensure_ascii=False))
     elif options.json:
-        try:
-            options.json.write_text(text + "\n", encoding="utf-8")
-        except OSError as error:
-            return _refuse(f"{str(options.json)!r} cannot be written: {error.strerror}")
+        write_json(options.json, found, indent=2)
     return code
-
-
-def _refuse(reason: str) -> int:
-    print(reason, file=sys.stderr)
-    return 2
 
 
 if __name__ == "__main__":

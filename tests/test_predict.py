@@ -1,5 +1,6 @@
 """The predict command: its figures are the network's own, and what cannot be used ends in a sentence."""
 
+import errno
 import json
 import subprocess
 import sys
@@ -147,7 +148,7 @@ def test_pictures_that_are_none(picture, network, tmp_path, capsys):
         (["--device", "toaster"], "this machine has no device 'toaster'"),
         (["--device", "meta"], "this machine has no device 'meta'"),
         (["--json", "no/such/folder/x.json"], "'no/such/folder/x.json' cannot be written"),
-        (["--top", "0"], "--top must be at least 1, not 0"),
+        (["--top", "0"], "argument --top: '0' is no count: take 1 or more"),
     ],
 )
 def test_what_cannot_be_used_is_told(picture, capsys, arguments, reason):
@@ -197,3 +198,17 @@ def test_a_network_of_another_type_predicts(picture, network, dtype):
     assert [one["probability"] for one in found] == pytest.approx([one["probability"] for one in expected], abs=0.05)
     pixels = torch.randint(256, (2, 3, 32, 32), dtype=torch.uint8)
     assert evaluation.normalized(loaded, pixels).dtype == dtype
+
+
+def test_a_full_disk_leaves_the_file_that_was_there(picture, network, tmp_path, monkeypatch):
+    file, write = tmp_path / "result.json", Path.write_text
+
+    def half(path, text, **options):
+        write(path, text[:9], **options)
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    file.write_text("{}")
+    monkeypatch.setattr(Path, "write_text", half)
+    with pytest.raises(SystemExit, match=r"result\.json could not be written: No space left on device"):
+        main([str(picture), "--checkpoint", str(network), "--json", str(file)])
+    assert file.read_text() == "{}" and not file.with_name("result.json.part").exists()
