@@ -146,15 +146,6 @@ def test_a_state_of_something_else_is_said(folder, tmp_path):
         classify.train(SHORT, tmp_path, folder, device="cpu", init="lambda_resnet_mini")
 
 
-def test_a_size_in_words_is_a_number(whole, tmp_path):
-    """As `load_checkpoint` takes it."""
-    begun, file = load_checkpoint(whole / "last.safetensors"), tmp_path / "begin.safetensors"
-    told = {**begun.preprocess, "size": "32"}
-    save_checkpoint(file, begun.model, architecture=begun.card["architecture"], preprocess=told)
-    recipe, _ = starting.settled(SHORT, tmp_path / "run", str(file))
-    assert recipe.size == 32
-
-
 def test_machines_that_share_no_disk_are_told_so(tmp_path):
     """One of two processes finds a state, and the other none."""
     accelerator = SimpleNamespace(num_processes=2, gather=lambda mine: torch.cat([mine, 0 * mine]))

@@ -43,7 +43,7 @@ def settled(recipe: Recipe, out: Path, init: str | None) -> tuple[Recipe, Checkp
         )
     weights = load_checkpoint(init)
     weights.check_whole()
-    return recipe.settled(weights.card["architecture"], recipe.size or int(weights.preparation()["size"])), weights
+    return recipe.settled(weights.card["architecture"], recipe.size or weights.preparation()["size"]), weights
 
 
 def begin(run: Run, init: str | None, weights: Checkpoint | None) -> None:
