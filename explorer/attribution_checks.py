@@ -125,14 +125,14 @@ def checks(question: Question, names: list[str], found: Collection[str]) -> None
             "changes shows the picture, not the network (Adebayo et al. 2018)."
         )
         if result := _button(question, Job("cascade", name), "Shuffle the weights"):
-            found = result.value
+            told = result.value
             st.plotly_chart(
-                plots.cascade_figure(found["names"], found["similarity"], theme.scheme()),
+                plots.cascade_figure(told["names"], told["similarity"], theme.scheme()),
                 config={"displayModeBar": False},
                 key="attribution_cascade_plot",
             )
-            empty = sum(not values.any() for values in found["maps"])
+            empty = sum(not values.any() for values in told["maps"])
             st.caption(
-                f"Rank correlation with the true map at the end: {attributions.number(found['similarity'][-1])}."
+                f"Rank correlation with the true map at the end: {attributions.number(told['similarity'][-1])}."
                 + (f" {empty} maps are empty." if empty else "")
             )
