@@ -17,7 +17,7 @@ REFUSED = ("refused_first", "refused_second")  # where the session keeps why a n
 WAITING = "network_waiting"  # and the place and the name of one that was chosen and is still to be fetched
 ROWS = 400  # of the table of keys that do not fit
 FILE = "file"  # in links, a network that does not ship: they say that there was one
-NOT_BROUGHT = "The link shows a network that was brought from elsewhere, which no link can do; here is one that ships."
+NOT_BROUGHT = "The link was made with a network that no link can carry: open its file again. Here is one that ships."
 
 
 @dataclass(frozen=True)

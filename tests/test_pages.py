@@ -121,7 +121,7 @@ def test_a_pixel_of_a_link_beyond_the_map_is_said():
         ({"layer": "stages.9"}, "does not have"),
         ({"image": "<b>nothing</b>"}, "not in the gallery"),
         ({"image": "upload"}, "another session"),
-        ({"network": "file"}, "brought from elsewhere"),
+        ({"network": "file"}, "open its file again"),
         ({"cell": "nonsense"}, "“cell”"),
     ],
 )
