@@ -102,7 +102,7 @@ def _progress(job: Job, was_running: bool, kept_then: int) -> None:
     train, held_out = counts(job)
     steps = train // job.plan.batch * job.epochs
     step = int(curve[-1]["step"]) if curve else 0
-    words = {
+    titles = {
         "running": f"Epoch {min(len(log) + 1, job.epochs)} of {job.epochs}{_left(job, log, step / steps)}",
         "paused": f"Paused after {len(log)} of {job.epochs} epochs; nothing is lost",
         "done": f"Done: {job.epochs} epochs",
@@ -110,7 +110,7 @@ def _progress(job: Job, was_running: bool, kept_then: int) -> None:
     }
     starting = now == "running" and not step
     left, right = st.columns([3, 2], vertical_alignment="center")
-    left.progress(min(1.0, step / steps), "Starting: reading the pictures" if starting else words[now])
+    left.progress(min(1.0, step / steps), "Starting: reading the pictures" if starting else titles[now])
     with right.container(horizontal=True):
         if now == "running":
             st.button("Pause", icon=":material/pause:", on_click=jobs.pause, args=(job,))

@@ -1,26 +1,15 @@
 """The brush of the attributions page, run by node: which strokes reach Python, and what paints at all."""
 
-import json
-import shutil
-import subprocess
-
 import pytest
 
 from explorer.components.brush import from_text
-from tests.test_lambda_canvas import FOLDER, NODE, SCRIPTS
+from tests.node import told_of
 
 
 @pytest.fixture(scope="module")
 def found(tmp_path_factory):
     """What strokes.js found."""
-    folder = tmp_path_factory.mktemp("modules")
-    for name in ("brush", "lambda_canvas"):
-        shutil.copytree(FOLDER.parent / name, folder / name)
-    shutil.copy(SCRIPTS.parent / "brush" / "strokes.js", folder / "brush")
-    (folder / "package.json").write_text('{"type": "module"}')
-    done = subprocess.run([NODE, "brush/strokes.js"], cwd=folder, capture_output=True, text=True, timeout=60)
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
+    return told_of("brush", "strokes.js", tmp_path_factory.mktemp("modules"))
 
 
 @pytest.fixture(scope="module")

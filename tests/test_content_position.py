@@ -17,7 +17,8 @@ from lambda_core import build, load_checkpoint, save_checkpoint, trace
 from lambda_core.data import prepare
 from lambda_core.switching import everywhere, switched
 from lambda_core.switching import halves as built_halves
-from tests.test_lambda_canvas import FOLDER, LAYERS, NODE, SCRIPTS, SELECTION, traced
+from tests.node import NODE
+from tests.test_lambda_canvas import FOLDER, LAYERS, SCRIPTS, SELECTION, traced
 from tests.test_pages import said, start
 
 PAGE = "../pages/content_position.py"

@@ -19,7 +19,8 @@ from lambda_core import positions
 from lambda_core.engines import ENGINES, attention, einsum
 from lambda_core.functional import lambda_layer, normalize_keys
 from lambda_core.switching import HALVES
-from tests.test_lambda_canvas import FOLDER, NODE
+from tests.node import NODE
+from tests.test_lambda_canvas import FOLDER
 from tests.test_pages import start
 
 SIZE, SIZES = (3, 4), {"b": 2, "h": 3, "k": 5, "v": 7, "u": 2, "n": 12, "m": 12}

@@ -1,6 +1,5 @@
 """The lambda_canvas component: packing, bundling, and the browser's arithmetic against PyTorch (run by node)."""
 
-import json
 import re
 import shutil
 import subprocess
@@ -9,7 +8,6 @@ from decimal import Decimal
 from pathlib import Path
 
 import numpy as np
-import playwright
 import pytest
 import torch
 
@@ -21,13 +19,13 @@ from explorer.loading import LayerInfo, describe
 from lambda_core.layers.lambda_layer import LambdaLayer
 from lambda_core.positions import gather
 from lambda_core.tracing import trace
+from tests.node import COMPONENTS, NODE, told
 
-FOLDER = Path(__file__).parents[1] / "explorer" / "components" / "lambda_canvas"
+FOLDER = COMPONENTS / "lambda_canvas"
 SELECTION = {
     "row": 1, "column": 2, "head": 0, "key": 1, "value": 0, "step": 0, "cell": None, "pinned": False, "version": 1,
 }  # fmt: skip
 SCRIPTS = Path(__file__).with_name("lambda_canvas")
-NODE = shutil.which("node") or Path(playwright.__file__).parent / "driver" / "node"  # Playwright brings its own
 
 LAYERS = {
     "plain": ((8, 8), {"dim_k": 4, "heads": 2, "scope": 3}),
@@ -201,9 +199,7 @@ def by_node(modules, name, tensors, settings):
     """What the component makes of a layer, told by numbers.js."""
     packed = modules / f"{name}.bin"
     packed.write_bytes(pack_trace(tensors, settings, {"title": name, "jpeg": ""}, SELECTION))
-    done = subprocess.run([NODE, "numbers.js", packed], cwd=modules, capture_output=True, text=True, timeout=60)
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
+    return told("numbers.js", packed, folder=modules)
 
 
 @pytest.mark.parametrize("name", LAYERS)
@@ -305,11 +301,8 @@ console.log(JSON.stringify(found));
 
 
 def test_the_table_of_a_half_that_is_not_there_does_not_open(modules):
-    done = subprocess.run(
-        [NODE, "--input-type=module", "-e", OPENED], cwd=modules, capture_output=True, text=True, timeout=60
-    )
-    assert done.returncode == 0, done.stderr
-    for name, opened in json.loads(done.stdout).items():
+    found = told("--input-type=module", "-e", OPENED, folder=modules)
+    for name, opened in found.items():
         assert opened == [name.endswith("true")] * 4 + [True], name
 
 
@@ -336,11 +329,8 @@ console.log(JSON.stringify(found));
 
 
 def test_keys_reach_every_part_that_a_pointer_does(modules):
-    done = subprocess.run(
-        [NODE, "--input-type=module", "-e", WALK], cwd=modules, capture_output=True, text=True, timeout=60
-    )
-    assert done.returncode == 0, done.stderr
-    for width, view, missed, positions in json.loads(done.stdout):
+    found = told("--input-type=module", "-e", WALK, folder=modules)
+    for width, view, missed, positions in found:
         assert not missed, f"step {view} at {width} px"
         assert positions == (16 if view == "cell" else 0), "every position of the cell that is open"
 
@@ -362,18 +352,13 @@ console.log(JSON.stringify([seen, tick]));
 
 
 def test_the_theme_of_the_page_is_followed_until_the_end(modules):
-    done = subprocess.run(
-        [NODE, "--input-type=module", "-e", THEMES], cwd=modules, capture_output=True, text=True, timeout=60
-    )
-    assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout) == [["light", "dark", "light"], None]
+    found = told("--input-type=module", "-e", THEMES, folder=modules)
+    assert found == [["light", "dark", "light"], None]
 
 
 def test_every_layout_fits(modules):
     """No part leaves the stage or covers the photo, for small and large layers at every width."""
-    done = subprocess.run([NODE, "layouts.js"], cwd=modules, capture_output=True, text=True, timeout=120)
-    assert done.returncode == 0, done.stderr
-    count, first = json.loads(done.stdout)
+    count, first = told("layouts.js", folder=modules)
     assert count == 0, f"{count} misplaced:\n" + "\n".join(first)
 
 

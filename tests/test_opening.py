@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from explorer import early, navigation, opening
-from tests.test_lambda_canvas import NODE
+from tests.node import NODE
 
 PAGE = b"<html><head><title>Streamlit</title></head><body></head><body></html>"
 HTML = (b"accept", b"text/html,application/xhtml+xml")

@@ -36,7 +36,8 @@ from lambda_core.footprint import implied_weights
 from lambda_core.models import build
 from lambda_core.surgery import cropped_scope, rim_zeroed
 from tests import ablation_results
-from tests.test_lambda_canvas import LAYERS, NODE, SELECTION, traced
+from tests.node import NODE
+from tests.test_lambda_canvas import LAYERS, SELECTION, traced
 
 APP = str(navigation.PAGES.parent / "explorer" / "main.py")
 PAGE = "../pages/scope.py"

@@ -13,7 +13,8 @@ from explorer import canvas, images, loading
 from explorer.components.lambda_canvas import unpack_trace
 from explorer.state import Selection
 from lambda_core.data import framing, square
-from tests.test_lambda_canvas import FOLDER, NODE, traced
+from tests.node import NODE
+from tests.test_lambda_canvas import FOLDER, traced
 
 CAT = images.gallery_picture("cat")
 

@@ -1,17 +1,13 @@
 """The bench of the architectures page: the network beside the one that is changed, and the batch of both."""
 
-import json
-import shutil
-import subprocess
-
 import pytest
 
 from explorer import state
 from explorer.architecture import read
 from explorer.blocks import costs, measure
 from explorer.components import brush, network_canvas
+from tests.node import told_of
 from tests.test_architectures import captions, start
-from tests.test_lambda_canvas import FOLDER, NODE, SCRIPTS
 
 
 def button(app, label):
@@ -51,14 +47,7 @@ def test_two_networks_are_compared_exchanged_and_taken_back():
 @pytest.fixture(scope="module")
 def edited(tmp_path_factory):
     """What edits.js found."""
-    folder = tmp_path_factory.mktemp("modules")
-    for name in ("network_canvas", "lambda_canvas"):
-        shutil.copytree(FOLDER.parent / name, folder / name)
-    shutil.copy(SCRIPTS.parent / "network_canvas" / "edits.js", folder / "network_canvas")
-    (folder / "package.json").write_text('{"type": "module"}')
-    done = subprocess.run([NODE, "network_canvas/edits.js"], cwd=folder, capture_output=True, text=True, timeout=60)
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
+    return told_of("network_canvas", "edits.js", tmp_path_factory.mktemp("modules"))
 
 
 def test_painting_ends_where_the_button_is_let_go_of(edited):
